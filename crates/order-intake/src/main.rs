@@ -1,0 +1,2 @@
+//! order-intake
+fn main() {}

@@ -1,0 +1,2 @@
+//! order-relay
+fn main() {}

@@ -1,0 +1,2 @@
+//! order-status
+fn main() {}
