@@ -1,1 +1,10 @@
-//! platform
+//! What every function needs and no domain knows: settings, SDK clients, batches from queues, the event bus, log lines,
+//! HTTP answers.
+
+pub mod aws;
+pub mod bus;
+pub mod http;
+pub mod log;
+pub mod queue;
+pub mod settings;
+pub mod table;

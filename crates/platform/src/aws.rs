@@ -1,0 +1,20 @@
+//! The SDK's configuration, the same for all clients of a function.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+
+/// Loads region and credentials from the environment. An attempt that hangs is given up early enough that a second one
+/// fits into every function's timeout; three attempts outlast a blip, and what lasts longer goes back to the queue.
+pub async fn config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(2))
+        .operation_timeout(Duration::from_secs(5))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .timeout_config(timeouts)
+        .load()
+        .await
+}

@@ -1,0 +1,250 @@
+//! Requests and answers of an HTTP API, and errors as RFC 9457 problem details.
+
+use aws_lambda_events::{
+    apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse},
+    encodings::Body,
+    http::{HeaderValue, header},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+/// A request as API Gateway hands it to a function, in payload format 2.0: header names are in lower case.
+pub type Request = ApiGatewayV2httpRequest;
+/// An answer for API Gateway.
+pub type Response = ApiGatewayV2httpResponse;
+
+/// The largest body that is read, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// An error as RFC 9457 has it. `type` is a URN that names the kind of problem; `detail` is for people and says what
+/// to do; `errors` names the fields that are wrong.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    #[serde(flatten)]
+    extensions: Map<String, Value>,
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Its path in the body, such as `lines[0].quantity`, or the name of a header or parameter.
+    pub field: String,
+    /// What is wrong, with the limit.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem of that kind: a few words in lower case with hyphens, which `title` puts in English.
+    #[must_use]
+    pub fn new(status: u16, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
+        let kind = format!("urn:amelie:problem:{kind}");
+        Self { kind, title, status, detail: detail.into(), errors: Vec::new(), extensions: Map::new() }
+    }
+
+    /// A problem with fields of the request.
+    #[must_use]
+    pub fn invalid(status: u16, errors: Vec<FieldError>) -> Self {
+        let fields = errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>().join(", ");
+        let detail = format!("Mend {fields}; see `errors`.");
+        Self { errors, ..Self::new(status, "invalid-request", "The request is not valid", detail) }
+    }
+
+    /// A problem with one field of the request.
+    #[must_use]
+    pub fn invalid_field(status: u16, field: impl Into<String>, detail: impl ToString) -> Self {
+        Self::invalid(status, vec![FieldError { field: field.into(), detail: detail.to_string() }])
+    }
+
+    /// There is no such thing, or not for this caller.
+    #[must_use]
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(404, "not-found", "Not found", detail)
+    }
+
+    /// Something failed here. What, only the log tells.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        let detail = "Send the same request again in a moment; with the same Idempotency-Key it is safe.";
+        Self::new(503, "unavailable", "Temporarily unavailable", detail)
+    }
+
+    /// Says which fields are wrong.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>, detail: impl ToString) -> Self {
+        self.errors.push(FieldError { field: field.into(), detail: detail.to_string() });
+        self
+    }
+
+    /// Adds a member of its own.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extensions.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+}
+
+impl From<Problem> for Response {
+    fn from(problem: Problem) -> Self {
+        answer(problem.status, "application/problem+json", &problem)
+    }
+}
+
+/// An answer in JSON.
+#[must_use]
+pub fn json(status: u16, body: &impl Serialize) -> Response {
+    answer(status, "application/json", body)
+}
+
+fn answer(status: u16, content_type: &'static str, body: &impl Serialize) -> Response {
+    let mut response = Response::default();
+    match serde_json::to_string(body) {
+        Ok(json) => {
+            response.status_code = status.into();
+            response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            response.body = Some(Body::Text(json));
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer does not serialise");
+            response.status_code = 500;
+        }
+    }
+    response
+}
+
+/// Reads a JSON body.
+///
+/// # Errors
+/// 415 for another content type, 413 for more than [`MAX_BODY`], 400 for what is not JSON, and 400 with the field for
+/// JSON of another shape.
+pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
+    let content_type = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        let detail = "Send the order as JSON, with the header Content-Type: application/json.";
+        return Err(Problem::new(415, "unsupported-media-type", "Unsupported media type", detail)
+            .field("Content-Type", "must be application/json"));
+    }
+    let text = request.body.as_deref().unwrap_or_default();
+    let decoded;
+    let bytes = if request.is_base64_encoded {
+        decoded = BASE64_STANDARD.decode(text).map_err(|_| malformed("the body is not what its encoding says"))?;
+        &decoded[..]
+    } else {
+        text.as_bytes()
+    };
+    if bytes.len() > MAX_BODY {
+        let detail = format!("The body has {} bytes; at most {MAX_BODY} are read.", bytes.len());
+        return Err(Problem::new(413, "content-too-large", "Content too large", detail)
+            .field("body", format!("must be at most {MAX_BODY} bytes")));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().classify() {
+        serde_json::error::Category::Data => {
+            let field = error.path().to_string();
+            let field = if field == "." { "body".to_owned() } else { field };
+            Problem::invalid_field(400, field, error.inner())
+        }
+        _ => malformed(error.inner()),
+    })?;
+    json.end().map_err(malformed)?;
+    Ok(value)
+}
+
+fn malformed(error: impl ToString) -> Problem {
+    Problem::new(400, "malformed-json", "The body is not JSON", "Send one JSON object, encoded in UTF-8.").field("body", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(content_type: Option<&'static str>, body: &str) -> Request {
+        let mut request = Request::default();
+        if let Some(content_type) = content_type {
+            request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        request.body = Some(body.to_owned());
+        request
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        lines: Vec<u8>,
+    }
+
+    fn read(content_type: Option<&'static str>, body: &str) -> Result<Body, Problem> {
+        json_body(&request(content_type, body))
+    }
+
+    const JSON: Option<&str> = Some("application/json; charset=utf-8");
+
+    #[test]
+    fn json_is_read_with_or_without_its_charset() {
+        assert_eq!(read(JSON, r#"{"lines": [1]}"#), Ok(Body { lines: vec![1] }));
+        assert!(read(Some("application/json"), r#"{"lines": []}"#).is_ok());
+    }
+
+    #[test]
+    fn a_base64_body_is_decoded() {
+        let mut encoded = request(JSON, &BASE64_STANDARD.encode(r#"{"lines": [1]}"#));
+        encoded.is_base64_encoded = true;
+        assert_eq!(json_body(&encoded), Ok(Body { lines: vec![1] }));
+    }
+
+    #[test]
+    fn another_content_type_is_unsupported() {
+        for content_type in [None, Some("text/plain"), Some("application/jsonp")] {
+            assert_eq!(read(content_type, "{}").unwrap_err().status(), 415);
+        }
+    }
+
+    #[test]
+    fn a_body_over_64_kib_is_too_large() {
+        let json = r#"{"lines": []}"#;
+        let at_the_limit = json.to_owned() + &" ".repeat(MAX_BODY - json.len());
+        assert!(read(JSON, &at_the_limit).is_ok());
+        assert_eq!(read(JSON, &format!("{at_the_limit} ")).unwrap_err().status(), 413);
+    }
+
+    #[test]
+    fn a_fault_names_its_field() {
+        let problem = read(JSON, r#"{"lines": [1, 300]}"#).unwrap_err();
+        assert_eq!(problem.errors[0].field, "lines[1]");
+        let problem = read(JSON, r#"{"lines": [], "lime": 1}"#).unwrap_err();
+        assert!(problem.errors[0].detail.contains("unknown field `lime`"));
+    }
+
+    #[test]
+    fn what_is_not_one_json_value_is_malformed() {
+        for body in ["", "{", "{} {}", "\u{1}"] {
+            let problem = read(JSON, body).unwrap_err();
+            assert_eq!(problem.status(), 400, "{body:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_reading_panic(body in any::<String>(), base64 in any::<bool>()) {
+            let mut request = request(JSON, &body);
+            request.is_base64_encoded = base64;
+            let _ = json_body::<Body>(&request);
+        }
+    }
+}

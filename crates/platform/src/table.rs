@@ -1,0 +1,36 @@
+//! What all stores in DynamoDB have in common.
+
+use std::error::Error;
+
+use aws_smithy_types::error::display::DisplayErrorContext;
+
+use crate::queue::Retryable;
+
+/// Why a table could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The call failed, after the SDK's own retries.
+    #[error("DynamoDB {action} failed: {reason}")]
+    Call {
+        /// Which call.
+        action: &'static str,
+        /// Everything that the SDK tells.
+        reason: String,
+    },
+    /// A row is not what this version writes.
+    #[error("a row of the table cannot be read or written: {0}")]
+    Row(#[from] serde_dynamo::Error),
+}
+
+impl StoreError {
+    /// The failure of `action`.
+    pub fn call(action: &'static str, error: impl Error) -> Self {
+        Self::Call { action, reason: DisplayErrorContext(error).to_string() }
+    }
+}
+
+impl Retryable for StoreError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Call { .. })
+    }
+}
