@@ -1,1 +1,8 @@
-//! order-intake
+//! The API: takes a customer's orders and shows them, and shows what there is to order.
+
+pub mod handler;
+pub mod memory;
+mod menus;
+pub mod request;
+pub mod store;
+mod view;

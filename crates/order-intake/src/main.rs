@@ -1,2 +1,22 @@
-//! order-intake
-fn main() {}
+//! The function behind the HTTP API.
+
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use order_intake::{handler::OrderIntake, store::DynamoDb};
+use platform::{aws, http::Request, log, settings};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    log::init();
+    let config = aws::config().await;
+    let store = DynamoDb::new(&config, settings::text("ORDERS_TABLE")?, settings::text("MENU_TABLE")?);
+    // Init has the whole CPU, and nobody waits for it: the place to connect and shake hands.
+    store.connect().await;
+    let intake = OrderIntake::new(
+        store,
+        SignedDuration::from_secs(settings::seconds("CONFIRM_WITHIN_SECONDS")?.into()),
+        SignedDuration::from_secs(settings::seconds("MENU_CACHE_SECONDS")?.into()),
+    );
+    run(service_fn(async |event: LambdaEvent<Request>| Ok::<_, Error>(intake.handle(event.payload, Timestamp::now()).await)))
+        .await
+}

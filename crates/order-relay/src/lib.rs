@@ -1,1 +1,4 @@
-//! order-relay
+//! Announces every committed change of an order on the event bus.
+
+pub mod dead_letters;
+pub mod handler;

@@ -1,1 +1,5 @@
-//! order-status
+//! Applies to an order what inventory and payment report, and its deadline.
+
+pub mod handler;
+pub mod memory;
+pub mod store;

@@ -1,2 +1,35 @@
-//! order-status
-fn main() {}
+//! The function behind the results queue and the deadline queue.
+
+use aws_lambda_events::sqs::SqsEvent;
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use order_status::{
+    handler::{OrderStatus, Report},
+    store::DynamoDb,
+};
+use platform::{
+    aws, log,
+    queue::{Backoff, Queue},
+    settings,
+};
+use shop::event::OrderEvent;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    log::init();
+    let config = aws::config().await;
+    let backoff = Backoff::outlasting(settings::seconds("RETRY_BUDGET_SECONDS")?);
+    let results = Queue::new(&config, settings::text("RESULTS_QUEUE_URL")?, backoff);
+    let deadlines = Queue::new(&config, settings::text("DEADLINE_QUEUE_URL")?, backoff);
+    let status = OrderStatus { orders: DynamoDb::new(&config, settings::text("ORDERS_TABLE")?) };
+    run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let batch = event.payload;
+        let now = Timestamp::now();
+        Ok::<_, Error>(if deadlines.sent(&batch) {
+            deadlines.process(batch, async |placed: OrderEvent| status.expire(placed, now).await).await
+        } else {
+            results.process(batch, async |report: Report| status.apply(report, now).await).await
+        })
+    }))
+    .await
+}

@@ -109,6 +109,16 @@ pub fn json(status: u16, body: &impl Serialize) -> Response {
     answer(status, "application/json", body)
 }
 
+/// An answer in JSON to what goes on after it: `path` is where to ask what became of it.
+#[must_use]
+pub fn accepted(path: &str, body: &impl Serialize) -> Response {
+    let mut response = json(202, body);
+    if let Ok(path) = HeaderValue::from_str(path) {
+        response.headers.insert(header::LOCATION, path);
+    }
+    response
+}
+
 fn answer(status: u16, content_type: &'static str, body: &impl Serialize) -> Response {
     let mut response = Response::default();
     match serde_json::to_string(body) {

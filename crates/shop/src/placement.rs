@@ -175,6 +175,8 @@ pub fn place(
     now: Timestamp,
     confirm_within: SignedDuration,
 ) -> Result<Order, Refusal> {
+    // Rows keep milliseconds.
+    let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
     let pickup_at = pickup(request.pickup_at, menu, now)?;
     let pickup_day = menu.day(pickup_at);
     let lines = price(&request.lines, menu, pickup_day)?;

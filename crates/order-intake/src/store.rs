@@ -1,0 +1,128 @@
+//! The Orders and Menu tables, as far as this function may touch them.
+
+use std::collections::HashMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::{
+    Client,
+    error::SdkError,
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
+use platform::table::StoreError;
+use shop::{
+    id::{CustomerId, LocationId, OrderId},
+    menu::{Location, Menu},
+    order::Order,
+};
+
+use crate::{
+    handler::{Menus, Orders},
+    request::Page,
+};
+
+/// The index of a customer's orders by the time of placing.
+const BY_CUSTOMER: &str = "by-customer";
+
+/// Both tables in DynamoDB.
+#[derive(Clone, Debug)]
+pub struct DynamoDb {
+    client: Client,
+    orders: String,
+    menu: String,
+}
+
+type Row = HashMap<String, AttributeValue>;
+
+impl DynamoDb {
+    /// The tables of these names.
+    #[must_use]
+    pub fn new(config: &SdkConfig, orders: String, menu: String) -> Self {
+        Self { client: Client::new(config), orders, menu }
+    }
+
+    /// Opens the connection by reading a menu that does not exist. If it fails, the first request will have to.
+    pub async fn connect(&self) {
+        if let Err(error) = self.menu_row("-").await {
+            tracing::warn!(%error, "not connected yet");
+        }
+    }
+
+    async fn menu_row(&self, location: &str) -> Result<Option<Row>, StoreError> {
+        let get = self.client.get_item().table_name(&self.menu).key("location", AttributeValue::S(location.to_owned()));
+        Ok(get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item)
+    }
+}
+
+impl Orders for DynamoDb {
+    async fn put(&self, order: &Order) -> Result<Option<Order>, StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.orders)
+            .set_item(Some(serde_dynamo::to_item(order)?))
+            .condition_expression("attribute_not_exists(order_id)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match put.send().await.map_err(SdkError::into_service_error) {
+            Ok(_) => Ok(None),
+            Err(PutItemError::ConditionalCheckFailedException(first)) => {
+                Ok(Some(serde_dynamo::from_item(first.item.unwrap_or_default())?))
+            }
+            Err(error) => Err(StoreError::call("PutItem", error)),
+        }
+    }
+
+    async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
+        let key = AttributeValue::S(order.to_string());
+        let get = self.client.get_item().table_name(&self.orders).key("order_id", key).consistent_read(true);
+        let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
+        Ok(row.map(serde_dynamo::from_item).transpose()?)
+    }
+
+    async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError> {
+        let after: Option<Row> = match &page.after {
+            None => None,
+            Some(position) => {
+                let mut key: Row = serde_dynamo::to_item(position)?;
+                key.insert("customer_id".into(), AttributeValue::S(customer.as_str().to_owned()));
+                Some(key)
+            }
+        };
+        let query = self
+            .client
+            .query()
+            .table_name(&self.orders)
+            .index_name(BY_CUSTOMER)
+            .key_condition_expression("customer_id = :customer")
+            .expression_attribute_values(":customer", AttributeValue::S(customer.as_str().to_owned()))
+            .scan_index_forward(false)
+            .limit(i32::try_from(page.limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(after);
+        let rows = query.send().await.map_err(|error| StoreError::call("Query", error))?.items;
+        Ok(serde_dynamo::from_items(rows.unwrap_or_default())?)
+    }
+}
+
+impl Menus for DynamoDb {
+    async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError> {
+        let row = self.menu_row(location.as_str()).await?;
+        Ok(row.map(serde_dynamo::from_item).transpose()?)
+    }
+
+    async fn locations(&self) -> Result<Vec<Location>, StoreError> {
+        let rows = self
+            .client
+            .scan()
+            .table_name(&self.menu)
+            .projection_expression("#location, #name, time_zone, currency")
+            .expression_attribute_names("#location", "location")
+            .expression_attribute_names("#name", "name")
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await
+            .map_err(|error| StoreError::call("Scan", error))?;
+        Ok(serde_dynamo::from_items(rows)?)
+    }
+}
