@@ -1,2 +1,36 @@
-//! payment
-fn main() {}
+//! The function behind the charge queue and the refund queue.
+
+use aws_lambda_events::sqs::SqsEvent;
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use payment::{handler::Cashier, store::DynamoDb, vault::Vault};
+use platform::{
+    aws,
+    bus::EventBridge,
+    log,
+    queue::{Backoff, Queue},
+    settings,
+};
+use shop::event::{OrderEvent, PAYMENT};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    log::init();
+    let config = aws::config().await;
+    let outlasting = |name| settings::seconds(name).map(Backoff::outlasting);
+    let charges = Queue::new(&config, settings::text("CHARGE_QUEUE_URL")?, outlasting("CHARGE_RETRY_BUDGET_SECONDS")?);
+    let refunds = Queue::new(&config, settings::text("REFUND_QUEUE_URL")?, outlasting("REFUND_RETRY_BUDGET_SECONDS")?);
+    let cashier = Cashier {
+        payments: DynamoDb::new(&config, settings::text("PAYMENTS_TABLE")?),
+        provider: Vault::new(&config, settings::text("PROVIDER_SECRET_ARN")?, settings::text("PROVIDER_URL")?),
+        bus: EventBridge::new(&config, settings::text("EVENT_BUS")?, PAYMENT),
+    };
+    cashier.provider.connect().await;
+    run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let batch = event.payload;
+        let queue = if refunds.sent(&batch) { &refunds } else { &charges };
+        let handle = async |event: OrderEvent| cashier.handle(event, Timestamp::now()).await;
+        Ok::<_, Error>(queue.process(batch, handle).await)
+    }))
+    .await
+}
