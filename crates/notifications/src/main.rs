@@ -1,2 +1,32 @@
-//! notifications
-fn main() {}
+//! The function behind the notice queue.
+
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use notifications::{cognito::UserPool, handler::Notifications, notice::Templates, ses::Ses, store::DynamoDb};
+use platform::{
+    aws, log,
+    queue::{Backoff, Queue},
+    settings,
+};
+use shop::event::OrderEvent;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    log::init();
+    let config = aws::config().await;
+    let backoff = Backoff::outlasting(settings::seconds("RETRY_BUDGET_SECONDS")?);
+    let queue = Queue::new(&config, settings::text("NOTICE_QUEUE_URL")?, backoff);
+    let notifications = Notifications {
+        notices: DynamoDb::new(&config, settings::text("NOTICES_TABLE")?),
+        customers: UserPool::new(&config, settings::text("USER_POOL_ID")?),
+        mailer: Ses::new(&config, settings::text("SENDER_ADDRESS")?),
+        templates: Templates::new()?,
+    };
+    run(service_fn(async |event: LambdaEvent<_>| {
+        // Lambda ends this invocation then.
+        let until = Timestamp::try_from(event.context.deadline())?;
+        let handle = async |event: OrderEvent| notifications.handle(&event, Timestamp::now(), until).await;
+        Ok::<_, Error>(queue.process(event.payload, handle).await)
+    }))
+    .await
+}

@@ -1,5 +1,7 @@
 //! The Stripe client against the sandbox, and against shapes of Stripe's documented answers.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test itself may")]
+
 use std::{
     collections::{BTreeMap, VecDeque},
     future::pending,
@@ -275,7 +277,7 @@ async fn a_whole_call_is_bounded_however_many_attempts_are_left() {
 async fn a_charge_that_succeeds_after_the_client_gave_up_is_found() {
     let sandbox = Sandbox::start().await;
     let id = sandbox.created("pm_card_visa").await;
-    let slow = Fault { route: Some(Route::Confirm), delay_ms: 400, times: Some(2), ..Fault::default() };
+    let slow = Fault { route: Some(Route::Confirm), delay_ms: 1_000, times: Some(2), ..Fault::default() };
     sandbox.control.set_fault(&slow).await.unwrap();
     let impatient = Stripe::new(&sandbox.url, SECRET, IMPATIENCE).unwrap();
     impatient.confirm(&id).await.unwrap_err();

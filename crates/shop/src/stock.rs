@@ -13,7 +13,6 @@ use crate::{
 
 /// How many pieces of each item a shop bakes a day. It may change at any time; what is held stays held.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct BakePlan {
     /// Pieces a day; an item that is missing is not baked.
     pub capacity: BTreeMap<ItemId, u32>,

@@ -1,0 +1,97 @@
+//! Table, customers and mail in memory, for tests: the behaviour of [`crate::store`], [`crate::cognito`] and
+//! [`crate::ses`] without AWS.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+use platform::table::StoreError;
+use shop::id::{CustomerId, OrderId};
+
+use crate::{
+    handler::{Address, Claim, Claimed, CustomerError, Customers, MailError, Mailer, Notices},
+    notice::Notice,
+};
+
+/// A table that lives as long as this value.
+#[derive(Debug, Default)]
+pub struct MemoryNotices {
+    rows: Mutex<BTreeMap<OrderId, Row>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    revision: u32,
+    claimed_until: Option<Timestamp>,
+}
+
+impl MemoryNotices {
+    /// Ends a claim, if it is still this one.
+    fn end(&self, claim: &Claim, claimed_until: Option<Timestamp>) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = rows.get_mut(&claim.order)
+            && (row.revision, row.claimed_until) == (claim.revision, Some(claim.until))
+        {
+            row.claimed_until = claimed_until;
+        }
+    }
+}
+
+impl Notices for MemoryNotices {
+    async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Claimed, StoreError> {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        match rows.get(&claim.order) {
+            Some(row) if row.revision > claim.revision => return Ok(Claimed::Done),
+            Some(row) if row.claimed_until.is_some_and(|until| now < until) => return Ok(Claimed::Busy),
+            Some(row) if row.claimed_until.is_none() && row.revision == claim.revision => return Ok(Claimed::Done),
+            _ => {}
+        }
+        rows.insert(claim.order, Row { revision: claim.revision, claimed_until: Some(claim.until) });
+        Ok(Claimed::Granted)
+    }
+
+    async fn settle(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.end(claim, None);
+        Ok(())
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.end(claim, Some(Timestamp::UNIX_EPOCH));
+        Ok(())
+    }
+}
+
+/// A user pool with these customers.
+#[derive(Debug, Default)]
+pub struct MemoryCustomers(pub HashMap<CustomerId, Address>);
+
+impl Customers for MemoryCustomers {
+    async fn address(&self, customer: &CustomerId) -> Result<Option<Address>, CustomerError> {
+        Ok(self.0.get(customer).cloned())
+    }
+}
+
+/// A mailer that keeps what it is given.
+#[derive(Debug, Default)]
+pub struct MemoryMailer {
+    sent: Mutex<Vec<(Address, Notice)>>,
+}
+
+impl MemoryMailer {
+    /// Everything sent so far, in order.
+    #[must_use]
+    pub fn sent(&self) -> Vec<(Address, Notice)> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Mailer for MemoryMailer {
+    async fn send(&self, to: &Address, notice: &Notice) -> Result<(), MailError> {
+        // A real one takes a while, in which others get their turn.
+        tokio::task::yield_now().await;
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).push((to.clone(), notice.clone()));
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! Mail through SES.
+
+use std::time::Duration;
+
+use aws_config::{SdkConfig, timeout::TimeoutConfig};
+use aws_sdk_sesv2::{
+    Client,
+    config::Builder,
+    error::{BuildError, ProvideErrorMetadata, SdkError},
+    operation::send_email::SendEmailError,
+    types::{Body, Content, Destination, EmailContent, Message, MessageTag},
+};
+
+use crate::{
+    handler::{Address, MailError, Mailer},
+    notice::Notice,
+};
+
+/// How long an answer is waited for. SES has no idempotency key, so whoever gives up on an answer and asks again may well
+/// send twice: longer than elsewhere, and still well within the function's timeout of 20 seconds.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Amazon SES.
+#[derive(Clone, Debug)]
+pub struct Ses {
+    client: Client,
+    sender: String,
+}
+
+impl Ses {
+    /// Sends as `sender`, which must be an identity that SES has verified.
+    #[must_use]
+    pub fn new(config: &SdkConfig, sender: String) -> Self {
+        let timeouts = config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let timeouts = timeouts.operation_attempt_timeout(PATIENCE).operation_timeout(PATIENCE).build();
+        Self { client: Client::from_conf(Builder::from(config).timeout_config(timeouts).build()), sender }
+    }
+}
+
+impl Mailer for Ses {
+    async fn send(&self, to: &Address, notice: &Notice) -> Result<(), MailError> {
+        let malformed = |error: BuildError| MailError::Malformed(error.to_string());
+        let content = |text: &str| Content::builder().data(text).charset("UTF-8").build().map_err(malformed);
+        let message = Message::builder()
+            .subject(content(&notice.subject)?)
+            .body(Body::builder().text(content(&notice.text)?).build())
+            .build();
+        // Lets bounces and complaints be traced to the order without the address.
+        let tag = MessageTag::builder().name("order_id").value(notice.order.to_string()).build().map_err(malformed)?;
+        self.client
+            .send_email()
+            .from_email_address(&self.sender)
+            .destination(Destination::builder().to_addresses(to.expose()).build())
+            .content(EmailContent::builder().simple(message).build())
+            .email_tags(tag)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failure(&error))
+    }
+}
+
+/// What failed, by its code alone: the message that comes with it may name the recipient.
+fn failure<R>(error: &SdkError<SendEmailError, R>) -> MailError {
+    let code = error.code().map_or_else(|| error.to_string(), str::to_owned);
+    match error.as_service_error() {
+        Some(SendEmailError::BadRequestException(_)) => MailError::Malformed(code),
+        _ => MailError::NotTaken(code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sesv2::{
+        error::ErrorMetadata,
+        types::error::{BadRequestException, MessageRejected},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_failure_does_not_tell_the_recipients_address() {
+        let message = "Email address is not verified. The following identities failed the check: camille@example.com";
+        let meta = ErrorMetadata::builder().code("MessageRejected").message(message).build();
+        let rejected = MessageRejected::builder().message(message).meta(meta).build();
+        let failure = failure(&SdkError::service_error(SendEmailError::MessageRejected(rejected), ()));
+        assert!(failure.to_string().contains("MessageRejected"));
+        assert!(!format!("{failure} {failure:?}").contains("camille"));
+    }
+
+    #[test]
+    fn what_ses_cannot_read_is_malformed_and_all_else_may_be_taken_later() {
+        let failure = |error| failure(&SdkError::service_error(error, ()));
+        let malformed = SendEmailError::BadRequestException(BadRequestException::builder().build());
+        let rejected = SendEmailError::MessageRejected(MessageRejected::builder().build());
+        assert!(matches!(failure(malformed), MailError::Malformed(_)));
+        assert!(matches!(failure(rejected), MailError::NotTaken(_)));
+    }
+}
