@@ -321,6 +321,7 @@ async fn a_provider_that_is_not_there_is_transient() {
 /// A provider that says what it is told to say.
 struct Scripted {
     stripe: Stripe,
+    url: String,
     script: Arc<Script>,
 }
 
@@ -355,10 +356,11 @@ impl Scripted {
     async fn new(replies: &[Reply]) -> Self {
         let script = Arc::new(Script { replies: Mutex::new(replies.iter().copied().collect()), ..Script::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stripe = Stripe::new(&format!("http://{}", listener.local_addr().unwrap()), SECRET, PATIENCE).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stripe = Stripe::new(&url, SECRET, PATIENCE).unwrap();
         let app = Router::new().fallback(reply).with_state(script.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { stripe, script }
+        Self { stripe, url, script }
     }
 
     /// Of each request, in order; all replies must have been asked for.
@@ -417,6 +419,14 @@ async fn an_intent_is_asked_for_in_stripes_words() {
         assert_eq!(request.headers["stripe-version"], "2025-10-29.clover");
         assert_eq!(request.key(), Some(order_id.as_str()));
     });
+}
+
+#[tokio::test]
+async fn a_provider_may_live_below_a_path() {
+    let mut provider = Scripted::new(&[Recorded("intent_succeeded")]).await;
+    provider.stripe = Stripe::new(&format!("{}/stripe/", provider.url), SECRET, PATIENCE).unwrap();
+    provider.stripe.find(&recorded_id()).await.unwrap();
+    assert_eq!(provider.lines(), ["GET /stripe/v1/payment_intents/pi_3PgafyB7WZ01zgkW1jxsAJo3"]);
 }
 
 #[tokio::test]

@@ -28,6 +28,14 @@ impl Currency {
         }
     }
 
+    /// The least that the payment provider charges, in minor units: Stripe's published minimum per currency.
+    #[must_use]
+    pub const fn smallest_charge(self) -> u64 {
+        match self {
+            Self::Eur | Self::Usd | Self::Jpy => 50,
+        }
+    }
+
     /// Digits after the decimal point, by ISO 4217.
     #[must_use]
     pub const fn minor_digits(self) -> u32 {

@@ -117,6 +117,12 @@ pub enum Refusal {
         /// What was asked for.
         item: ItemId,
     },
+    /// Less than the payment provider takes.
+    #[error("the order must come to at least {}", Money { amount: currency.smallest_charge(), currency: *currency })]
+    TooCheap {
+        /// The currency of the menu.
+        currency: Currency,
+    },
     /// More than the payment provider takes.
     #[error("the order may come to at most {} in all", Money { amount: MAX_TOTAL, currency: *currency })]
     TooExpensive {
@@ -156,7 +162,7 @@ impl Refusal {
         match self {
             Self::UnknownItem { line, .. } | Self::NotSold { line, .. } => format!("lines[{line}].item"),
             Self::TooMany { line, .. } => format!("lines[{line}].quantity"),
-            Self::Id(_) | Self::TooExpensive { .. } => "lines".into(),
+            Self::Id(_) | Self::TooCheap { .. } | Self::TooExpensive { .. } => "lines".into(),
             Self::PickupInPast { .. } | Self::PickupTooFar { .. } | Self::Closed { .. } => "pickup_at".into(),
             Self::PriceChanged { .. } => "expected_total".into(),
         }
@@ -181,6 +187,9 @@ pub fn place(
     let pickup_day = menu.day(pickup_at);
     let lines = price(&request.lines, menu, pickup_day)?;
     let total = lines.iter().map(|line| line.unit_price * u64::from(line.quantity)).sum();
+    if total < menu.currency.smallest_charge() {
+        return Err(Refusal::TooCheap { currency: menu.currency });
+    }
     if total > MAX_TOTAL {
         return Err(Refusal::TooExpensive { currency: menu.currency });
     }
@@ -319,6 +328,24 @@ mod tests {
         assert!(matches!(pickup("2026-12-08T08:00:00.001Z"), Err(Refusal::PickupTooFar { .. })));
         assert!(pickup("2026-12-08T08:00:00Z").is_ok());
         assert_eq!(pickup("2026-11-24T20:00:00Z"), Err(Refusal::Closed { next: Some(at("2026-11-25T06:00:00Z")) }));
+    }
+
+    #[test]
+    fn a_total_that_no_card_can_be_charged_is_refused() {
+        let order = request(|body| body["lines"] = json!([{"item": "croissant", "quantity": 100}]));
+        let at_price = |price| {
+            let mut menu = paris();
+            menu.items[0].price = price;
+            place(&order, CustomerId::new("camille"), &"key".parse().unwrap(), &menu, at(TUESDAY), SignedDuration::from_mins(15))
+        };
+        assert_eq!(at_price(MAX_TOTAL / 100).map(|order| order.total), Ok(99_999_900));
+        assert_eq!(at_price(MAX_TOTAL / 100 + 1), Err(Refusal::TooExpensive { currency: Currency::Eur }));
+        let one = request(|body| body["lines"] = json!([{"item": "croissant", "quantity": 1}]));
+        let mut menu = paris();
+        menu.items[0].price = 49;
+        let refusal =
+            place(&one, CustomerId::new("camille"), &"key".parse().unwrap(), &menu, at(TUESDAY), SignedDuration::from_mins(15));
+        assert_eq!(refusal, Err(Refusal::TooCheap { currency: Currency::Eur }));
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Stripe {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut url = self.base_url.clone();
-        url.set_path(&format!("/v1/{path}"));
+        url.set_path(&format!("{}/v1/{path}", self.base_url.path().trim_end_matches('/')));
         self.http.request(method, url)
     }
 

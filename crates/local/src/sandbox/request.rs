@@ -1,0 +1,229 @@
+//! What a request asks for: Stripe's form-encoded parameters, checked as Stripe checks them.
+//!
+//! A parameter that the sandbox does not know is refused, not ignored.
+
+use std::collections::BTreeMap;
+
+use axum::http::Method;
+
+use super::{faults::Route, ledger::NewIntent, wire::ApiError};
+
+/// A request that can be carried out.
+#[derive(Debug)]
+pub(super) enum Operation {
+    Create { new: NewIntent, confirmation: Option<Confirmation> },
+    Retrieve { intent: String },
+    Confirm { intent: String, confirmation: Confirmation },
+    Cancel { intent: String, reason: Option<String> },
+    Refund { intent: String, amount: Option<u64>, reason: Option<String> },
+    ListRefunds { intent: String, limit: usize },
+}
+
+#[derive(Debug)]
+pub(super) struct Confirmation {
+    pub(super) payment_method: Option<String>,
+    pub(super) error_on_requires_action: bool,
+}
+
+/// The currencies that the sandbox takes, each with the smallest amount that Stripe documents for it.
+const MINIMUM_AMOUNTS: [(&str, u64, &str); 5] =
+    [("chf", 50, "CHF0.50"), ("eur", 50, "€0.50"), ("gbp", 30, "£0.30"), ("jpy", 50, "¥50"), ("usd", 50, "$0.50")];
+
+/// Stripe takes amounts of at most eight digits.
+const MAXIMUM_AMOUNT: u64 = 99_999_999;
+
+impl Operation {
+    /// Reads a request; `encoded` is the query of a GET, the body of a POST.
+    pub(super) fn parse(method: &Method, path: &str, encoded: &[u8]) -> Result<Self, ApiError> {
+        let mut params = Params::parse(encoded);
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        let operation = match (method.as_str(), segments.as_slice()) {
+            ("POST", ["v1", "payment_intents"]) => params.create()?,
+            ("GET", ["v1", "payment_intents", id]) => Self::Retrieve { intent: (*id).into() },
+            ("POST", ["v1", "payment_intents", id, "confirm"]) => {
+                Self::Confirm { intent: (*id).into(), confirmation: params.confirmation()? }
+            }
+            ("POST", ["v1", "payment_intents", id, "cancel"]) => {
+                Self::Cancel { intent: (*id).into(), reason: params.take("cancellation_reason")? }
+            }
+            ("POST", ["v1", "refunds"]) => Self::Refund {
+                intent: params.require("payment_intent")?,
+                amount: params.take_amount("amount")?,
+                reason: params.take("reason")?,
+            },
+            ("GET", ["v1", "refunds"]) => {
+                Self::ListRefunds { intent: params.require("payment_intent")?, limit: params.take_limit()? }
+            }
+            _ => return Err(ApiError::unknown_route(method, path)),
+        };
+        params.finish()?;
+        Ok(operation)
+    }
+
+    pub(super) fn route(&self) -> Route {
+        match self {
+            Self::Create { .. } => Route::Create,
+            Self::Retrieve { .. } => Route::Retrieve,
+            Self::Confirm { .. } => Route::Confirm,
+            Self::Cancel { .. } => Route::Cancel,
+            Self::Refund { .. } => Route::Refund,
+            Self::ListRefunds { .. } => Route::ListRefunds,
+        }
+    }
+}
+
+/// Parameters that are still to be read.
+struct Params(Vec<(String, String)>);
+
+impl Params {
+    fn parse(encoded: &[u8]) -> Self {
+        Self(form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    fn create(&mut self) -> Result<Operation, ApiError> {
+        let amount = self.take_amount("amount")?.ok_or_else(|| ApiError::missing("amount"))?;
+        let currency = self.require("currency")?.to_lowercase();
+        let (_, minimum, shown) = MINIMUM_AMOUNTS
+            .into_iter()
+            .find(|(code, ..)| *code == currency)
+            .ok_or_else(|| ApiError::currency(&currency, MINIMUM_AMOUNTS.map(|(code, ..)| code)))?;
+        if amount < minimum {
+            return Err(ApiError::amount_too_small(shown, &currency));
+        }
+        if amount > MAXIMUM_AMOUNT {
+            return Err(ApiError::amount_too_large(MAXIMUM_AMOUNT));
+        }
+        let confirm = self.take_bool("confirm")?;
+        let confirmation = self.confirmation()?;
+        if confirmation.error_on_requires_action && !confirm {
+            return Err(ApiError::only_with_confirm("error_on_requires_action"));
+        }
+        // Which methods are on offer decides nothing here: cards are all there is.
+        self.take_map("automatic_payment_methods");
+        let types = self.take_list("payment_method_types");
+        let new = NewIntent {
+            amount,
+            currency,
+            payment_method: confirmation.payment_method.clone(),
+            payment_method_types: (!types.is_empty()).then_some(types),
+            metadata: self.take_map("metadata"),
+        };
+        Ok(Operation::Create { new, confirmation: confirm.then_some(confirmation) })
+    }
+
+    fn confirmation(&mut self) -> Result<Confirmation, ApiError> {
+        Ok(Confirmation {
+            payment_method: self.take("payment_method")?,
+            error_on_requires_action: self.take_bool("error_on_requires_action")?,
+        })
+    }
+
+    fn take(&mut self, name: &str) -> Result<Option<String>, ApiError> {
+        let Some(at) = self.0.iter().position(|(key, _)| key == name) else {
+            return Ok(None);
+        };
+        match self.0.remove(at).1 {
+            empty if empty.is_empty() => Err(ApiError::empty(name)),
+            value => Ok(Some(value)),
+        }
+    }
+
+    fn require(&mut self, name: &str) -> Result<String, ApiError> {
+        self.take(name)?.ok_or_else(|| ApiError::missing(name))
+    }
+
+    fn take_bool(&mut self, name: &str) -> Result<bool, ApiError> {
+        match self.take(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(ApiError::not_a_boolean(name, other)),
+        }
+    }
+
+    fn take_amount(&mut self, name: &str) -> Result<Option<u64>, ApiError> {
+        let Some(text) = self.take(name)? else {
+            return Ok(None);
+        };
+        match text.parse::<i64>() {
+            Ok(amount) if amount >= 1 => Ok(Some(amount.unsigned_abs())),
+            Ok(_) => Err(ApiError::below_one(name)),
+            Err(_) => Err(ApiError::not_an_integer(name, &text)),
+        }
+    }
+
+    /// How many results a page of a list has: 1 to 100, 10 by default.
+    fn take_limit(&mut self) -> Result<usize, ApiError> {
+        match self.take_amount("limit")? {
+            None => Ok(10),
+            Some(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX).min(100)),
+        }
+    }
+
+    /// `name[a]=1&name[b]=2`
+    fn take_map(&mut self, name: &str) -> BTreeMap<String, String> {
+        self.take_bracketed(name).into_iter().collect()
+    }
+
+    /// `name[]=1&name[]=2` or `name[0]=1&name[1]=2`
+    fn take_list(&mut self, name: &str) -> Vec<String> {
+        self.take_bracketed(name).into_iter().map(|(_, value)| value).collect()
+    }
+
+    fn take_bracketed(&mut self, name: &str) -> Vec<(String, String)> {
+        let inner = |key: &str| {
+            let inner = key.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
+            Some(inner.to_owned())
+        };
+        self.0.extract_if(.., |(key, _)| inner(key).is_some()).filter_map(|(key, value)| Some((inner(&key)?, value))).collect()
+    }
+
+    fn finish(self) -> Result<(), ApiError> {
+        match self.0.into_iter().next() {
+            None => Ok(()),
+            Some((name, _)) => Err(ApiError::unknown_parameter(&name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(form: &str) -> Result<Operation, ApiError> {
+        Operation::parse(&Method::POST, "/v1/payment_intents", form.as_bytes())
+    }
+
+    fn code(form: &str) -> Option<&'static str> {
+        create(form).unwrap_err().code
+    }
+
+    #[test]
+    fn nested_keys_become_metadata_and_lists() {
+        let form = "amount=580&currency=EUR&payment_method=pm_card_visa&metadata%5Border_id%5D=o-1\
+                    &payment_method_types[]=card&automatic_payment_methods[enabled]=true";
+        let Operation::Create { new, confirmation: None } = create(form).unwrap() else {
+            panic!("not an unconfirmed intent");
+        };
+        assert_eq!((new.amount, new.currency.as_str()), (580, "eur"));
+        assert_eq!(new.metadata["order_id"], "o-1");
+        assert_eq!(new.payment_method_types, Some(vec!["card".to_owned()]));
+    }
+
+    #[test]
+    fn a_bad_parameter_is_refused_with_its_own_code() {
+        assert_eq!(code("currency=eur"), Some("parameter_missing"));
+        assert_eq!(code("amount=580"), Some("parameter_missing"));
+        assert_eq!(code("amount=5.80&currency=eur"), Some("parameter_invalid_integer"));
+        assert_eq!(code("amount=-1&currency=eur"), Some("parameter_invalid_integer"));
+        assert_eq!(code("amount=&currency=eur"), Some("parameter_invalid_empty"));
+        assert_eq!(code("amount=49&currency=eur"), Some("amount_too_small"));
+        assert_eq!(code("amount=49&currency=jpy"), Some("amount_too_small"));
+        assert_eq!(code("amount=100000000&currency=usd"), Some("amount_too_large"));
+        assert_eq!(code("amount=580&currency=eur&capture=now"), Some("parameter_unknown"));
+    }
+
+    #[test]
+    fn a_currency_that_is_not_known_is_refused() {
+        assert_eq!(create("amount=580&currency=xts").unwrap_err().param.as_deref(), Some("currency"));
+    }
+}

@@ -1,0 +1,281 @@
+//! The sandbox on HTTP.
+
+use std::{
+    panic,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::{any, delete, get, post},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::Value;
+use tokio::{net::TcpListener, time::sleep};
+
+use super::{
+    control::LedgerEntry,
+    faults::{Fault, Faults, FaultyAnswer},
+    idempotency::{Answer, Claim, Keys},
+    ledger::Ledger,
+    request::Operation,
+    wire::{self, ApiError},
+};
+
+/// Serves the sandbox until `shutdown` is done, whatever is under way then. `secret` is the API key that requests must carry; the control API
+/// under `/_sandbox` takes no key, so listen on the loopback interface alone.
+///
+/// # Errors
+///
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    secret: String,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let sandbox = Arc::new(Sandbox {
+        secret,
+        books: Mutex::new(Books {
+            ledger: Ledger::new(fastrand::u32(..)),
+            keys: Keys::default(),
+            faults: Faults::default(),
+            requests: 0,
+        }),
+    });
+    let app = Router::new()
+        .route("/v1/{*path}", any(api))
+        .route("/_sandbox/faults", post(set_fault).delete(clear_faults))
+        .route("/_sandbox/idempotency_keys", delete(forget_keys))
+        .route("/_sandbox/ledger", get(ledger))
+        .route("/_sandbox/reset", post(reset))
+        .with_state(sandbox);
+    // At once, not gracefully: a request may have been told to take very long.
+    tokio::select! {
+        served = axum::serve(listener, app).into_future() => served,
+        () = shutdown => Ok(()),
+    }
+}
+
+struct Sandbox {
+    secret: String,
+    books: Mutex<Books>,
+}
+
+struct Books {
+    ledger: Ledger,
+    keys: Keys,
+    faults: Faults,
+    requests: u64,
+}
+
+/// A request to Stripe's API.
+struct Call {
+    method: Method,
+    path: String,
+    /// The query of a GET, the body of a POST.
+    params: Vec<u8>,
+    headers: HeaderMap,
+}
+
+async fn api(State(sandbox): State<Arc<Sandbox>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let params = match method {
+        Method::GET => uri.query().unwrap_or_default().into(),
+        _ => body.into(),
+    };
+    let call = Call { method, path: uri.path().to_owned(), params, headers };
+    // On a task of its own: a client that hangs up does not undo what it asked for.
+    let answered = tokio::spawn(async move { sandbox.answer(call).await }).await;
+    match answered {
+        Ok(Some(response)) => response,
+        // A handler must return a response; unwinding is how to close the connection without one. This way of it
+        // prints nothing.
+        Ok(None) => panic::resume_unwind(Box::new("the answer is lost")),
+        Err(failed) => panic::resume_unwind(Box::new(failed)),
+    }
+}
+
+async fn set_fault(State(sandbox): State<Arc<Sandbox>>, Json(fault): Json<Fault>) -> StatusCode {
+    sandbox.books().faults.set(fault);
+    StatusCode::NO_CONTENT
+}
+
+async fn clear_faults(State(sandbox): State<Arc<Sandbox>>) -> StatusCode {
+    sandbox.books().faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn forget_keys(State(sandbox): State<Arc<Sandbox>>) -> StatusCode {
+    sandbox.books().keys.forget();
+    StatusCode::NO_CONTENT
+}
+
+async fn ledger(State(sandbox): State<Arc<Sandbox>>) -> Json<Vec<LedgerEntry>> {
+    let books = sandbox.books();
+    Json(books.ledger.intents().map(|intent| LedgerEntry::of(intent, &books.ledger)).collect())
+}
+
+async fn reset(State(sandbox): State<Arc<Sandbox>>) -> StatusCode {
+    let mut books = sandbox.books();
+    books.ledger.reset();
+    books.faults.clear();
+    books.keys.forget();
+    StatusCode::NO_CONTENT
+}
+
+impl Sandbox {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None when the answer is to be lost.
+    async fn answer(&self, call: Call) -> Option<Response> {
+        let request_id = self.books().request_id();
+        let refuse = |error: ApiError| Some(respond(error.answer(&request_id), &request_id, false));
+
+        let parsed = self.authenticate(&call.headers).and_then(|()| Operation::parse(&call.method, &call.path, &call.params));
+        let operation = match parsed {
+            Ok(operation) => operation,
+            Err(error) => return refuse(error),
+        };
+
+        let key = (call.method == Method::POST).then(|| text(&call.headers, &IDEMPOTENCY_KEY)).flatten();
+        if let Some(key) = key {
+            let params = String::from_utf8_lossy(&call.params);
+            let request = format!("{}?{params}", call.path);
+            let claim = self.books().keys.claim(key, &request);
+            match claim {
+                Claim::New => {}
+                Claim::Replay(answer) => return Some(respond(answer, &request_id, true)),
+                Claim::InUse => return refuse(ApiError::key_in_use(key)),
+                Claim::Misused => return refuse(ApiError::key_misused(key)),
+            }
+        }
+
+        let fault = self.books().fault(&operation);
+        sleep(Duration::from_millis(fault.delay_ms)).await;
+
+        let mut books = self.books();
+        let answer = match fault.answer {
+            FaultyAnswer::Normal | FaultyAnswer::Lose => books.carry_out(operation, &request_id),
+            FaultyAnswer::Fail(status) => ApiError::on_request(status).answer(&request_id),
+            FaultyAnswer::FailAfterWork(status) => {
+                books.carry_out(operation, &request_id);
+                ApiError::on_request(status).answer(&request_id)
+            }
+        };
+        if let Some(key) = key {
+            // Stripe keeps an answer once the work has begun; these are given before.
+            if matches!(answer.status, 401 | 409 | 429) {
+                books.keys.release(key);
+            } else {
+                books.keys.keep(key, &answer);
+            }
+        }
+        (fault.answer != FaultyAnswer::Lose).then(|| respond(answer, &request_id, false))
+    }
+
+    /// Takes the key as a bearer token or as the user name of basic authentication.
+    fn authenticate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let given = text(headers, &header::AUTHORIZATION).ok_or_else(ApiError::no_key)?;
+        let key = match given.split_once(' ') {
+            Some(("Bearer", token)) => Some(token.to_owned()),
+            Some(("Basic", encoded)) => BASE64_STANDARD
+                .decode(encoded)
+                .ok()
+                .and_then(|pair| String::from_utf8(pair).ok())
+                .and_then(|pair| Some(pair.split_once(':')?.0.to_owned())),
+            _ => None,
+        };
+        match key {
+            None => Err(ApiError::no_key()),
+            Some(key) if key == self.secret => Ok(()),
+            Some(key) => Err(ApiError::wrong_key(&redacted(&key))),
+        }
+    }
+}
+
+impl Books {
+    fn request_id(&mut self) -> String {
+        self.requests += 1;
+        format!("req_{:014}", self.requests)
+    }
+
+    fn fault(&mut self, operation: &Operation) -> Fault {
+        let order_id = match operation {
+            Operation::Create { new, .. } => new.metadata.get("order_id").map(String::as_str),
+            Operation::Retrieve { intent }
+            | Operation::Confirm { intent, .. }
+            | Operation::Cancel { intent, .. }
+            | Operation::Refund { intent, .. }
+            | Operation::ListRefunds { intent, .. } => self.ledger.find(intent).ok().and_then(|intent| intent.order_id()),
+        };
+        self.faults.hit(operation.route(), order_id)
+    }
+
+    fn carry_out(&mut self, operation: Operation, request_id: &str) -> Answer {
+        match self.perform(operation) {
+            Ok(body) => Answer { status: 200, body },
+            Err(error) => error.answer(request_id),
+        }
+    }
+
+    fn perform(&mut self, operation: Operation) -> Result<Value, ApiError> {
+        let now = unix_now();
+        let ledger = &mut self.ledger;
+        let named_in_path = |refusal| ApiError::refused(refusal, None);
+        let named_in_form = |refusal| ApiError::refused(refusal, Some("payment_intent"));
+        match operation {
+            Operation::Create { new, confirmation: None } => ledger.create(new, now).map(wire::intent).map_err(named_in_path),
+            Operation::Create { new, confirmation: Some(with) } => {
+                let id = ledger.create(new, now).map_err(named_in_path)?.id.clone();
+                ledger.confirm(&id, None, with.error_on_requires_action, now).map(wire::intent).map_err(named_in_path)
+            }
+            Operation::Retrieve { intent } => ledger.find(&intent).map(wire::intent).map_err(named_in_path),
+            Operation::Confirm { intent, confirmation: with } => ledger
+                .confirm(&intent, with.payment_method.as_deref(), with.error_on_requires_action, now)
+                .map(wire::intent)
+                .map_err(named_in_path),
+            Operation::Cancel { intent, reason } => ledger.cancel(&intent, reason, now).map(wire::intent).map_err(named_in_path),
+            Operation::Refund { intent, amount, reason } => {
+                ledger.refund(&intent, amount, reason, now).map(|refund| wire::refund(&refund)).map_err(named_in_form)
+            }
+            Operation::ListRefunds { intent, limit } => {
+                ledger.find(&intent).map_err(named_in_form)?;
+                Ok(wire::refund_list(ledger.refunds_of(&intent), limit))
+            }
+        }
+    }
+}
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+fn respond(answer: Answer, request_id: &str, replayed: bool) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let named = [("request-id", request_id), ("stripe-version", wire::API_VERSION)];
+    let mut response = (status, named, Json(answer.body)).into_response();
+    if replayed {
+        let replayed = HeaderName::from_static("idempotent-replayed");
+        response.headers_mut().insert(replayed, header::HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The last four characters of a key, as Stripe repeats a wrong one.
+fn redacted(key: &str) -> String {
+    let from = key.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+    format!("****{}", &key[from..])
+}
+
+fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
