@@ -160,7 +160,7 @@ mod tests {
                 "metadata": {"event_id": order_id, "version": 1, "occurred_at": NOW, "correlation_id": order_id},
                 "data": {
                     "order_id": order_id, "customer_id": "camille", "revision": 1, "status": "placed", "payment": "none",
-                    "location": "paris", "pickup_at": NOW, "pickup_day": "2026-11-24", "deadline": "2026-11-24T08:15:00Z",
+                    "location": "paris", "location_name": "Amélie Paris", "time_zone": "Europe/Paris", "pickup_at": NOW, "pickup_day": "2026-11-24", "deadline": "2026-11-24T08:15:00Z",
                     "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": quantity, "unit_price": 190}],
                     "total": 380, "currency": "EUR"
                 }

@@ -1,7 +1,7 @@
 //! What customers are told, and in which words.
 
-use jiff::civil;
-use minijinja::{Environment, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
+use jiff::Timestamp;
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 use shop::{
     event::OrderEvent,
     id::OrderId,
@@ -50,7 +50,7 @@ impl Templates {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
         environment.add_filter("money", money);
-        environment.add_filter("day", day);
+        environment.add_filter("local", local);
         for (name, source) in TEMPLATES {
             // Of a name that ends in .txt, MiniJinja escapes nothing.
             environment.add_template(name, source)?;
@@ -96,8 +96,10 @@ fn money(amount: u64, currency: Serde<Currency>) -> String {
     Money { amount, currency: currency.0 }.to_string()
 }
 
-fn day(date: Serde<civil::Date>) -> String {
-    date.strftime("%A, %-d %B %Y").to_string()
+/// A moment as the clock at the shop shows it.
+fn local(at: Serde<Timestamp>, time_zone: &str) -> Result<String, minijinja::Error> {
+    let at = at.in_tz(time_zone).map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
+    Ok(at.strftime("%A, %-d %B %Y at %H:%M").to_string())
 }
 
 #[cfg(test)]
@@ -117,7 +119,7 @@ pub(crate) mod tests {
                 "metadata": {"event_id": ORDER, "version": 1, "occurred_at": at, "correlation_id": ORDER},
                 "data": {
                     "order_id": ORDER, "customer_id": "camille", "revision": 3, "status": "confirmed", "payment": "captured",
-                    "location": "paris", "pickup_at": at, "pickup_day": "2026-11-24", "deadline": at,
+                    "location": "paris", "location_name": "Amélie Paris", "time_zone": "Europe/Paris", "pickup_at": at, "pickup_day": "2026-11-24", "deadline": at,
                     "lines": [
                         {"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190},
                         {"item": "eclair", "name": "Éclair \"café & crème\"", "quantity": 1, "unit_price": 450}
@@ -167,7 +169,7 @@ pub(crate) mod tests {
     fn a_confirmation_names_what_was_ordered_what_it_cost_and_when_it_can_be_picked_up() {
         let expected = "Thank you for your order. You have paid 8.30 EUR, and we will have this\nready for you:\n\n\
                         2 x Butter croissant, 3.80 EUR\n1 x Éclair \"café & crème\", 4.50 EUR\n\n\
-                        Pick-up: Tuesday, 24 November 2026, paris\n\
+                        Pick-up: Tuesday, 24 November 2026 at 09:00, Amélie Paris\n\
                         Order: 0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa\n\nAmelie";
         assert_eq!(text("order.confirmed", json!({})), expected);
     }

@@ -130,7 +130,7 @@ mod tests {
     fn record(event_name: &str, revision: u32) -> Value {
         let at = "2026-11-24T08:00:00.000Z";
         let order = json!({
-            "order_id": "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa", "customer_id": "camille", "location": "paris", "status": "placed",
+            "order_id": "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa", "customer_id": "camille", "location": "paris", "location_name": "Amélie Paris", "time_zone": "Europe/Paris", "status": "placed",
             "revision": revision, "payment": "none", "total": 380, "currency": "EUR", "placed_at": at, "pickup_at": at,
             "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190}],
             "pickup_day": "2026-11-24", "deadline": "2026-11-24T08:15:00Z", "fingerprint": "f",

@@ -150,7 +150,7 @@ mod tests {
     fn placed() -> Order {
         let placed_at = "2026-11-24T08:00:00.000Z";
         serde_json::from_value(json!({
-            "order_id": ORDER, "customer_id": "camille", "location": "paris", "status": "placed", "revision": 1, "payment": "none",
+            "order_id": ORDER, "customer_id": "camille", "location": "paris", "location_name": "Amélie Paris", "time_zone": "Europe/Paris", "status": "placed", "revision": 1, "payment": "none",
             "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190}], "total": 380,
             "currency": "EUR", "payment_method": "pm_card_visa", "placed_at": placed_at, "pickup_at": placed_at,
             "pickup_day": "2026-11-24", "deadline": "2026-11-24T08:15:00Z", "fingerprint": "f",

@@ -255,7 +255,7 @@ mod tests {
                 "metadata": {"event_id": order_id, "version": 1, "occurred_at": NOW, "correlation_id": order_id},
                 "data": {
                     "order_id": order_id, "customer_id": "camille", "revision": 2, "status": "reserved", "payment": "none",
-                    "location": "paris", "pickup_at": NOW, "pickup_day": "2026-11-24", "deadline": LATE,
+                    "location": "paris", "location_name": "Amélie Paris", "time_zone": "Europe/Paris", "pickup_at": NOW, "pickup_day": "2026-11-24", "deadline": LATE,
                     "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190}],
                     "total": 380, "currency": "EUR"
                 }

@@ -5,7 +5,7 @@
 //! The schemas in `schemas/` are generated from these types. A change to a type needs a new [`VERSION`]; queues
 //! outlive deployments, so consumers accept the version before it as well.
 
-use jiff::{Timestamp, civil};
+use jiff::{Timestamp, civil, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -91,6 +91,12 @@ pub struct OrderData {
     pub payment: PaymentStatus,
     /// At which shop.
     pub location: LocationId,
+    /// The shop's name.
+    pub location_name: String,
+    /// The shop's time zone, by IANA name.
+    #[serde(with = "jiff::fmt::serde::tz::required")]
+    #[schemars(with = "String")]
+    pub time_zone: TimeZone,
     /// When it can be picked up.
     pub pickup_at: Timestamp,
     /// The day of that in the shop's own calendar.
@@ -141,6 +147,8 @@ impl OrderEvent {
             status: order.status,
             payment: order.payment,
             location: order.location,
+            location_name: order.location_name,
+            time_zone: order.time_zone,
             pickup_at: order.pickup_at,
             pickup_day: order.pickup_day,
             deadline: order.deadline,

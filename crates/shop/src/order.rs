@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::{Timestamp, civil};
+use jiff::{Timestamp, civil, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -168,6 +168,11 @@ pub struct Order {
     pub customer_id: CustomerId,
     /// At which shop.
     pub location: LocationId,
+    /// The shop's name when the order was placed.
+    pub location_name: String,
+    /// The shop's time zone.
+    #[serde(with = "jiff::fmt::serde::tz::required")]
+    pub time_zone: TimeZone,
     /// Where it stands.
     pub status: Status,
     /// How many transitions it has seen, the placing included.
@@ -350,6 +355,8 @@ pub(crate) mod tests {
             order_id: "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse().unwrap(),
             customer_id: CustomerId::new("camille"),
             location: "paris".parse().unwrap(),
+            location_name: "Amélie Paris".into(),
+            time_zone: TimeZone::get("Europe/Paris").unwrap(),
             status,
             revision: 1,
             payment,

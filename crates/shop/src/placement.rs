@@ -200,6 +200,8 @@ pub fn place(
         order_id: OrderId::derive(&customer, key),
         customer_id: customer,
         location: menu.location.clone(),
+        location_name: menu.name.clone(),
+        time_zone: menu.time_zone.clone(),
         status: Status::Placed,
         revision: 1,
         payment: PaymentStatus::None,
