@@ -1,0 +1,11 @@
+//! A function that does nothing: what any function pays for the runtime alone.
+
+use std::convert::Infallible;
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde::de::IgnoredAny;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    run(service_fn(async |_: LambdaEvent<IgnoredAny>| Ok::<(), Infallible>(()))).await
+}

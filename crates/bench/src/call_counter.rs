@@ -1,0 +1,116 @@
+//! Counts a function's calls of AWS on their way to the emulator.
+
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::Result;
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use reqwest::Client;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// Calls by name of the operation.
+pub(crate) type Calls = BTreeMap<String, usize>;
+
+/// A plain HTTP proxy in front of the emulator, until dropped.
+pub(crate) struct CallCounter {
+    endpoint: String,
+    calls: Arc<Mutex<Calls>>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Proxy {
+    target: String,
+    client: Client,
+    calls: Arc<Mutex<Calls>>,
+}
+
+impl CallCounter {
+    /// Starts one that passes on to `target`.
+    pub(crate) async fn start(target: &str, client: &Client) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let calls = Arc::default();
+        let proxy = Proxy { target: target.to_owned(), client: client.clone(), calls: Arc::clone(&calls) };
+        let routes = Router::new().fallback(pass_on).with_state(proxy);
+        let server = tokio::spawn(async { drop(axum::serve(listener, routes).await) });
+        Ok(Self { endpoint, calls, server })
+    }
+
+    /// Where to send calls.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The calls since this was asked last.
+    pub(crate) fn take(&self) -> Calls {
+        std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for CallCounter {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn pass_on(
+    State(proxy): State<Proxy>,
+    method: Method,
+    uri: Uri,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, (StatusCode, String)> {
+    *proxy.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation(&method, &uri, &headers)).or_default() += 1;
+    headers.remove(header::HOST);
+    let url = format!("{}{uri}", proxy.target);
+    let answer = proxy.client.request(method, url).headers(headers).body(body).send().await;
+    let unreachable = |error: reqwest::Error| (StatusCode::BAD_GATEWAY, error.to_string());
+    let answer = answer.map_err(unreachable)?;
+    let status = answer.status();
+    let mut headers = answer.headers().clone();
+    headers.remove(header::TRANSFER_ENCODING);
+    Ok((status, headers, answer.bytes().await.map_err(unreachable)?).into_response())
+}
+
+/// `PutItem` for a service with a target header, `POST /v2/email/outbound-emails` for any other.
+fn operation(method: &Method, uri: &Uri, headers: &HeaderMap) -> String {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.rsplit('.').next());
+    target.map_or_else(|| format!("{method} {}", uri.path()), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_are_counted_by_operation_and_answered_by_the_one_behind() {
+        let behind = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let target = format!("http://{}", behind.local_addr().unwrap());
+        let echo = Router::new().fallback(async |body: String| (StatusCode::IM_A_TEAPOT, body));
+        tokio::spawn(async { axum::serve(behind, echo).await });
+
+        let client = Client::builder().no_proxy().build().unwrap();
+        let counter = CallCounter::start(&target, &client).await.unwrap();
+        for target in ["DynamoDB_20120810.PutItem", "DynamoDB_20120810.GetItem", "DynamoDB_20120810.PutItem"] {
+            let request = client.post(counter.endpoint()).header("x-amz-target", target).body("an item");
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::IM_A_TEAPOT);
+            assert_eq!(answer.text().await.unwrap(), "an item");
+        }
+        client.get(format!("{}/v2/email", counter.endpoint())).send().await.unwrap();
+
+        let calls = [("GET /v2/email", 1), ("GetItem", 1), ("PutItem", 2)].map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(counter.take(), Calls::from(calls));
+        assert_eq!(counter.take(), Calls::new());
+    }
+}

@@ -1,0 +1,116 @@
+//! An embedded AWS that speaks TLS.
+
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Certificate, Client, header::CONTENT_TYPE};
+use serde_json::Value;
+
+/// Where Linux distributions keep the certificates of public authorities.
+const AUTHORITIES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/// The region that it plays.
+pub(crate) const REGION: &str = "eu-central-1";
+
+/// A running emulator, which takes every call whoever signed it. Dropping it kills it.
+pub(crate) struct Emulator {
+    process: Child,
+    endpoint: String,
+    directory: PathBuf,
+    client: Client,
+}
+
+impl Emulator {
+    /// Starts an empty one on a free port, which keeps its files in `directory`.
+    pub(crate) async fn start(python: &Path, directory: &Path) -> Result<Self> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let log = directory.join("emulator.log");
+        let output = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+        let process = Command::new(python)
+            .args(["-m", "ministack"])
+            // Its certificate is made there, once.
+            .env("TMPDIR", directory)
+            .env("USE_SSL", "1")
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("MINISTACK_REGION", REGION)
+            .env("LOG_LEVEL", "ERROR")
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("SFTP_ENABLED", "0")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("running {}", python.display()))?;
+        let endpoint = format!("https://127.0.0.1:{port}");
+        let mut emulator = Self { process, endpoint, directory: directory.to_owned(), client: Client::new() };
+        for _ in 0..600 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            ensure!(emulator.process.try_wait()?.is_none(), "the emulator ended: see {}", log.display());
+            if emulator.answers().await {
+                return Ok(emulator);
+            }
+        }
+        bail!("the emulator did not answer within 30 s: see {}", log.display())
+    }
+
+    /// The URL of every AWS service in it.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// A client that trusts it, and nobody else.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A file of certificates to trust: its own beside those of all public authorities, since a function on Lambda
+    /// has them to read as well.
+    pub(crate) fn trusted_certificates(&self) -> Result<PathBuf> {
+        let authorities = AUTHORITIES.iter().find_map(|path| fs::read(path).ok());
+        let authorities = authorities.context("no CA certificates found: install the package ca-certificates")?;
+        let path = self.directory.join("trusted.pem");
+        fs::write(&path, [authorities, fs::read(self.certificate())?].concat())?;
+        Ok(path)
+    }
+
+    /// Calls a service that takes JSON, at `target` such as `DynamoDB_20120810.PutItem`.
+    pub(crate) async fn call(&self, target: &str, parameters: &Value) -> Result<Value> {
+        let request = self.client.post(&self.endpoint).header("x-amz-target", target);
+        let request = request.header(CONTENT_TYPE, "application/x-amz-json-1.1").body(parameters.to_string());
+        let answer = request.send().await.context(target.to_owned())?;
+        let status = answer.status();
+        let body = answer.bytes().await?;
+        ensure!(status.is_success(), "{target}: {}", String::from_utf8_lossy(&body));
+        Ok(serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    fn certificate(&self) -> PathBuf {
+        self.directory.join("ministack-tls/server.crt")
+    }
+
+    async fn answers(&mut self) -> bool {
+        let client = || {
+            let certificate = Certificate::from_pem(&fs::read(self.certificate()).ok()?).ok()?;
+            Client::builder().no_proxy().tls_certs_only([certificate]).build().ok()
+        };
+        let Some(client) = client() else { return false };
+        self.client = client;
+        let answer = self.client.get(format!("{}/_ministack/ready", self.endpoint)).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}

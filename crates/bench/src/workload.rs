@@ -1,0 +1,143 @@
+//! What a function is given to do: its sample event, over and over, each time as something new.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::fixtures::Fixtures;
+
+/// A function, and the sample event with which it is measured.
+#[derive(Debug)]
+pub(crate) struct Function {
+    /// Name of its binary.
+    pub(crate) name: &'static str,
+    /// Its name in `template.yaml`, and so in what `sam build` makes.
+    pub(crate) logical_id: &'static str,
+    event: &'static str,
+    /// The field that makes the event another one.
+    identity: &'static str,
+}
+
+/// All functions.
+pub(crate) const FUNCTIONS: [Function; 6] = [
+    Function {
+        name: "order-intake",
+        logical_id: "OrderIntake",
+        event: "order-intake-post-order.json",
+        identity: "idempotency-key",
+    },
+    Function { name: "order-relay", logical_id: "OrderRelay", event: PLACED_ORDER, identity: "order_id" },
+    Function { name: "inventory", logical_id: "Inventory", event: "inventory-stock-queue.json", identity: "order_id" },
+    Function { name: "payment", logical_id: "Payment", event: "payment-charge-queue.json", identity: "order_id" },
+    Function { name: "order-status", logical_id: "OrderStatus", event: "order-status-results-queue.json", identity: "order_id" },
+    Function {
+        name: "notifications",
+        logical_id: "Notifications",
+        event: "notifications-notice-queue.json",
+        identity: "order_id",
+    },
+];
+
+/// The sample whose first record is the row of an order that was just placed.
+const PLACED_ORDER: &str = "order-relay-orders-stream.json";
+
+/// Events for one function.
+pub(crate) struct Workload<'a> {
+    sample: Sample,
+    identity: &'static str,
+    /// The order that a result is about, for the function that updates it.
+    order: Option<Sample>,
+    fixtures: &'a Fixtures,
+}
+
+impl<'a> Workload<'a> {
+    /// The function's sample in the directory `events`, of a batch its first record, and about a customer that exists.
+    pub(crate) fn of(function: &Function, events: &Path, fixtures: &'a Fixtures) -> Result<Self> {
+        let read = |file| anyhow::Ok(Sample::read(&events.join(file))?.with("customer_id", fixtures.customer()));
+        let order = if function.name == "order-status" { Some(read(PLACED_ORDER)?) } else { None };
+        Ok(Self { sample: read(function.event)?, identity: function.identity, order, fixtures })
+    }
+
+    /// The next event, once there is all that it needs.
+    pub(crate) async fn next(&self) -> Result<String> {
+        let identity = Uuid::new_v4().to_string();
+        if let Some(order) = &self.order {
+            let order = order.with(self.identity, &identity);
+            let row = order.event.pointer("/Records/0/dynamodb/NewImage").context("the sample holds no order")?;
+            self.fixtures.put("orders", row).await?;
+        }
+        Ok(self.sample.with(self.identity, &identity).event.to_string())
+    }
+}
+
+/// A sample event.
+#[derive(Debug, Clone)]
+struct Sample {
+    event: Value,
+}
+
+impl Sample {
+    fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        let mut event: Value = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
+        if let Some(records) = event.get_mut("Records").and_then(Value::as_array_mut) {
+            records.truncate(1);
+        }
+        Ok(Self { event })
+    }
+
+    /// The same with another value in every field of that name: of the event itself, of an item of DynamoDB in it,
+    /// and of JSON that is the text of a field.
+    fn with(&self, field: &str, value: &str) -> Self {
+        let mut event = self.event.clone();
+        replace(&mut event, field, value);
+        Self { event }
+    }
+}
+
+fn replace(event: &mut Value, field: &str, value: &str) {
+    match event {
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                match inner {
+                    Value::String(text) if name == field => value.clone_into(text),
+                    Value::Object(attribute) if name == field && attribute.contains_key("S") => *inner = json!({"S": value}),
+                    inner => replace(inner, field, value),
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|element| replace(element, field, value)),
+        Value::String(text) => {
+            if let Ok(mut inner @ Value::Object(_)) = serde_json::from_str(text) {
+                replace(&mut inner, field, value);
+                *text = inner.to_string();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_in_a_queued_message() {
+        let body = json!({"detail": {"data": {"order_id": "old", "total": 380}}}).to_string();
+        let queued = Sample { event: json!({"Records": [{"messageId": "1", "body": body}]}) };
+        let renewed = queued.with("order_id", "new");
+        let body: Value = serde_json::from_str(renewed.event["Records"][0]["body"].as_str().unwrap()).unwrap();
+        assert_eq!(body, json!({"detail": {"data": {"order_id": "new", "total": 380}}}));
+        assert_eq!(renewed.event["Records"][0]["messageId"], "1");
+    }
+
+    #[test]
+    fn a_field_is_found_in_a_row_of_a_table() {
+        let image = json!({"dynamodb": {"Keys": {"order_id": {"S": "old"}}, "NewImage": {"order_id": {"S": "old"}}}});
+        let renewed = Sample { event: image }.with("order_id", "new");
+        assert_eq!(renewed.event["dynamodb"]["Keys"], json!({"order_id": {"S": "new"}}));
+        assert_eq!(renewed.event["dynamodb"]["NewImage"], json!({"order_id": {"S": "new"}}));
+    }
+}

@@ -1,0 +1,74 @@
+//! The functions' binaries.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
+
+use crate::{Error, error::io, process::ProcessGroup, progress::Progress, workspace};
+
+/// The binaries of the workspace, by name.
+#[derive(Clone, Debug)]
+pub struct Binaries(BTreeMap<String, PathBuf>);
+
+/// What cargo says of each artifact, as far as it matters here.
+#[derive(Deserialize)]
+struct Artifact {
+    target: Target,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+impl Binaries {
+    /// Builds what is out of date. The compiler talks to standard error.
+    ///
+    /// All binaries of the workspace, so that features are resolved as for `cargo local` itself and nothing is
+    /// compiled twice.
+    ///
+    /// # Errors
+    /// Cargo cannot be run, or the build fails.
+    pub async fn build(progress: Progress) -> Result<Self, Error> {
+        let step = progress.step();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        let mut command = Command::new(cargo);
+        command
+            .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
+            .current_dir(workspace::root())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut cargo = ProcessGroup::spawn(&mut command).map_err(io("running cargo"))?;
+
+        let mut binaries = BTreeMap::new();
+        if let Some(output) = cargo.child().stdout.take() {
+            let mut lines = BufReader::new(output).lines();
+            while let Some(line) = lines.next_line().await.map_err(io("reading cargo's messages"))? {
+                if let Ok(Artifact { target, executable: Some(path) }) = serde_json::from_str(&line) {
+                    binaries.insert(target.name, path);
+                }
+            }
+        }
+        if !cargo.wait().await.map_err(io("running cargo"))?.success() {
+            return Err(Error::Build);
+        }
+        step.done("functions built");
+        Ok(Self(binaries))
+    }
+
+    /// Where the binary of that name is, if the workspace has one.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<&Path> {
+        self.0.get(name).map(PathBuf::as_path)
+    }
+}

@@ -1,0 +1,178 @@
+//! The commands.
+
+mod background;
+mod order;
+mod show;
+mod up;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Parser, Subcommand};
+use local::{
+    Error, Found, Options, Outputs, Progress, Stack,
+    options::{DEFAULT_PORT, DEFAULT_SANDBOX_PORT},
+    shops,
+};
+
+use crate::output;
+
+/// Runs the whole of Amelie on this machine: builds the functions, deploys template.yaml to an embedded AWS, places an
+/// order and shows the events as they pass, until Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(name = "cargo local", bin_name = "cargo local", version, subcommand_help_heading = "Commands")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Which stack is meant, and where it listens.
+#[derive(Args, Debug)]
+struct Place {
+    /// Port of the embedded AWS; 0 takes any free one
+    #[arg(long, global = true, env = "AMELIE_PORT", default_value_t = DEFAULT_PORT)]
+    port: u16,
+    /// Port of the payment sandbox; 0 takes any free one
+    #[arg(long, global = true, env = "AMELIE_SANDBOX_PORT", default_value_t = DEFAULT_SANDBOX_PORT)]
+    sandbox_port: u16,
+    /// Where the stack's description, logs and events are kept; each running stack needs its own
+    /// [default: target/local]
+    #[arg(long, global = true, env = "AMELIE_STATE_DIR", value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts everything, or redeploys what has changed to a running stack (the default)
+    Up {
+        /// Leave it running in the background, once the first order is confirmed
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Stops the running stack
+    Down,
+    /// Says what runs
+    Status,
+    /// Prints an access token for the order API
+    Token {
+        /// Whose: a customer of that name is added when there is none
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Make it a member of staff
+        #[arg(long)]
+        staff: bool,
+    },
+    /// Places an order and follows it
+    Order(order::Arguments),
+    /// Shows what the functions have logged
+    Logs {
+        /// One function alone, such as order-intake
+        function: Option<String>,
+        /// Go on until Ctrl-C
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Shows the events on the bus
+    Events {
+        /// Go on until Ctrl-C
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Shows the mail that was sent
+    Mail,
+    /// Loads shops, with their menus and bake plans, from a file
+    Load {
+        /// JSON in the format of crates/local/demo/shops.json
+        file: PathBuf,
+        /// Into this stack of your AWS account and region, instead of the running local one
+        #[arg(long, value_name = "NAME")]
+        stack: Option<String>,
+    },
+    /// Hosts a stack in the background; `up --detach` starts this
+    #[command(hide = true)]
+    Host,
+}
+
+impl Cli {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let options = self.place.options();
+        let stack = || Stack::find(&options.state_dir);
+        match self.command.unwrap_or(Command::Up { detach: false }) {
+            Command::Up { detach } => up::run(&options, detach).await,
+            Command::Down => down(&options).await,
+            Command::Status => status(&options),
+            Command::Token { user, staff } => {
+                let user = user.as_deref().unwrap_or(if staff { "sam" } else { order::CUSTOMER });
+                output::line(stack()?.token(user, staff).await?)
+            }
+            Command::Order(arguments) => order::run(&stack()?, &arguments).await,
+            Command::Logs { function, follow } => show::logs(&stack()?, function.as_deref(), follow).await,
+            Command::Events { follow } => show::events(&stack()?, follow).await,
+            Command::Mail => show::mail(&stack()?).await,
+            Command::Load { file, stack: Some(name) } => {
+                let shops = shops::read(&file)?;
+                let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+                let outputs = Outputs::of(&config, &name).await?;
+                shops::load(&config, &outputs, &shops).await?;
+                loaded(shops.len(), &name);
+                Ok(())
+            }
+            Command::Load { file, stack: None } => {
+                let shops = shops::read(&file)?;
+                let stack = stack()?;
+                shops::load(&stack.aws(), &stack.outputs, &shops).await?;
+                loaded(shops.len(), "the local stack");
+                Ok(())
+            }
+            Command::Host => background::run(&options).await,
+        }
+    }
+}
+
+impl Place {
+    fn options(&self) -> Options {
+        let state_dir = self.state_dir.clone().unwrap_or_else(Options::default_state_dir);
+        Options { port: self.port, sandbox_port: self.sandbox_port, progress: Progress::Shown, ..Options::new(&state_dir) }
+    }
+}
+
+fn loaded(shops: usize, stack: &str) {
+    output::progress(format!("{shops} shops loaded into {stack}"));
+}
+
+/// How long a host may take to end: it waits up to ten seconds for the functions.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+async fn down(options: &Options) -> Result<(), Error> {
+    let Some(found) = Found::in_directory(&options.state_dir) else {
+        output::progress("nothing is running");
+        return Ok(());
+    };
+    found.terminate()?;
+    let started = Instant::now();
+    while Found::in_directory(&options.state_dir) == Some(found) {
+        if started.elapsed() > STOP_TIMEOUT {
+            return Err(Error::Host(format!("process {} does not end: try `kill -9 {0}`", found.process_id())));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    output::progress("stopped");
+    Ok(())
+}
+
+fn status(options: &Options) -> Result<(), Error> {
+    let Some(found) = Found::in_directory(&options.state_dir) else {
+        return output::line("nothing is running");
+    };
+    match Stack::find(&options.state_dir) {
+        Ok(stack) => {
+            output::line(format!("stack {} runs in process {}", stack.stack_name, found.process_id()))?;
+            output::addresses(&stack)
+        }
+        Err(_) => output::line(format!("a stack is starting in process {}", found.process_id())),
+    }
+}

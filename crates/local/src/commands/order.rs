@@ -1,0 +1,65 @@
+//! Placing an order and watching what becomes of it.
+
+use std::time::Instant;
+
+use clap::Args;
+use local::{Error, Stack};
+use serde_json::{Value, json};
+use shop::order::Status;
+
+use crate::output;
+
+/// Who orders unless it is said.
+pub(super) const CUSTOMER: &str = "ada";
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// At which shop, such as paris-marais
+    #[arg(long)]
+    location: String,
+    /// What and how many, such as croissant=2; give it once for each item
+    #[arg(long = "item", value_name = "SKU=N", required = true, value_parser = parse_item)]
+    items: Vec<(String, u64)>,
+    /// One of Stripe's test payment methods, such as pm_card_chargeDeclined
+    #[arg(long, default_value = "pm_card_visa", value_name = "TOKEN")]
+    payment_method: String,
+    /// Who orders
+    #[arg(long, default_value = CUSTOMER, value_name = "NAME")]
+    user: String,
+}
+
+fn parse_item(text: &str) -> Result<(String, u64), String> {
+    let (sku, quantity) = text.split_once('=').ok_or("give it as SKU=N, such as croissant=2")?;
+    let quantity = quantity.parse().map_err(|_| format!("`{quantity}` is no number of pieces"))?;
+    Ok((sku.to_owned(), quantity))
+}
+
+pub(super) async fn run(stack: &Stack, arguments: &Arguments) -> Result<(), Error> {
+    let lines: Vec<Value> = arguments.items.iter().map(|(item, quantity)| json!({"item": item, "quantity": quantity})).collect();
+    let order = json!({"location": arguments.location, "lines": lines, "payment_method": arguments.payment_method});
+    place(stack, &arguments.user, &order).await?;
+    Ok(())
+}
+
+/// Places an order and prints each of its states with the milliseconds since it was placed.
+pub(super) async fn place(stack: &Stack, user: &str, order: &Value) -> Result<Status, Error> {
+    let token = stack.token(user, false).await?;
+    let started = Instant::now();
+    let id = stack.place(&token, order).await?;
+    output::progress(format!("order {id} of {user}, answered after {} ms", started.elapsed().as_millis()));
+
+    let mut placed_at = None;
+    let mut printed = Ok(());
+    let order = stack.follow(&token, &id, |entry| {
+        let placed_at = *placed_at.get_or_insert(entry.at);
+        let milliseconds = entry.at.duration_since(placed_at).as_millis();
+        let line = output::line(format!("{milliseconds:>7} ms  {}", output::status(entry.status)));
+        printed = std::mem::replace(&mut printed, Ok(())).and(line);
+    });
+    let order = order.await?;
+    printed?;
+    if let Some(reason) = &order.rejection {
+        output::line(format!("            {reason}"))?;
+    }
+    Ok(order.status)
+}

@@ -1,0 +1,26 @@
+"""Runs the emulator for as long as its standard input stays open.
+
+The pipe closes when whoever started this ends, however that happens; then the functions' processes end with it.
+"""
+
+import os
+import signal
+import sys
+import threading
+
+
+def end_with_parent():
+    sys.stdin.buffer.read()
+    try:
+        # Ends the functions and collects them, so that none is left as a zombie.
+        if runtime := sys.modules.get("ministack.core.lambda_runtime"):
+            runtime.reset()
+    finally:
+        os.killpg(0, signal.SIGKILL)
+
+
+threading.Thread(target=end_with_parent, daemon=True).start()
+
+from ministack import app  # noqa: E402 - takes a while, and the parent may be gone by then
+
+app.main()

@@ -1,0 +1,80 @@
+//! What the commands print: results to standard output, everything else to standard error.
+
+use std::{fmt::Display, io::Write};
+
+use jiff::{Timestamp, tz::TimeZone};
+use local::{Error, LogLine, Mail, Stack};
+use serde::Deserialize;
+use serde_json::Value;
+use shop::{
+    money::{Currency, Money},
+    order::Status,
+};
+
+/// Prints a line of the result.
+///
+/// # Errors
+/// Nobody reads it any more.
+pub(crate) fn line(text: impl Display) -> Result<(), Error> {
+    let written = writeln!(std::io::stdout(), "{text}");
+    written.map_err(|source| Error::Io { doing: "writing to standard output".to_owned(), source })
+}
+
+/// Tells a person something that is no result.
+pub(crate) fn progress(text: impl Display) {
+    // There is nobody to tell if that fails.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A moment as a clock on the wall shows it, with milliseconds.
+fn clock(at: Timestamp) -> impl Display {
+    at.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string()
+}
+
+/// An envelope of the event bus in a line.
+pub(crate) fn event(envelope: &Value) -> String {
+    let detail = &envelope["detail"];
+    let data = &detail["data"];
+    let at = detail["metadata"]["occurred_at"].as_str().and_then(|at| at.parse().ok());
+    let mut line = match at {
+        Some(at) => format!("{}  {:<20}", clock(at), envelope["detail-type"].as_str().unwrap_or_default()),
+        // Not one of ours.
+        None => return envelope.to_string(),
+    };
+    let amount = data["total"].as_u64().or(data["amount"].as_u64());
+    let currency = Currency::deserialize(&data["currency"]).ok();
+    let money = amount.zip(currency).map(|(amount, currency)| Money { amount, currency }.to_string());
+    let text = |name: &str| match &data[name] {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let parts = [text("order_id"), text("location"), money, text("reason"), text("shortages"), text("rejection")];
+    for part in parts.into_iter().flatten() {
+        line.push_str("  ");
+        line.push_str(&part);
+    }
+    line
+}
+
+/// A line of a function's log.
+pub(crate) fn log(line: &LogLine) -> String {
+    format!("{}  {:<13}  {}", clock(line.at), line.function, line.message.trim_end())
+}
+
+/// A message with its head.
+pub(crate) fn mail(mail: &Mail) -> String {
+    format!("From: {}\nTo: {}\nSubject: {}\n\n{}\n", mail.from, mail.to.join(", "), mail.subject, mail.text.trim_end())
+}
+
+/// The name of a state, as the API has it.
+pub(crate) fn status(status: Status) -> String {
+    format!("{status:?}").to_lowercase()
+}
+
+/// Where a stack's parts can be found.
+pub(crate) fn addresses(stack: &Stack) -> Result<(), Error> {
+    line(format!("order API        {}", stack.api_url))?;
+    line(format!("embedded AWS     {}  (region {}, any credentials)", stack.endpoint, stack.region))?;
+    line(format!("payment sandbox  {}", stack.sandbox_url))
+}

@@ -1,0 +1,42 @@
+//! A function's deployment package.
+
+use std::{
+    fs,
+    io::{Cursor, Write},
+    path::Path,
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use crate::{Error, error::io};
+
+/// One binary, to be started by a custom runtime.
+pub(crate) struct Package {
+    binary: Vec<u8>,
+    key: String,
+}
+
+impl Package {
+    pub(crate) fn read(name: &str, binary: &Path) -> Result<Self, Error> {
+        let binary = fs::read(binary).map_err(io(format!("reading {}", binary.display())))?;
+        // This implementation is fast in a development build too, where a binary has 40 MB.
+        let digest: String = digest(&SHA256, &binary).as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { key: format!("{name}/{digest}.zip"), binary })
+    }
+
+    /// Its S3 key: the same for the same content.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The zip file, in which the binary is called what a custom runtime starts. Not compressed: it stays on this
+    /// machine.
+    pub(crate) fn zip(&self) -> Result<Vec<u8>, Error> {
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o755);
+        let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(self.binary.len() + 1024)));
+        let written = zip.start_file("bootstrap", options).and_then(|()| Ok(zip.write_all(&self.binary)?));
+        let finished = written.and_then(|()| zip.finish());
+        Ok(finished.map_err(|error| io(format!("packing {}", self.key))(error.into()))?.into_inner())
+    }
+}

@@ -1,0 +1,115 @@
+//! The Python environment that the emulator runs in.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use tokio::process::Command;
+
+use crate::{Error, error::io, process::ProcessGroup, progress::Progress, workspace};
+
+/// Every package of the environment, with its version.
+const REQUIREMENTS: &str = include_str!("../requirements.txt");
+
+/// The oldest Python that the emulator runs on.
+const OLDEST: (u32, u32) = (3, 10);
+
+/// Installs the emulator when it is missing or outdated. Starting a [`Host`](crate::Host) does that as well.
+///
+/// # Errors
+/// There is no Python that is recent enough, or its packages cannot be installed.
+pub async fn prepare(progress: Progress) -> Result<(), Error> {
+    interpreter(progress).await.map(|_| ())
+}
+
+/// The interpreter of an environment that holds exactly [`REQUIREMENTS`]; makes it when it is missing or outdated.
+pub(crate) async fn interpreter(progress: Progress) -> Result<PathBuf, Error> {
+    let directory = workspace::target().join("local-python");
+    let python = directory.join("bin/python");
+    fs::create_dir_all(workspace::target()).map_err(io("creating the target directory"))?;
+
+    // Several stacks may start at once.
+    let path = directory.with_extension("lock");
+    let lock = File::create(&path).map_err(io(format!("creating {}", path.display())))?;
+    let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
+        .await
+        .map_err(std::io::Error::other)
+        .flatten()
+        .map_err(io(format!("locking {}", path.display())))?;
+
+    let installed = directory.join("requirements.txt");
+    // The interpreter is a link, which breaks when the system's Python is replaced.
+    if python.exists() && fs::read_to_string(&installed).is_ok_and(|text| text == REQUIREMENTS) {
+        return Ok(python);
+    }
+    let base = find(candidates()).await?;
+    progress.note("installing the emulator into target/local-python (once)");
+    let step = progress.step();
+    create(&base, &directory).await?;
+    install(&python).await?;
+    // Written last: an environment that was left half-way is made again.
+    fs::write(&installed, REQUIREMENTS).map_err(io(format!("writing {}", installed.display())))?;
+    step.done("emulator installed");
+    drop(lock);
+    Ok(python)
+}
+
+/// The names of interpreters to try.
+fn candidates() -> Vec<OsString> {
+    match std::env::var_os("PYTHON") {
+        Some(name) => vec![name],
+        None => ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"].map(OsString::from).to_vec(),
+    }
+}
+
+/// The first interpreter that is recent enough.
+async fn find(candidates: Vec<OsString>) -> Result<OsString, Error> {
+    let mut found = String::new();
+    for name in candidates {
+        let Some(version) = version(&name).await else { continue };
+        if version >= OLDEST {
+            return Ok(name);
+        }
+        found = format!(", and {} is {}.{}", name.display(), version.0, version.1);
+    }
+    Err(Error::Python { found })
+}
+
+async fn version(python: &OsString) -> Option<(u32, u32)> {
+    let output = Command::new(python).args(["-c", "import sys; print(*sys.version_info[:2])"]).output().await.ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (major, minor) = text.trim().split_once(' ')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+async fn create(python: &OsString, directory: &Path) -> Result<(), Error> {
+    let output = Command::new(python)
+        .args(["-m", "venv", "--clear"])
+        .arg(directory)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(io(format!("running {}", python.display())))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(Error::PythonEnvironment(String::from_utf8_lossy(&said).trim().to_owned()))
+}
+
+async fn install(python: &Path) -> Result<(), Error> {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--requirement"])
+        .arg(workspace::root().join("crates/local/requirements.txt"))
+        .stdin(Stdio::null())
+        // Standard output is for results.
+        .stdout(std::io::stderr());
+    let status = match ProcessGroup::spawn(&mut pip) {
+        Ok(mut pip) => pip.wait().await,
+        Err(error) => Err(error),
+    };
+    if status.map_err(io("running pip"))?.success() { Ok(()) } else { Err(Error::PythonPackages) }
+}

@@ -1,0 +1,135 @@
+//! Shops: their menus and bake plans, from a file to a stack's tables.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client as DynamoDb;
+use serde::{Deserialize, Serialize};
+use shop::{id::ItemId, menu::Menu, stock::BakePlan};
+
+use crate::{
+    Error,
+    deployment::Outputs,
+    error::{aws, io},
+};
+
+/// A shop as a file describes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shop {
+    /// What it sells, where and when: a row of the Menu table.
+    pub menu: Menu,
+    /// Pieces a day of each item.
+    pub bake_plan: BTreeMap<ItemId, u32>,
+}
+
+/// The row of the Stock table that holds a bake plan.
+#[derive(Serialize)]
+struct PlanRow {
+    key: String,
+    #[serde(flatten)]
+    plan: BakePlan,
+}
+
+/// Reads a file of shops.
+///
+/// # Errors
+/// It cannot be read, or a field is wrong; the message names it.
+pub fn read(path: &Path) -> Result<Vec<Shop>, Error> {
+    let text = fs::read_to_string(path).map_err(io(format!("reading {}", path.display())))?;
+    parse(&text).map_err(|reason| Error::Shops { path: path.to_owned(), reason })
+}
+
+fn parse(text: &str) -> Result<Vec<Shop>, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let shops: Vec<Shop> = serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string())?;
+    json.end().map_err(|error| error.to_string())?;
+    if shops.is_empty() {
+        return Err("there is no shop in it".to_owned());
+    }
+    let mut seen = BTreeSet::new();
+    for (index, shop) in shops.iter().enumerate() {
+        shop.menu.validate().map_err(|error| format!("[{index}].menu.{error}"))?;
+        if !seen.insert(&shop.menu.location) {
+            return Err(format!("[{index}].menu.location: `{}` appears twice; keep one", shop.menu.location));
+        }
+        if let Some(item) = shop.bake_plan.keys().find(|item| shop.menu.item(item).is_none()) {
+            return Err(format!("[{index}].bake_plan: `{item}` is not on the menu"));
+        }
+    }
+    Ok(shops)
+}
+
+/// Writes shops to the tables of a stack, in place of what is there of the same name.
+///
+/// # Errors
+/// The stack is not of this repository's template, or its tables could not be written.
+pub async fn load(config: &SdkConfig, outputs: &Outputs, shops: &[Shop]) -> Result<(), Error> {
+    let client = DynamoDb::new(config);
+    for Shop { menu, bake_plan } in shops {
+        // The plan first: what is on the menu can then be had.
+        let plan = PlanRow { key: format!("plan#{}", menu.location), plan: BakePlan { capacity: bake_plan.clone() } };
+        put(&client, outputs.get("StockTableName")?, &plan).await?;
+        put(&client, outputs.get("MenuTableName")?, menu).await?;
+    }
+    Ok(())
+}
+
+async fn put(client: &DynamoDb, table: &str, row: &impl Serialize) -> Result<(), Error> {
+    let row = serde_dynamo::to_item(row);
+    let row = row.map_err(|error| Error::Aws { operation: "dynamodb:PutItem", reason: error.to_string() })?;
+    client.put_item().table_name(table).set_item(Some(row)).send().await.map_err(aws("dynamodb:PutItem"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn paris() -> Value {
+        json!({
+            "menu": {
+                "location": "paris", "name": "Paris", "time_zone": "Europe/Paris", "currency": "EUR",
+                "opening_hours": {"monday": [{"from": "07:00", "to": "19:00"}]},
+                "items": [{"sku": "croissant", "name": "Croissant", "price": 190}]
+            },
+            "bake_plan": {"croissant": 20}
+        })
+    }
+
+    fn reason(shops: &Value) -> String {
+        parse(&shops.to_string()).unwrap_err()
+    }
+
+    #[test]
+    fn the_demo_shops_can_be_loaded() {
+        let shops = read(&crate::workspace::root().join("crates/local/demo/shops.json")).unwrap();
+        assert_eq!(shops.len(), 3);
+    }
+
+    #[test]
+    fn a_fault_is_reported_with_the_field_that_has_it() {
+        let mut shop = paris();
+        shop["menu"]["items"][0]["price"] = json!("1.90");
+        assert!(reason(&json!([paris(), shop])).starts_with("[1].menu.items[0].price: "), "{}", reason(&json!([paris(), shop])));
+
+        let mut shop = paris();
+        shop["menu"]["items"][0]["price"] = json!(0);
+        assert!(reason(&json!([shop])).starts_with("[0].menu.items: "), "{}", reason(&json!([shop])));
+
+        let mut shop = paris();
+        shop["bake_plan"]["crossiant"] = json!(5);
+        assert_eq!(reason(&json!([shop])), "[0].bake_plan: `crossiant` is not on the menu");
+    }
+
+    #[test]
+    fn a_shop_stands_in_a_file_once() {
+        assert_eq!(reason(&json!([paris(), paris()])), "[1].menu.location: `paris` appears twice; keep one");
+        assert_eq!(reason(&json!([])), "there is no shop in it");
+    }
+}

@@ -1,0 +1,257 @@
+//! Input that is refused: each with its status, the field and the limit in the answer, and nothing written.
+
+use aws_sdk_cognitoidentityprovider::{
+    Client as Cognito,
+    types::{AuthFlowType, ExplicitAuthFlowsType},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use futures::future::join_all;
+use jiff::{Timestamp, ToSpan, civil};
+use local::shops::Shop;
+use reqwest::{
+    Method,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use serde_json::{Value, json};
+use shop::menu::{Hours, Item, Weekday};
+use uuid::Uuid;
+
+use crate::harness::{Answer, Customer, System, a_shop, croissants};
+
+/// Nothing has come of what was refused.
+async fn nothing_is_written(system: &System, shop: &Shop) {
+    let mut orders = system.rows("OrdersTableName").await;
+    orders.retain(|order| order["location"] == shop.menu.location.as_str());
+    assert_eq!(orders, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let shop = shop_with_hours(&system).await;
+    let now = Timestamp::now();
+    let line = |quantity| json!({"item": "croissant", "quantity": quantity});
+
+    // Where the order is spoiled and with what, and what has to be said of it: status, field and limit.
+    let cases = [
+        ("/price", json!(1), 400, "price", "unknown field `price`"),
+        ("/lines/0/unit_price", json!(1), 400, "lines[0].unit_price", "unknown field `unit_price`"),
+        ("/location", Value::Null, 400, "body", "missing field `location`"),
+        ("/location", json!(7), 400, "location", "expected a string"),
+        ("/location", json!("Où?"), 400, "location", "1 to 64 characters"),
+        ("/location", json!("atlantis"), 422, "location", "no shop `atlantis`"),
+        ("/lines", Value::Null, 400, "body", "missing field `lines`"),
+        ("/lines", json!([]), 400, "lines", "lower than 1"),
+        ("/lines", json!(vec![line(1); 51]), 400, "lines", "greater than 50"),
+        ("/lines", json!([line(100), line(1)]), 422, "lines[1].quantity", "at most 100"),
+        ("/lines/0/quantity", Value::Null, 400, "lines[0]", "missing field `quantity`"),
+        ("/lines/0/quantity", json!(0), 400, "lines[0].quantity", "lower than 1"),
+        ("/lines/0/quantity", json!(101), 400, "lines[0].quantity", "greater than 100"),
+        ("/lines/0/quantity", json!(-1), 400, "lines[0].quantity", "lower than 1"),
+        ("/lines/0/quantity", json!(1.5), 400, "lines[0].quantity", "`1.5`"),
+        ("/lines/0/quantity", json!(1e300), 400, "lines[0].quantity", "`1e+300`"),
+        ("/lines/0/quantity", json!("2"), 400, "lines[0].quantity", "expected"),
+        ("/lines/0/item", json!("Bagel!"), 400, "lines[0].item", "1 to 64 characters"),
+        ("/lines/0/item", json!("bagel"), 422, "lines[0].item", "not on the menu"),
+        ("/lines/0/item", json!("stollen"), 422, "lines[0].item", "not sold on"),
+        ("/lines/0/item", json!("wedding-cake"), 422, "lines", "at most 999999.99 EUR"),
+        ("/payment_method", Value::Null, 400, "body", "missing field `payment_method`"),
+        ("/payment_method", json!("pm card"), 400, "payment_method", "1 to 255 letters"),
+        ("/payment_method", json!("p".repeat(256)), 400, "payment_method", "1 to 255 letters"),
+        ("/pickup_at", json!("at noon"), 400, "pickup_at", "at noon"),
+        ("/pickup_at", json!("2026-11-24T08:00:00"), 400, "pickup_at", "offset"),
+        ("/pickup_at", json!(now - 1.minute()), 422, "pickup_at", "must not be in the past"),
+        ("/pickup_at", json!(tomorrow_at_three(&shop)), 422, "pickup_at", "closed then; it next opens at"),
+        ("/pickup_at", json!(now + 337.hours()), 422, "pickup_at", "at most 14 days ahead"),
+        ("/note", json!("é".repeat(501)), 400, "note", "greater than 500"),
+        ("/expected_total", json!(-380), 400, "expected_total", "`-380`"),
+        ("/expected_total", json!(379), 409, "expected_total", "is now 380"),
+    ];
+    join_all(cases.map(async |(place, value, status, field, limit)| {
+        let mut order = croissants(&shop, 2);
+        spoil(&mut order, place, value);
+        let answer = camille.post(&Uuid::new_v4().to_string(), &order).await;
+        assert!(answer.status == status && answer.blames(field, limit), "{order}: {answer:?}");
+    }))
+    .await;
+    nothing_is_written(&system, &shop).await;
+}
+
+/// Sets a field; null removes it.
+fn spoil(order: &mut Value, place: &str, value: Value) {
+    let (parent, field) = place.rsplit_once('/').unwrap();
+    let parent = order.pointer_mut(parent).unwrap();
+    if value.is_null() {
+        parent.as_object_mut().unwrap().remove(field);
+    } else {
+        parent[field] = value;
+    }
+}
+
+/// A shop that is open from 08:00 to 18:00, has stollen on the day of the week that is three days from now, and a cake of
+/// which two cannot be paid for at once.
+async fn shop_with_hours(system: &System) -> Shop {
+    let mut shop = a_shop();
+    let hours = Hours { from: civil::time(8, 0, 0, 0), to: civil::time(18, 0, 0, 0) };
+    shop.menu.opening_hours.values_mut().for_each(|spans| *spans = vec![hours]);
+    let day = shop.menu.day(Timestamp::now()) + 3.days();
+    for (sku, price, sold_on) in
+        [("stollen", 1_800, Some([Weekday::from(day.weekday())].into())), ("wedding-cake", 99_999_999, None)]
+    {
+        shop.menu.items.push(Item { sku: sku.parse().unwrap(), name: sku.to_owned(), price, sold_on });
+    }
+    system.open(&shop).await;
+    shop
+}
+
+fn tomorrow_at_three(shop: &Shop) -> Timestamp {
+    let tomorrow = shop.menu.day(Timestamp::now()).tomorrow().unwrap();
+    tomorrow.at(3, 0, 0, 0).to_zoned(shop.menu.time_zone.clone()).unwrap().timestamp()
+}
+
+/// Posts an order byte by byte.
+async fn post(customer: &Customer<'_>, key: Option<&str>, content_type: Option<&str>, body: &[u8]) -> Answer {
+    let mut request = customer.request(Method::POST, "/orders").body(body.to_vec());
+    if let Some(key) = key {
+        request = request.header("idempotency-key", HeaderValue::from_bytes(key.as_bytes()).unwrap());
+    }
+    if let Some(content_type) = content_type {
+        request = request.header(CONTENT_TYPE, content_type);
+    }
+    Answer::to(request).await
+}
+
+const JSON: Option<&str> = Some("application/json");
+
+#[tokio::test]
+async fn an_order_needs_a_key_of_1_to_255_visible_characters() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let shop = system.shop().await;
+    let order = croissants(&shop, 2).to_string();
+    for (key, limit) in [
+        (None, "is required"),
+        (Some(""), "must be 1 to 255 visible ASCII characters"),
+        (Some(&*"k".repeat(256)), "must be 1 to 255 visible ASCII characters"),
+        // Most control characters do not even get through HTTP; a tab does.
+        (Some("a\tb"), "must be 1 to 255 visible ASCII characters"),
+        (Some("clé"), "must be 1 to 255 visible ASCII characters"),
+    ] {
+        let answer = post(&camille, key, JSON, order.as_bytes()).await;
+        assert!(answer.status == 400 && answer.blames("Idempotency-Key", limit), "{key:?}: {answer:?}");
+    }
+    nothing_is_written(&system, &shop).await;
+}
+
+#[tokio::test]
+async fn an_order_is_one_json_object_of_at_most_64_kib_that_says_so() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let shop = system.shop().await;
+    let order = croissants(&shop, 2).to_string();
+    for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
+        let answer = post(&camille, Some("k"), content_type, order.as_bytes()).await;
+        assert!(answer.status == 415 && answer.blames("Content-Type", "must be application/json"), "{answer:?}");
+    }
+    let one_byte_too_many = order.clone() + &" ".repeat(64 * 1024 + 1 - order.len());
+    let answer = post(&camille, Some("k"), JSON, one_byte_too_many.as_bytes()).await;
+    assert!(answer.status == 413 && answer.blames("body", "at most 65536 bytes"), "{answer:?}");
+    for (body, reason) in [
+        (&b""[..], "EOF"),
+        (b"{\"location\": ", "EOF"),
+        (b"location=paris", "expected value"),
+        (b"\"\xff\xfe\"", ""),
+        (b"null", ""),
+        (b"[]", ""),
+        ((order.clone() + "{}").as_bytes(), "trailing characters"),
+    ] {
+        let answer = post(&camille, Some("k"), JSON, body).await;
+        assert!(answer.status == 400 && answer.blames("body", reason), "{}: {answer:?}", body.escape_ascii());
+    }
+    nothing_is_written(&system, &shop).await;
+}
+
+#[tokio::test]
+async fn ids_that_are_none_are_bad_requests_and_ids_of_nothing_are_not_found() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    for (path, field, limit) in [
+        ("/orders/42", "id", "must be a UUID"),
+        ("/orders/f4d1576a0a3856acb9f264349ee83e7a", "id", "must be a UUID"),
+        ("/orders/f4d1576a-0a38-56ac-b9f2-64349ee83e7z", "id", "must be a UUID"),
+        ("/orders/%00", "id", "must be a UUID"),
+        ("/menu/Paris%20Marais", "location", "1 to 64 characters"),
+        ("/menu/o%C3%B9", "location", "1 to 64 characters"),
+        ("/orders?limit=0", "limit", "from 1 to 50"),
+        ("/orders?limit=51", "limit", "from 1 to 50"),
+        ("/orders?limit=many", "limit", "from 1 to 50"),
+        ("/orders?cursor=42", "cursor", "`next` of the page before"),
+    ] {
+        let answer = camille.get(path).await;
+        assert!(answer.status == 400 && answer.blames(field, limit), "{path}: {answer:?}");
+    }
+    for path in ["/menu/atlantis", "/orders/00000000-0000-0000-0000-000000000000", "/baskets"] {
+        assert_eq!(camille.get(path).await.status, 404, "{path}");
+    }
+}
+
+/// The access token of somebody who is a customer elsewhere.
+async fn foreign_token(system: &System) -> String {
+    let cognito = Cognito::new(&system.stack.aws());
+    let (name, password) = ("camille", "Only-For-The-Emulator-1");
+    let pool = cognito.create_user_pool().pool_name("elsewhere").send().await.unwrap().user_pool.unwrap().id.unwrap();
+    let client = cognito.create_user_pool_client().user_pool_id(&pool).client_name("elsewhere");
+    let client = client.explicit_auth_flows(ExplicitAuthFlowsType::AllowAdminUserPasswordAuth).send().await.unwrap();
+    let client = client.user_pool_client.unwrap().client_id.unwrap();
+    cognito.admin_create_user().user_pool_id(&pool).username(name).send().await.unwrap();
+    let secret = cognito.admin_set_user_password().user_pool_id(&pool).username(name).password(password).permanent(true);
+    secret.send().await.unwrap();
+    let sign_in =
+        cognito.admin_initiate_auth().user_pool_id(pool).client_id(client).auth_flow(AuthFlowType::AdminUserPasswordAuth);
+    let sign_in = sign_in.auth_parameters("USERNAME", name).auth_parameters("PASSWORD", password).send().await.unwrap();
+    sign_in.authentication_result.unwrap().access_token.unwrap()
+}
+
+/// The customer's token with other claims under its signature.
+fn tampered(customer: &Customer<'_>, change: impl FnOnce(&mut Value)) -> String {
+    let [header, claims, signature] = customer.token.split('.').collect::<Vec<_>>()[..] else { panic!("no token") };
+    let mut claims: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    change(&mut claims);
+    format!("{header}.{}.{signature}", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()))
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_a_token_of_this_system() {
+    let system = System::shared().await;
+    let (camille, noor) = (system.customer().await, system.customer().await);
+    let shop = system.shop().await;
+    let unsigned = {
+        let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
+        let claims = camille.token.split('.').nth(1).unwrap();
+        format!("Bearer {header}.{claims}.")
+    };
+    let cases = [
+        ("no token", None),
+        ("an empty token", Some("Bearer ".to_owned())),
+        ("no JWT", Some("Bearer letmein".to_owned())),
+        ("half a token", Some(format!("Bearer {}", &camille.token[..camille.token.len() / 2]))),
+        ("a name and a password", Some("Basic Y2FtaWxsZTpzZWNyZXQ=".to_owned())),
+        ("somebody else's name", Some(format!("Bearer {}", tampered(&camille, |claims| claims["sub"] = json!(noor.id))))),
+        ("a longer life", Some(format!("Bearer {}", tampered(&camille, |claims| claims["exp"] = json!(4_102_444_800_u64))))),
+        ("a token without signature", Some(unsigned)),
+        ("a token of another user pool", Some(format!("Bearer {}", foreign_token(&system).await))),
+    ];
+    for (case, token) in cases {
+        let order = format!("/orders/{}", Uuid::new_v4());
+        for (method, path) in [(Method::POST, "/orders"), (Method::GET, "/orders"), (Method::GET, &order)] {
+            let mut request = system.request(method, path).header("idempotency-key", "k").json(&croissants(&shop, 1));
+            if let Some(token) = &token {
+                request = request.header("authorization", token);
+            }
+            let answer = Answer::to(request).await;
+            assert_eq!(answer.status, 401, "{case}: {path}: {}", answer.body);
+        }
+    }
+    nothing_is_written(&system, &shop).await;
+}

@@ -1,0 +1,80 @@
+//! Cards that are declined, and a payment provider that is not at its best.
+
+use futures::future::join_all;
+use local::sandbox::{Fault, FaultyAnswer, IntentStatus, Route};
+use serde_json::json;
+
+use crate::harness::{System, croissants, eventually, paid_with};
+
+#[tokio::test]
+async fn a_declined_order_is_rejected_with_the_reason_costs_nothing_and_gives_its_stock_back() {
+    let system = System::shared().await;
+    let cards = [
+        ("pm_card_chargeDeclined", "generic_decline"),
+        ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+        // A card that asks for 3-D Secure: nobody is there to answer.
+        ("pm_card_authenticationRequired", "authentication_required"),
+        ("pm_made_up", "payment_method_unusable"),
+    ];
+    join_all(cards.map(|(card, reason)| {
+        let system = &system;
+        async move {
+            let camille = system.customer().await;
+            let shop = system.shop().await;
+            let id = camille.places(&paid_with(card, croissants(&shop, 2))).await;
+            let rejected = camille.outcome(&id).await;
+            let rejection = json!({"code": "payment_declined", "reason": reason});
+            assert_eq!((&rejected["status"], &rejected["rejection"]), (&json!("rejected"), &rejection), "{card}");
+            assert_eq!(rejected["payment"], "none", "{card}");
+
+            let given_back = async || (system.held(&shop, "croissant").await == 0).then_some(());
+            eventually("stock to be given back", given_back).await;
+            assert_eq!(system.paid(&id).await, 0, "{card}");
+            let closed = async || {
+                let ledger = system.ledger(&id).await;
+                ledger.iter().all(|intent| intent.status == IntentStatus::Canceled).then_some(())
+            };
+            eventually("the intent to be closed for good", closed).await;
+            assert_eq!(camille.gets_mail(1).await.len(), 1, "{card}");
+        }
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_for_a_moment_still_charges_once() {
+    use FaultyAnswer::{Fail, FailAfterWork, Lose, Normal};
+    let system = System::shared().await;
+    let once = |route, answer| Fault { route: Some(route), times: Some(1), answer, ..Fault::default() };
+    let slow = |route| Fault { delay_ms: 6_000, ..once(route, Normal) };
+    let faults = [
+        once(Route::Create, Fail(500)),
+        once(Route::Create, Fail(429)),
+        once(Route::Create, FailAfterWork(500)),
+        once(Route::Create, Lose),
+        slow(Route::Create),
+        once(Route::Confirm, Fail(500)),
+        once(Route::Confirm, Fail(429)),
+        once(Route::Confirm, FailAfterWork(500)),
+        once(Route::Confirm, Lose),
+        slow(Route::Confirm),
+        // More often than one invocation tries.
+        Fault { times: Some(4), ..once(Route::Confirm, Fail(503)) },
+    ];
+    join_all(faults.map(|fault| {
+        let system = &system;
+        async move {
+            let camille = system.customer().await;
+            let id = camille.order_id("k");
+            system.fail(&id, fault.clone()).await;
+            let placed = camille.post("k", &croissants(&system.shop().await, 2)).await;
+            assert_eq!((placed.status, placed.body["order_id"].as_str()), (202, Some(&*id)));
+
+            camille.sees_confirmed(&id).await;
+            let charges: Vec<_> = system.ledger(&id).await.into_iter().filter(|intent| intent.captured > 0).collect();
+            assert_eq!(charges.len(), 1, "{fault:?}: {charges:?}");
+            assert_eq!(charges[0].net(), 380, "{fault:?}");
+        }
+    }))
+    .await;
+}

@@ -1,0 +1,143 @@
+//! `cargo local` at the command line, and that nothing outlives it.
+
+use std::{fs, path::Path, process::Stdio};
+
+use local::{Binaries, Found, Options, Progress};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
+
+use crate::harness::{eventually, stack};
+
+/// A process: its id and what it runs, which tells it from a later one of the same id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Process {
+    id: u32,
+    parent: u32,
+    command: String,
+}
+
+/// All processes that have not ended.
+async fn processes() -> Vec<Process> {
+    let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat=,args="]).output().await.unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let processes = listed.lines().filter_map(|line| {
+        let mut columns = line.split_whitespace();
+        let (id, parent) = (columns.next()?.parse().ok()?, columns.next()?.parse().ok()?);
+        // A zombie has ended; only its parent has not noticed yet.
+        let alive = !columns.next()?.starts_with('Z');
+        alive.then(|| Process { id, parent, command: columns.collect::<Vec<_>>().join(" ") })
+    });
+    processes.collect()
+}
+
+/// A process and all that it has started, and what those have started.
+async fn family(head: u32) -> Vec<Process> {
+    let all = processes().await;
+    let mut family: Vec<Process> = all.iter().filter(|process| process.id == head).cloned().collect();
+    let mut next = 0;
+    while let Some(parent) = family.get(next).map(|process| process.id) {
+        family.extend(all.iter().filter(|process| process.parent == parent).cloned());
+        next += 1;
+    }
+    family
+}
+
+async fn is_gone(family: &[Process]) {
+    let left = async || {
+        let running = processes().await;
+        family
+            .iter()
+            .all(|member| !running.iter().any(|process| process.id == member.id && process.command == member.command))
+            .then_some(())
+    };
+    eventually("all processes to end", left).await;
+}
+
+async fn kill(signal: &str, process: u32) {
+    let status = Command::new("kill").args([signal, &process.to_string()]).status().await.unwrap();
+    assert!(status.success());
+}
+
+/// The command line of a stack of its own.
+struct CommandLine {
+    options: Options,
+    binaries: Binaries,
+}
+
+impl CommandLine {
+    async fn new(name: &str) -> Self {
+        Self { options: stack(name), binaries: Binaries::build(Progress::Silent).await.unwrap() }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.binaries.path("local").unwrap());
+        command.args(["--port", "0", "--sandbox-port", "0", "--state-dir"]).arg(&self.options.state_dir).args(arguments);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// What a command that succeeds prints.
+    async fn run(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().await.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The background process.
+    fn host(&self) -> Option<u32> {
+        Found::in_directory(&self.options.state_dir).map(|found| found.process_id().cast_unsigned())
+    }
+}
+
+/// Whether all six functions are among the processes, each of which was unpacked for this stack.
+fn functions_in(family: &[Process], state_dir: &Path) -> usize {
+    let scratch = state_dir.to_str().unwrap();
+    family.iter().filter(|process| process.command.starts_with(scratch)).count()
+}
+
+#[tokio::test]
+async fn a_detached_stack_is_driven_from_the_command_line_and_leaves_nothing_whether_it_is_stopped_or_killed() {
+    let local = CommandLine::new("detached").await;
+    let timeline = local.run(&["up", "--detach"]).await;
+    assert!(timeline.contains("placed") && timeline.contains("confirmed"), "{timeline}");
+    let description: Value = serde_json::from_slice(&fs::read(local.options.state_dir.join("stack.json")).unwrap()).unwrap();
+    for field in ["endpoint", "api_url", "region", "stack_name"] {
+        assert!(description[field].is_string(), "{field}: {description}");
+    }
+    let killed = family(local.host().unwrap()).await;
+    assert!(functions_in(&killed, &local.options.state_dir) >= 6, "{killed:?}");
+    kill("-KILL", killed[0].id).await;
+    is_gone(&killed).await;
+    assert_eq!(local.run(&["status"]).await, "nothing is running\n");
+
+    local.run(&["up", "--detach"]).await;
+    let stopped = family(local.host().unwrap()).await;
+    let token = local.run(&["token"]).await;
+    assert!(token.trim_end().split('.').count() == 3 && token.lines().count() == 1);
+    let declined =
+        local.run(&["order", "--location", "tokyo-ginza", "--item", "croissant=1", "--payment-method", "pm_card_chargeDeclined"]);
+    assert!(declined.await.contains("rejected"));
+    assert!(local.run(&["logs", "payment"]).await.contains("payment"));
+    assert!(local.run(&["events"]).await.contains("order.rejected"));
+    assert!(local.run(&["mail"]).await.contains("We could not take your order"));
+    assert!(local.run(&["status"]).await.contains(&stopped[0].id.to_string()));
+    local.run(&["down"]).await;
+    is_gone(&stopped).await;
+}
+
+#[tokio::test]
+async fn an_interrupted_stack_leaves_nothing() {
+    let local = CommandLine::new("attached").await;
+    let mut process = local.command(&[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+    while !output.next_line().await.unwrap().expect("the curl line").starts_with("curl ") {}
+
+    let family = family(process.id().unwrap()).await;
+    assert!(functions_in(&family, &local.options.state_dir) >= 6, "{family:?}");
+    kill("-INT", process.id().unwrap()).await;
+    assert!(process.wait().await.unwrap().success());
+    is_gone(&family[1..]).await;
+}
