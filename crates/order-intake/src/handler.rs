@@ -8,13 +8,12 @@ use platform::{
 use serde_json::json;
 use shop::{
     id::{CustomerId, LocationId, OrderId},
-    menu::{Location, Menu},
     order::Order,
     placement::{self, Refusal},
 };
 
 use crate::{
-    menus::MenuCache,
+    menus::{MenuCache, Menus},
     request::{self, Page},
     view::OrderView,
 };
@@ -29,15 +28,6 @@ pub trait Orders {
 
     /// A customer's orders, newest first, after `page.after`; an order placed within the last moments may be missing.
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError>;
-}
-
-/// Menus, which this function may only read. They may be some seconds old.
-pub trait Menus {
-    /// The menu of a shop.
-    async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError>;
-
-    /// All shops, in no particular order.
-    async fn locations(&self) -> Result<Vec<Location>, StoreError>;
 }
 
 /// The function with its ports.
@@ -179,7 +169,7 @@ fn refused(refusal: Refusal) -> Problem {
 mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
-    use shop::order::Status;
+    use shop::{menu::Menu, order::Status};
 
     use super::*;
     use crate::memory::MemoryTables;

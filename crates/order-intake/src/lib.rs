@@ -2,7 +2,7 @@
 
 pub mod handler;
 pub mod memory;
-mod menus;
+pub mod menus;
 pub mod request;
 pub mod store;
 mod view;

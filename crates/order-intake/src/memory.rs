@@ -12,10 +12,7 @@ use shop::{
     order::Order,
 };
 
-use crate::{
-    handler::{Menus, Orders},
-    request::Page,
-};
+use crate::{handler::Orders, menus::Menus, request::Page};
 
 /// Tables that live as long as the last clone of this value.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-//! Menus, kept for a while: they change a few times a day and are read with every order.
+//! Menus, read and kept for a while: they change a few times a day and are read with every order.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,14 @@ use shop::{
     menu::{Location, Menu},
 };
 
-use crate::handler::Menus;
+/// Menus, which this function may only read. They may be some seconds old.
+pub trait Menus {
+    /// The menu of a shop.
+    async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError>;
+
+    /// All shops, in no particular order.
+    async fn locations(&self) -> Result<Vec<Location>, StoreError>;
+}
 
 /// Menus that are read again once they are older than a maximum age. A shop that does not exist is looked for each time.
 #[derive(Debug)]

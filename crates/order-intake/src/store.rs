@@ -16,10 +16,7 @@ use shop::{
     order::Order,
 };
 
-use crate::{
-    handler::{Menus, Orders},
-    request::Page,
-};
+use crate::{handler::Orders, menus::Menus, request::Page};
 
 /// The index of a customer's orders by the time of placing.
 const BY_CUSTOMER: &str = "by-customer";

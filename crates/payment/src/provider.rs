@@ -93,7 +93,7 @@ pub enum ProviderError {
     Unauthorized,
     /// There is no key to ask it with. Worth another try once there is.
     #[error(transparent)]
-    NoKey(#[from] crate::vault::KeyError),
+    NoKey(#[from] KeyError),
     /// Can never succeed as it is: somebody has to look.
     #[error(
         "the payment provider refuses the request (status {status}, code {code:?}, parameter {param:?}); \
@@ -118,6 +118,17 @@ impl Retryable for ProviderError {
             Self::Refused { .. } => false,
         }
     }
+}
+
+/// Why there is no key to open the provider with.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Secrets Manager did not give it.
+    #[error("the provider's secret cannot be read: {0}")]
+    Secret(String),
+    /// It is of no use.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
 
 /// What kept an answer away.

@@ -5,7 +5,7 @@ use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
 use shop::payment::IntentId;
 use tokio::sync::Mutex;
 
-use crate::provider::{ConfigError, Intent, NewIntent, Patience, Provider, ProviderError, Refund, Stripe};
+use crate::provider::{Intent, KeyError, NewIntent, Patience, Provider, ProviderError, Refund, Stripe};
 
 /// The provider, opened with a key from Secrets Manager. The key is fetched once; when the provider refuses it, the next
 /// call fetches it anew, so that a mended secret is found without a deployment.
@@ -15,17 +15,6 @@ pub struct Vault {
     secret: String,
     url: String,
     open: Mutex<Option<Stripe>>,
-}
-
-/// Why there is no key to open the provider with.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// Secrets Manager did not give it.
-    #[error("the provider's secret cannot be read: {0}")]
-    Secret(String),
-    /// It is of no use.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
 }
 
 impl Vault {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     id::{CustomerId, ItemId, LocationId, OrderId},
     money::{Currency, Money},
-    stock::Shortage,
+    stock::{Quantity, Shortage},
 };
 
 /// Where an order stands: `placed → reserved → confirmed → preparing → ready → collected`, or one of three early ends.
@@ -114,6 +114,12 @@ pub struct Line {
     pub quantity: u32,
     /// Price of one piece when the order was placed, in minor units of the order's currency.
     pub unit_price: u64,
+}
+
+impl From<&Line> for Quantity {
+    fn from(line: &Line) -> Self {
+        Self { item: line.item.clone(), quantity: line.quantity }
+    }
 }
 
 /// What a transition of an order is announced as, on the bus and in its history.

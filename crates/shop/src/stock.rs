@@ -6,10 +6,7 @@ use jiff::civil;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    id::{ItemId, LocationId},
-    order::Line,
-};
+use crate::id::{ItemId, LocationId};
 
 /// How many pieces of each item a shop bakes a day. It may change at any time; what is held stays held.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,12 +30,6 @@ pub struct Quantity {
     pub item: ItemId,
     /// How many.
     pub quantity: u32,
-}
-
-impl From<&Line> for Quantity {
-    fn from(line: &Line) -> Self {
-        Self { item: line.item.clone(), quantity: line.quantity }
-    }
 }
 
 /// What an order needs, and where and when. An item appears once.
