@@ -211,3 +211,49 @@ fn rolled_back(stack: &str, status: &StackStatus, events: &[StackEvent]) -> Erro
         reason: field(first.and_then(StackEvent::resource_status_reason), status.as_str()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{Host, Options, aws, workspace::scratch};
+
+    fn template(queue: Value) -> String {
+        let resources = json!({
+            "Topic": {"Type": "AWS::SNS::Topic"},
+            "Queue": {"Type": "AWS::SQS::Queue", "Properties": queue}
+        });
+        let outputs = json!({"QueueName": {"Value": {"Fn::GetAtt": ["Queue", "QueueName"]}}});
+        json!({"Resources": resources, "Outputs": outputs}).to_string()
+    }
+
+    #[tokio::test]
+    async fn a_deployment_tells_what_it_changed_and_one_that_fails_tells_why() {
+        let host = Host::start(&Options::new(&scratch("deployment"))).await.unwrap();
+        let config = aws::config(&host.address().endpoint);
+        let client = CloudFormation::new(&config);
+        let deploy = |queue| apply(&client, "stack", template(queue), Vec::new());
+
+        assert_eq!(deploy(json!({"QueueName": "a"})).await.unwrap(), Change::Created);
+        assert_eq!(Outputs::of(&config, "stack").await.unwrap().get("QueueName").unwrap(), "a");
+        assert_eq!(deploy(json!({"QueueName": "a"})).await.unwrap(), Change::Nothing);
+        assert_eq!(
+            deploy(json!({"QueueName": "a", "DelaySeconds": 1})).await.unwrap(),
+            Change::Updated(vec!["Queue".to_owned()])
+        );
+
+        let error = deploy(json!({"QueueName": "a", "DelaySeconds": 100000})).await.unwrap_err().to_string();
+        assert!(error.starts_with("the deployment was rolled back: Queue (AWS::SQS::Queue): "), "{error}");
+        assert!(error.contains("DelaySeconds"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_stack_or_an_output_that_is_not_there_is_named() {
+        let host = Host::start(&Options::new(&scratch("no-stack"))).await.unwrap();
+        let error = Outputs::of(&aws::config(&host.address().endpoint), "nowhere").await.unwrap_err().to_string();
+        assert_eq!(error, "there is no stack nowhere in this account and region");
+        let error = Outputs::default().get("ApiUrl").unwrap_err().to_string();
+        assert_eq!(error, "the stack has no output ApiUrl: is it this repository's template?");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
@@ -38,7 +38,7 @@ impl Emulator {
         let endpoint = format!("http://127.0.0.1:{port}");
 
         // Unpacked code of the functions. Nothing survives from the run before.
-        let scratch = state.join("emulator");
+        let scratch = path::absolute(state.join("emulator")).map_err(io("finding the state directory"))?;
         let _ = fs::remove_dir_all(&scratch);
         fs::create_dir_all(&scratch).map_err(io(format!("creating {}", scratch.display())))?;
         let log = state.join("emulator.log");
@@ -111,8 +111,8 @@ impl Emulator {
 
     fn error(&self, what: &'static str) -> Error {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        Error::Emulator { what, log: self.log.clone(), tail: lines[lines.len().saturating_sub(8)..].join("\n") }
+        let reason = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
+        Error::Emulator { what, log: self.log.clone(), reason }
     }
 }
 

@@ -23,7 +23,7 @@ pub enum Error {
         found: String,
     },
     /// `python -m venv` failed.
-    #[error("could not create a Python environment (on Debian and Ubuntu: `apt install python3-venv`):\n{0}")]
+    #[error("could not create a Python environment (on Debian and Ubuntu, `apt install python3-venv` helps): {0}")]
     PythonEnvironment(String),
     /// `pip install` failed; it has printed why.
     #[error("could not install the emulator with pip; see its message above, and check the connection to PyPI")]
@@ -59,14 +59,14 @@ pub enum Error {
         flag: &'static str,
     },
     /// The emulator ended, or never answered.
-    #[error("the emulator {what}; the end of {}:\n{tail}", log.display())]
+    #[error("the emulator {what}: {reason}; see {}", log.display())]
     Emulator {
         /// What it did.
         what: &'static str,
         /// Its log.
         log: PathBuf,
-        /// The last lines of that.
-        tail: String,
+        /// The last line of that.
+        reason: String,
     },
     /// The background process ended before it was ready.
     #[error("{0}")]

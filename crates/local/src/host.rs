@@ -17,7 +17,9 @@ use crate::{
     emulator::{self, Emulator},
     error::io,
     options::Options,
-    python, recorder, sandbox,
+    python,
+    recorder::Recorder,
+    sandbox,
     stack::PROVIDER_SECRET,
 };
 
@@ -112,7 +114,7 @@ fn run(
             let sandbox = listener.local_addr().map_err(io("reading the sandbox's port"))?;
             let emulator =
                 Emulator::start(&python::interpreter(options.progress).await?, options.port, &options.state_dir).await?;
-            let recorder = recorder::Recorder::create(&aws::config(emulator.endpoint()), &options.state_dir).await?;
+            let recorder = Recorder::create(&aws::config(emulator.endpoint()), &options.state_dir).await?;
             Ok((lock, listener, format!("http://{sandbox}"), emulator, recorder))
         };
         let (lock, listener, sandbox_url, mut emulator, recorder) = match started.await {
@@ -217,5 +219,40 @@ impl Found {
     /// It belongs to somebody else.
     pub fn terminate(self) -> Result<(), Error> {
         kill_process(self.0, Signal::TERM).map_err(|error| io(format!("stopping process {}", self.process_id()))(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_state_directory_has_one_host_at_a_time_and_none_when_that_is_dropped() {
+        let options = Options::new(&crate::workspace::scratch("one-host"));
+        let host = Host::start(&options).await.unwrap();
+        let port = host.address().endpoint.rsplit(':').next().unwrap().parse().unwrap();
+        assert_eq!(Found::in_directory(&options.state_dir).unwrap().process_id().cast_unsigned(), std::process::id());
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+        assert!(matches!(Host::start(&options).await, Err(Error::AlreadyRunning(_))));
+
+        drop(host);
+        assert_eq!(Found::in_directory(&options.state_dir), None);
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let options = Options::new(&crate::workspace::scratch("port-in-use"));
+        for (options, flag) in [
+            (Options { port, ..options.clone() }, "--port"),
+            (Options { sandbox_port: port, ..options.clone() }, "--sandbox-port"),
+        ] {
+            let error = Host::start(&options).await.unwrap_err().to_string();
+            assert_eq!(error, format!("port {port} is in use: stop what listens there, or choose another with {flag}"));
+        }
     }
 }

@@ -20,7 +20,7 @@ async fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if reader_left(&error) => ExitCode::SUCCESS,
             Err(error) => {
-                output::progress(&format!("error: {error}"));
+                output::say(format!("error: {error}"));
                 ExitCode::FAILURE
             }
         },

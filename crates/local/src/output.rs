@@ -21,7 +21,7 @@ pub(crate) fn line(text: impl Display) -> Result<(), Error> {
 }
 
 /// Tells a person something that is no result.
-pub(crate) fn progress(text: impl Display) {
+pub(crate) fn say(text: impl Display) {
     // There is nobody to tell if that fails.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -77,4 +77,46 @@ pub(crate) fn addresses(stack: &Stack) -> Result<(), Error> {
     line(format!("order API        {}", stack.api_url))?;
     line(format!("embedded AWS     {}  (region {}, any credentials)", stack.endpoint, stack.region))?;
     line(format!("payment sandbox  {}", stack.sandbox_url))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_shown_with_what_matters_of_it() {
+        let declined = json!({
+            "detail-type": "payment.declined",
+            "detail": {
+                "metadata": {"occurred_at": "2026-11-24T08:00:00.123456Z"},
+                "data": {"order_id": "8435b720-4cf4-5b92-b566-f4d729cee30f", "reason": "insufficient_funds"}
+            }
+        });
+        let line = event(&declined);
+        assert!(line.contains(":00:00.123  payment.declined "), "{line}");
+        assert!(line.ends_with("  8435b720-4cf4-5b92-b566-f4d729cee30f  insufficient_funds"), "{line}");
+    }
+
+    #[test]
+    fn amounts_are_shown_in_their_currency() {
+        let captured = |currency| {
+            json!({
+                "detail-type": "payment.captured",
+                "detail": {
+                    "metadata": {"occurred_at": "2026-11-24T08:00:00Z"},
+                    "data": {"order_id": "o", "amount": 760, "currency": currency}
+                }
+            })
+        };
+        assert!(event(&captured("EUR")).ends_with("  7.60 EUR"));
+        assert!(event(&captured("JPY")).ends_with("  760 JPY"));
+    }
+
+    #[test]
+    fn a_strange_event_is_shown_as_it_is() {
+        let strange = json!({"detail-type": "x", "detail": {"y": 1}});
+        assert_eq!(event(&strange), strange.to_string());
+    }
 }

@@ -40,3 +40,29 @@ impl Package {
         Ok(finished.map_err(|error| io(format!("packing {}", self.key))(error.into()))?.into_inner())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use zip::ZipArchive;
+
+    use super::*;
+
+    #[test]
+    fn a_package_holds_the_binary_under_the_name_that_lambda_starts() {
+        let binary = std::env::current_exe().unwrap();
+        let zip = Package::read("greeter", &binary).unwrap().zip().unwrap();
+        let mut archive = ZipArchive::new(Cursor::new(zip)).unwrap();
+        let file = archive.by_name("bootstrap").unwrap();
+        assert_eq!(file.size(), fs::metadata(&binary).unwrap().len());
+        assert_eq!(file.unix_mode().map(|mode| mode & 0o111), Some(0o111));
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_key_and_another_has_another() {
+        let key = |path: &str| Package::read("greeter", Path::new(path)).unwrap().key().to_owned();
+        let (this, that) =
+            (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs"));
+        assert_eq!(key(this), key(this));
+        assert_ne!(key(this), key(that));
+    }
+}

@@ -45,3 +45,27 @@ impl Drop for ProcessGroup {
         self.kill();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dropped_group_takes_along_what_its_head_has_started() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "tail -f /dev/null & echo started; wait"]).stdout(Stdio::piped());
+        let mut group = ProcessGroup::spawn(&mut command).unwrap();
+        let mut output = group.child().stdout.take().unwrap();
+        let mut started = [0; 8];
+        output.read_exact(&mut started).await.unwrap();
+
+        drop(group);
+
+        // The pipe ends with the last process that holds it.
+        output.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+}

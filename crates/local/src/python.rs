@@ -96,8 +96,9 @@ async fn create(python: &OsString, directory: &Path) -> Result<(), Error> {
     if output.status.success() {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
-    Err(Error::PythonEnvironment(String::from_utf8_lossy(&said).trim().to_owned()))
+    let said = [output.stderr, output.stdout].concat();
+    let said = String::from_utf8_lossy(&said);
+    Err(Error::PythonEnvironment(said.trim().lines().next().unwrap_or_default().to_owned()))
 }
 
 async fn install(python: &Path) -> Result<(), Error> {
@@ -112,4 +113,21 @@ async fn install(python: &Path) -> Result<(), Error> {
         Err(error) => Err(error),
     };
     if status.map_err(io("running pip"))?.success() { Ok(()) } else { Err(Error::PythonPackages) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_interpreter_that_does_not_work_is_passed_over() {
+        let found = find(["no-such-python", "false", "python3"].map(OsString::from).to_vec()).await.unwrap();
+        assert_eq!(found, "python3");
+    }
+
+    #[tokio::test]
+    async fn without_python_one_is_told_what_to_install() {
+        let error = find(vec!["no-such-python".into()]).await.unwrap_err().to_string();
+        assert!(error.starts_with("Python 3.10 or later is needed. Install it"), "{error}");
+    }
 }

@@ -141,3 +141,45 @@ impl Events {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Host, Options, aws, workspace::scratch};
+
+    #[tokio::test]
+    async fn what_passes_on_a_bus_is_recorded_whole() {
+        let options = Options::new(&scratch("recorder"));
+        let host = Host::start(&options).await.unwrap();
+        let config = aws::config(&host.address().endpoint);
+        let bus = EventBridge::new(&config);
+        bus.create_event_bus().name("bus").send().await.unwrap();
+        connect(&config, "bus").await.unwrap();
+
+        let entry = PutEventsRequestEntry::builder().event_bus_name("bus").source("test").detail_type("greeting");
+        bus.put_events().entries(entry.detail(r#"{"hello": "world"}"#).build()).send().await.unwrap();
+
+        let recorded = Events::open(&options.state_dir).unwrap().next().await.unwrap();
+        assert_eq!(recorded.len(), 1);
+        assert_eq!(recorded[0]["detail-type"], "greeting");
+        assert_eq!(recorded[0]["detail"], json!({"hello": "world"}));
+    }
+
+    #[test]
+    fn an_event_is_read_once_it_is_written_to_its_end() {
+        let state = scratch("events");
+        let mut file = OpenOptions::new().create(true).append(true).open(file(&state)).unwrap();
+        let mut events = Events::open(&state).unwrap();
+
+        file.write_all(b"{\"n\": 1}\n{\"n\"").unwrap();
+        assert_eq!(events.recorded().unwrap(), [json!({"n": 1})]);
+        file.write_all(b": 2}\n").unwrap();
+        assert_eq!(events.recorded().unwrap(), [json!({"n": 2})]);
+        assert!(events.recorded().unwrap().is_empty());
+    }
+}

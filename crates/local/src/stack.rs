@@ -1,6 +1,10 @@
 //! A deployed stack, and everything that one can do with it.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use aws_config::SdkConfig;
 use serde::{Deserialize, Serialize};
@@ -95,7 +99,7 @@ impl Stack {
     ///
     /// # Errors
     /// There is none, or it is not deployed yet.
-    pub fn find(state_dir: &std::path::Path) -> Result<Self, Error> {
+    pub fn find(state_dir: &Path) -> Result<Self, Error> {
         if Found::in_directory(state_dir).is_none() {
             return Err(Error::NotRunning(state_dir.to_owned()));
         }

@@ -28,7 +28,8 @@ pub struct Page {
 /// Where in a customer's orders a page ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The last order's time.
+    /// The last order's time, written as the row has it: it is part of the key from which the next page starts.
+    #[serde(with = "shop::order::milliseconds")]
     pub placed_at: Timestamp,
     /// The last order's id.
     pub order_id: OrderId,
@@ -96,4 +97,16 @@ pub(crate) fn cursor(last: &Order) -> String {
     let position = Position { placed_at: last.placed_at, order_id: last.order_id };
     // Two texts: they always serialise.
     BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&position).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_has_the_time_as_the_row_has_it() {
+        let order_id = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse().unwrap();
+        let position = Position { placed_at: "2026-11-24T08:00:00.12Z".parse().unwrap(), order_id };
+        assert_eq!(serde_json::to_value(position).unwrap()["placed_at"], "2026-11-24T08:00:00.120Z");
+    }
 }

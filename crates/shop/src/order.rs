@@ -334,16 +334,17 @@ const fn settle(payment: PaymentStatus, trigger: &Trigger) -> Option<PaymentStat
     }
 }
 
-/// RFC 3339 in UTC with exactly three decimals.
-mod milliseconds {
+/// For `serde(with)`: RFC 3339 in UTC with exactly three decimals, as [`Order::placed_at`] is written.
+#[expect(missing_docs, reason = "serde names them")]
+pub mod milliseconds {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{at:.3}"))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         Timestamp::deserialize(deserializer)
     }
 }

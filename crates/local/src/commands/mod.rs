@@ -141,7 +141,7 @@ impl Place {
 }
 
 fn loaded(shops: usize, stack: &str) {
-    output::progress(format!("{shops} shops loaded into {stack}"));
+    output::say(format!("{shops} shops loaded into {stack}"));
 }
 
 /// How long a host may take to end: it waits up to ten seconds for the functions.
@@ -149,7 +149,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 async fn down(options: &Options) -> Result<(), Error> {
     let Some(found) = Found::in_directory(&options.state_dir) else {
-        output::progress("nothing is running");
+        output::say("nothing is running");
         return Ok(());
     };
     found.terminate()?;
@@ -160,7 +160,7 @@ async fn down(options: &Options) -> Result<(), Error> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    output::progress("stopped");
+    output::say("stopped");
     Ok(())
 }
 

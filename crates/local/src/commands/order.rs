@@ -46,7 +46,7 @@ pub(super) async fn place(stack: &Stack, user: &str, order: &Value) -> Result<St
     let token = stack.token(user, false).await?;
     let started = Instant::now();
     let id = stack.place(&token, order).await?;
-    output::progress(format!("order {id} of {user}, answered after {} ms", started.elapsed().as_millis()));
+    output::say(format!("order {id} of {user}, answered after {} ms", started.elapsed().as_millis()));
 
     let mut placed_at = None;
     let mut printed = Ok(());
@@ -62,4 +62,16 @@ pub(super) async fn place(stack: &Stack, user: &str, order: &Value) -> Result<St
         output::line(format!("            {reason}"))?;
     }
     Ok(order.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_given_with_its_quantity() {
+        assert_eq!(parse_item("croissant=2"), Ok(("croissant".to_owned(), 2)));
+        assert_eq!(parse_item("croissant").unwrap_err(), "give it as SKU=N, such as croissant=2");
+        assert_eq!(parse_item("croissant=two").unwrap_err(), "`two` is no number of pieces");
+    }
 }

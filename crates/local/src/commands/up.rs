@@ -20,7 +20,7 @@ async fn attached(options: &Options) -> Result<(), Error> {
     let Running { stack, mut host } = Running::start(options).await?;
     if let Err(error) = first_order(&stack).await {
         // To find out why, one needs the stack.
-        output::progress(format!("error: {error}"));
+        output::say(format!("error: {error}"));
     }
     introduce(&stack).await?;
     tokio::select! {
@@ -61,7 +61,7 @@ async fn introduce(stack: &Stack) -> Result<(), Error> {
     let token = stack.token(orders::CUSTOMER, false).await?;
     output::line(format!(
         "\ncurl -i {}/orders -H 'content-type: application/json' -H \"idempotency-key: $(date +%s)\" \\\n  \
-         -H 'authorization: Bearer {token}' \\\n  -d '{}'\n",
+         -H 'authorization: Bearer {token}' \\\n  -d '{}'\n\nCtrl-C stops everything. What passes on the event bus:",
         stack.api_url,
         order::sample()?
     ))
