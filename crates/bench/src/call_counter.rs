@@ -24,7 +24,7 @@ pub(crate) type Calls = BTreeMap<String, usize>;
 pub(crate) struct CallCounter {
     endpoint: String,
     calls: Arc<Mutex<Calls>>,
-    server: JoinHandle<()>,
+    server: JoinHandle<std::io::Result<()>>,
 }
 
 #[derive(Clone)]
@@ -42,7 +42,7 @@ impl CallCounter {
         let calls = Arc::default();
         let proxy = Proxy { target: target.to_owned(), client: client.clone(), calls: Arc::clone(&calls) };
         let routes = Router::new().fallback(pass_on).with_state(proxy);
-        let server = tokio::spawn(async { drop(axum::serve(listener, routes).await) });
+        let server = tokio::spawn(async { axum::serve(listener, routes).await });
         Ok(Self { endpoint, calls, server })
     }
 

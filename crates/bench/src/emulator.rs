@@ -1,8 +1,10 @@
 //! An embedded AWS that speaks TLS.
 
 use std::{
+    env,
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -18,7 +20,7 @@ const AUTHORITIES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/
 /// The region that it plays.
 pub(crate) const REGION: &str = "eu-central-1";
 
-/// A running emulator, which takes every call whoever signed it. Dropping it kills it.
+/// A running emulator, which takes every call whoever signed it. Dropping it ends it, as does the end of this process.
 pub(crate) struct Emulator {
     process: Child,
     endpoint: String,
@@ -28,22 +30,31 @@ pub(crate) struct Emulator {
 
 impl Emulator {
     /// Starts an empty one on a free port, which keeps its files in `directory`.
-    pub(crate) async fn start(python: &Path, directory: &Path) -> Result<Self> {
+    ///
+    /// `launcher` is the script that runs it for as long as its standard input is open.
+    pub(crate) async fn start(python: &Path, launcher: &Path, directory: &Path) -> Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let log = directory.join("emulator.log");
         let output = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         let process = Command::new(python)
-            .args(["-m", "ministack"])
-            // Its certificate is made there, once.
+            .args(["-I", "-u"])
+            .arg(launcher)
+            .env_clear()
+            .envs(env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("HOME", directory)
+            // Where it makes its certificate, once.
             .env("TMPDIR", directory)
             .env("USE_SSL", "1")
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
             .env("MINISTACK_REGION", REGION)
             .env("LOG_LEVEL", "ERROR")
+            // Listeners on fixed ports that nothing here needs.
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
-            .stdin(Stdio::null())
+            // It ends its process group with itself.
+            .process_group(0)
+            .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
@@ -110,7 +121,7 @@ impl Emulator {
 impl Drop for Emulator {
     fn drop(&mut self) {
         // An error means that it has ended already.
-        drop(self.process.kill());
-        drop(self.process.wait());
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

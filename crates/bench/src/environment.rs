@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     path::Path,
+    pin::pin,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -83,9 +84,10 @@ impl Environment {
     }
 
     async fn ready(&mut self) -> Result<Instant> {
+        let mut ready = pin!(self.api.ready());
         loop {
             tokio::select! {
-                ready = self.api.ready() => return Ok(ready?),
+                ready = &mut ready => return Ok(ready?),
                 () = tokio::time::sleep(Duration::from_millis(50)) => {
                     if let Some(status) = self.process.try_wait()? {
                         bail!("the function ended before it was ready: {status}");
@@ -99,8 +101,8 @@ impl Environment {
 impl Drop for Environment {
     fn drop(&mut self) {
         // Waited for, so that its control group is empty. An error means that it has ended already.
-        drop(self.process.kill());
-        drop(self.process.wait());
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

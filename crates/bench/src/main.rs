@@ -90,8 +90,8 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let mut measurements = vec![floor.measure(effort, share.as_ref().ok(), None).await?];
 
     if !functions.is_empty() {
-        local::prepare(Progress::Shown).await?;
-        let emulator = Emulator::start(&target.join("local-python/bin/python"), &directory).await?;
+        let python = local::prepare(Progress::Shown).await?;
+        let emulator = Emulator::start(&python, &root.join("crates/local/src/emulator.py"), &directory).await?;
         let fixtures = Fixtures::create(emulator, &root.join("crates/local/demo/shops.json")).await?;
         let counter = CallCounter::start(fixtures.emulator().endpoint(), fixtures.emulator().client()).await?;
         for function in functions {
@@ -136,5 +136,5 @@ fn binary(directory: &Path, name: &str, logical_id: &str) -> Result<PathBuf> {
 
 fn progress(name: &str) {
     // Nobody reads it if it cannot be written.
-    drop(writeln!(std::io::stderr(), "measuring {name}"));
+    let _ = writeln!(std::io::stderr(), "measuring {name}");
 }

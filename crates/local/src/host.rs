@@ -112,8 +112,7 @@ fn run(
             let lock = Lock::acquire(&options.state_dir)?;
             let listener = emulator::listen(options.sandbox_port, "--sandbox-port").await?;
             let sandbox = listener.local_addr().map_err(io("reading the sandbox's port"))?;
-            let emulator =
-                Emulator::start(&python::interpreter(options.progress).await?, options.port, &options.state_dir).await?;
+            let emulator = Emulator::start(&python::prepare(options.progress).await?, options.port, &options.state_dir).await?;
             let recorder = Recorder::create(&aws::config(emulator.endpoint()), &options.state_dir).await?;
             Ok((lock, listener, format!("http://{sandbox}"), emulator, recorder))
         };

@@ -17,16 +17,12 @@ const REQUIREMENTS: &str = include_str!("../requirements.txt");
 /// The oldest Python that the emulator runs on.
 const OLDEST: (u32, u32) = (3, 10);
 
-/// Installs the emulator when it is missing or outdated. Starting a [`Host`](crate::Host) does that as well.
+/// Installs the emulator, with exactly the versions of `requirements.txt`, when it is missing or outdated, and returns
+/// the Python interpreter that has it.
 ///
 /// # Errors
-/// There is no Python that is recent enough, or its packages cannot be installed.
-pub async fn prepare(progress: Progress) -> Result<(), Error> {
-    interpreter(progress).await.map(|_| ())
-}
-
-/// The interpreter of an environment that holds exactly [`REQUIREMENTS`]; makes it when it is missing or outdated.
-pub(crate) async fn interpreter(progress: Progress) -> Result<PathBuf, Error> {
+/// There is no Python that is recent enough, or the packages cannot be installed.
+pub async fn prepare(progress: Progress) -> Result<PathBuf, Error> {
     let directory = workspace::target().join("local-python");
     let python = directory.join("bin/python");
     fs::create_dir_all(workspace::target()).map_err(io("creating the target directory"))?;
