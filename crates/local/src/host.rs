@@ -23,6 +23,9 @@ use crate::{
     stack::PROVIDER_SECRET,
 };
 
+/// The API key that the payment sandbox accepts.
+pub(crate) const PROVIDER_SECRET: &str = "sk_test_embedded";
+
 /// Where the parts of a host listen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Address {

@@ -15,7 +15,7 @@ use crate::{
     build::Binaries,
     deployment::{self, Change, Outputs},
     error::io,
-    host::{Address, Found, Host, stack_file},
+    host::{Address, Found, Host, PROVIDER_SECRET, stack_file},
     options::Options,
     python,
     recorder::{self, Events},
@@ -26,9 +26,6 @@ use crate::{
 
 /// The stack's name in CloudFormation.
 const NAME: &str = "amelie";
-
-/// The API key that the payment sandbox accepts.
-pub(crate) const PROVIDER_SECRET: &str = "sk_test_embedded";
 
 /// The sender of the notices; a name that can never receive mail.
 const SENDER: &str = "orders@amelie.example";
