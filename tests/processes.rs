@@ -21,7 +21,7 @@ struct Process {
 
 /// All processes that have not ended.
 async fn processes() -> Vec<Process> {
-    let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat=,args="]).output().await.unwrap();
+    let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat=,args="]).output().await.expect("ps, which POSIX has");
     let listed = String::from_utf8(listed.stdout).unwrap();
     let processes = listed.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();

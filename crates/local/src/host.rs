@@ -20,7 +20,6 @@ use crate::{
     python,
     recorder::Recorder,
     sandbox,
-    stack::PROVIDER_SECRET,
 };
 
 /// The API key that the payment sandbox accepts.
