@@ -104,6 +104,7 @@ impl<S: Stock, B: EventBus> Inventory<S, B> {
                 self.stock.refuse(order_id, &refusal, now).await?.unwrap_or(refusal)
             }
         };
+        tracing::info!(%order_id, decision = decision.name(), "decided");
         let event = match decision {
             Reservation::Held(_) => {
                 let name = "inventory.reserved";
@@ -127,7 +128,11 @@ impl<S: Stock, B: EventBus> Inventory<S, B> {
         loop {
             match Reservation::release(decided) {
                 Release::Nothing => return Ok(()),
-                Release::GiveBack(demand) => return Ok(self.stock.give_back(order, &demand, now).await?),
+                Release::GiveBack(demand) => {
+                    self.stock.give_back(order, &demand, now).await?;
+                    tracing::info!(order_id = %order, "given back");
+                    return Ok(());
+                }
                 Release::LeaveTombstone => match self.stock.refuse(order, &Reservation::Released, now).await? {
                     None => return Ok(()),
                     // A reservation got in between: that is what has to be given back.

@@ -98,6 +98,9 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
             OrderEventType::Rejected | OrderEventType::Cancelled | OrderEventType::Expired => self.undo(order, now).await?,
             _ => None,
         };
+        if let Some(payment) = &payment {
+            tracing::info!(order_id = %order.order_id, state = payment.name(), "payment");
+        }
         match payment.and_then(|payment| announcement(payment, &event.detail.metadata, order, now)) {
             Some(event) => Ok(self.bus.publish(&[event]).await?),
             None => Ok(()),

@@ -161,6 +161,10 @@ pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
         return Err(Problem::new(413, "content-too-large", "Content too large", detail)
             .field("body", format!("must be at most {MAX_BODY} bytes")));
     }
+    // Serde would also take an array for a struct, by the order of its fields.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(malformed("must be one JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().classify() {
         serde_json::error::Category::Data => {
@@ -175,7 +179,8 @@ pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
 }
 
 fn malformed(error: impl ToString) -> Problem {
-    Problem::new(400, "malformed-json", "The body is not JSON", "Send one JSON object, encoded in UTF-8.").field("body", error)
+    Problem::new(400, "malformed-json", "The body is not a JSON object", "Send one JSON object, encoded in UTF-8.")
+        .field("body", error)
 }
 
 #[cfg(test)]
@@ -242,8 +247,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_json_value_is_malformed() {
-        for body in ["", "{", "{} {}", "\u{1}"] {
+    fn what_is_not_one_json_object_is_malformed() {
+        for body in ["", "{", "{} {}", "\u{1}", "[[1]]", "null"] {
             let problem = read(JSON, body).unwrap_err();
             assert_eq!(problem.status(), 400, "{body:?}");
         }

@@ -1,9 +1,14 @@
 //! From what a customer asks for to an order: prices from the menu, a pickup within opening hours, equal items merged.
 
+use std::fmt;
+
 use garde::Validate;
 use jiff::{SignedDuration, Timestamp, civil};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Visitor},
+};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -34,7 +39,7 @@ pub struct OrderRequest {
     #[garde(custom(token))]
     pub payment_method: PaymentMethod,
     /// When to pick it up, RFC 3339 with an offset; as soon as possible when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub pickup_at: Option<Timestamp>,
     /// The total that the customer has seen, in minor units; the order is refused when it no longer holds.
@@ -56,8 +61,38 @@ pub struct LineRequest {
     pub item: String,
     /// Pieces, 1 to 100.
     // Wider than it needs to be, so that -1 is told the limit and not how integers are stored.
+    #[serde(deserialize_with = "pieces")]
     #[garde(range(min = 1, max = i64::from(MAX_QUANTITY)))]
     pub quantity: i64,
+}
+
+/// A whole number. Anything else is told the limit, and not how numbers are stored here.
+fn pieces<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    struct Pieces;
+
+    impl Visitor<'_> for Pieces {
+        type Value = i64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a whole number from 1 to {MAX_QUANTITY}")
+        }
+
+        fn visit_i64<E>(self, number: i64) -> Result<i64, E> {
+            Ok(number)
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<i64, E> {
+            Ok(i64::try_from(number).unwrap_or(i64::MAX))
+        }
+    }
+
+    deserializer.deserialize_i64(Pieces)
+}
+
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    let invalid = |_| de::Error::custom("must be a time with an offset, such as 2026-11-24T10:00:00+01:00 (RFC 3339)");
+    text.map(|text| text.parse().map_err(invalid)).transpose()
 }
 
 fn name(text: &str, (): &()) -> garde::Result {
@@ -382,6 +417,19 @@ mod tests {
         assert!(faults(|body| body["location"] = json!("Paris!")).contains("location: must be 1 to 64"));
         assert!(faults(|body| body["payment_method"] = json!("pm card")).contains("payment_method"));
         assert_eq!(faults(|body| body["note"] = json!("é".repeat(500))), "");
+    }
+
+    #[test]
+    fn what_is_of_another_type_is_told_what_it_should_be() {
+        let fault = |pointer: &str, value: Value| {
+            let mut body = json!({"location": "paris", "lines": [{"item": "croissant", "quantity": 2}], "payment_method": "pm", "pickup_at": null});
+            *body.pointer_mut(pointer).unwrap() = value;
+            serde_json::from_value::<OrderRequest>(body).unwrap_err().to_string()
+        };
+        for quantity in [json!(1.5), json!("2"), json!(null)] {
+            assert!(fault("/lines/0/quantity", quantity).contains("expected a whole number from 1 to 100"));
+        }
+        assert!(fault("/pickup_at", json!("tomorrow")).contains("must be a time with an offset"));
     }
 
     #[test]

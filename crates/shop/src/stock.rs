@@ -81,6 +81,16 @@ pub enum Release {
 }
 
 impl Reservation {
+    /// The state's name, as the row has it in `state`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Held(_) => "held",
+            Self::Rejected { .. } => "rejected",
+            Self::Released => "released",
+        }
+    }
+
     /// What a release has to do, given what was decided for the order before.
     #[must_use]
     pub fn release(decided: Option<Self>) -> Release {
@@ -131,6 +141,7 @@ mod tests {
     fn a_reservation_reads_back_as_it_was_written() {
         for row in [Reservation::Held(demand()), Reservation::Rejected { shortages: vec![] }, Reservation::Released] {
             let json = serde_json::to_value(&row).unwrap();
+            assert_eq!(json["state"], row.name());
             assert_eq!(serde_json::from_value::<Reservation>(json).unwrap(), row);
         }
     }
