@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use reqwest::{Certificate, Client, header::CONTENT_TYPE};
+use reqwest::{Certificate, Client, RequestBuilder, header::CONTENT_TYPE};
 use serde_json::Value;
 
 /// Where Linux distributions keep the certificates of public authorities.
@@ -91,15 +91,25 @@ impl Emulator {
         Ok(path)
     }
 
-    /// Calls a service that takes JSON, at `target` such as `DynamoDB_20120810.PutItem`.
-    pub(crate) async fn call(&self, target: &str, parameters: &Value) -> Result<Value> {
-        let request = self.client.post(&self.endpoint).header("x-amz-target", target);
+    /// Calls a service that is told the operation in a header, such as `DynamoDB_20120810.PutItem`.
+    pub(crate) async fn call(&self, operation: &str, parameters: &Value) -> Result<Value> {
+        let request = self.client.post(&self.endpoint).header("x-amz-target", operation);
+        self.send(request, parameters).await.context(operation.to_owned())
+    }
+
+    /// Calls a service that is told the operation by the path.
+    pub(crate) async fn post(&self, path: &str, parameters: &Value) -> Result<Value> {
+        let request = self.client.post(format!("{}{path}", self.endpoint));
+        self.send(request, parameters).await.context(path.to_owned())
+    }
+
+    async fn send(&self, request: RequestBuilder, parameters: &Value) -> Result<Value> {
         let request = request.header(CONTENT_TYPE, "application/x-amz-json-1.1").body(parameters.to_string());
-        let answer = request.send().await.context(target.to_owned())?;
+        let answer = request.send().await?;
         let status = answer.status();
         let body = answer.bytes().await?;
-        ensure!(status.is_success(), "{target}: {}", String::from_utf8_lossy(&body));
-        Ok(serde_json::from_slice(&body).unwrap_or_default())
+        ensure!(status.is_success(), "{}", String::from_utf8_lossy(&body));
+        Ok(serde_json::from_slice(&body)?)
     }
 
     fn certificate(&self) -> PathBuf {

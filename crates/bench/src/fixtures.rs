@@ -50,6 +50,9 @@ impl Fixtures {
         let attributes = user["User"]["Attributes"].as_array().context("a user without attributes")?;
         let customer = attributes.iter().find(|attribute| attribute["Name"] == "sub").context("a user without a sub")?;
 
+        // Sender and recipient are both of it.
+        emulator.post("/v2/email/identities", &json!({"EmailIdentity": "example.com"})).await?;
+
         let secret = json!({"Name": "bench", "SecretString": PROVIDER_KEY});
         let secret = emulator.call("secretsmanager.CreateSecret", &secret).await?;
 

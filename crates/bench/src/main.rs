@@ -27,7 +27,7 @@ use crate::{
     emulator::Emulator,
     fixtures::Fixtures,
     measurement::{Effort, Subject, table},
-    workload::{FUNCTIONS, Function, Workload},
+    workload::{FUNCTIONS, Workload},
 };
 
 /// A function that does nothing, beside which the others are measured.
@@ -76,16 +76,19 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let named = &arguments.functions;
     let functions: Vec<_> =
         FUNCTIONS.iter().filter(|function| named.is_empty() || named.iter().any(|name| name == function.name)).collect();
+    let build = |names: Vec<&str>| build(&root, &target, &names);
     let binaries = match &arguments.binaries {
         Some(binaries) => binaries.clone(),
-        None => build(&root, &target, &functions)?,
+        None => build(functions.iter().map(|function| function.name).chain([FLOOR]).collect())?,
     };
+    // SAM does not build it.
+    let floor = binary(&binaries, FLOOR, FLOOR).or_else(|_| binary(&build(vec![FLOOR])?, FLOOR, FLOOR))?;
+
     let effort = Effort { spawns: arguments.spawns, calls: arguments.calls };
     let share = CpuShare::of(arguments.memory);
     let log = |name| directory.join(name).with_extension("log");
 
     progress(FLOOR);
-    let floor = binary(&binaries, FLOOR, FLOOR)?;
     let floor = Subject { name: FLOOR, binary: floor, log: log(FLOOR), workload: None, settings: Vec::new() };
     let mut measurements = vec![floor.measure(effort, share.as_ref().ok(), None).await?];
 
@@ -118,11 +121,10 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Builds the functions and the floor as `sam build` does, which is the release profile, and tells where they are.
-fn build(root: &Path, target: &Path, functions: &[&Function]) -> Result<PathBuf> {
-    let names = functions.iter().map(|function| function.name).chain([FLOOR]);
+/// Builds binaries as `sam build` does, which is the release profile, and tells where they are.
+fn build(root: &Path, target: &Path, names: &[&str]) -> Result<PathBuf> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--release"]).args(names.flat_map(|name| ["--bin", name])).current_dir(root);
+    cargo.args(["build", "--release"]).args(names.iter().flat_map(|name| ["--bin", name])).current_dir(root);
     ensure!(cargo.status().context("running cargo")?.success(), "the build failed: see the messages above");
     Ok(target.join("release"))
 }
