@@ -49,9 +49,9 @@ async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
         ("/lines/0/quantity", json!(0), 400, "lines[0].quantity", "lower than 1"),
         ("/lines/0/quantity", json!(101), 400, "lines[0].quantity", "greater than 100"),
         ("/lines/0/quantity", json!(-1), 400, "lines[0].quantity", "lower than 1"),
-        ("/lines/0/quantity", json!(1.5), 400, "lines[0].quantity", "`1.5`"),
-        ("/lines/0/quantity", json!(1e300), 400, "lines[0].quantity", "`1e+300`"),
-        ("/lines/0/quantity", json!("2"), 400, "lines[0].quantity", "expected"),
+        ("/lines/0/quantity", json!(1.5), 400, "lines[0].quantity", "a whole number from 1 to 100"),
+        ("/lines/0/quantity", json!(1e300), 400, "lines[0].quantity", "a whole number from 1 to 100"),
+        ("/lines/0/quantity", json!("2"), 400, "lines[0].quantity", "a whole number from 1 to 100"),
         ("/lines/0/item", json!("Bagel!"), 400, "lines[0].item", "1 to 64 characters"),
         ("/lines/0/item", json!("bagel"), 422, "lines[0].item", "not on the menu"),
         ("/lines/0/item", json!("stollen"), 422, "lines[0].item", "not sold on"),
@@ -59,7 +59,7 @@ async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
         ("/payment_method", Value::Null, 400, "body", "missing field `payment_method`"),
         ("/payment_method", json!("pm card"), 400, "payment_method", "1 to 255 letters"),
         ("/payment_method", json!("p".repeat(256)), 400, "payment_method", "1 to 255 letters"),
-        ("/pickup_at", json!("at noon"), 400, "pickup_at", "failed to parse"),
+        ("/pickup_at", json!("at noon"), 400, "pickup_at", "with an offset"),
         ("/pickup_at", json!("2026-11-24T08:00:00"), 400, "pickup_at", "offset"),
         ("/pickup_at", json!(now - 1.minute()), 422, "pickup_at", "must not be in the past"),
         ("/pickup_at", json!(tomorrow_at_three(&shop)), 422, "pickup_at", "closed then; it next opens at"),
@@ -158,12 +158,12 @@ async fn an_order_is_one_json_object_of_at_most_64_kib_that_says_so() {
     let answer = post(&camille, Some("k"), JSON, one_byte_too_many.as_bytes()).await;
     assert!(answer.status == 413 && answer.blames("body", "at most 65536 bytes"), "{answer:?}");
     for (body, reason) in [
-        (&b""[..], "EOF"),
+        (&b""[..], "must be one JSON object"),
         (b"{\"location\": ", "EOF"),
-        (b"location=paris", "expected value"),
-        (b"\"\xff\xfe\"", ""),
-        (b"null", ""),
-        (b"[]", ""),
+        (b"location=paris", "must be one JSON object"),
+        (b"\"\xff\xfe\"", "must be one JSON object"),
+        (b"null", "must be one JSON object"),
+        (b"[[]]", "must be one JSON object"),
         ((order.clone() + "{}").as_bytes(), "trailing characters"),
     ] {
         let answer = post(&camille, Some("k"), JSON, body).await;

@@ -66,7 +66,7 @@ impl Fixtures {
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
             ("AWS_ENDPOINT_URL", emulator.endpoint().to_owned()),
-            ("SSL_CERT_FILE", emulator.trusted_certificates()?.display().to_string()),
+            ("SSL_CERT_FILE", emulator.certificate().display().to_string()),
             ("ORDERS_TABLE", "orders".to_owned()),
             ("MENU_TABLE", "menu".to_owned()),
             ("STOCK_TABLE", "stock".to_owned()),

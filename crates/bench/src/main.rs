@@ -37,7 +37,7 @@ const FLOOR: &str = "floor";
 ///
 /// They run as on Lambda: at full CPU until they are ready, then at the share of a memory size, which takes root and
 /// control groups. They call the embedded AWS over TLS. Calls follow each other without a pause, so the slowest are
-/// those that wait for the next period's share.
+/// those that wait for the next period's share. Measure on an idle machine: under load everything costs a multiple.
 #[derive(Parser)]
 #[command(name = "cargo measure")]
 struct Arguments {
