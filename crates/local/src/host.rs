@@ -247,10 +247,11 @@ mod tests {
     async fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let options = Options::new(&crate::workspace::scratch("port-in-use"));
+        // A directory each: a child that another test is just spawning holds a copy of a lock for a moment.
+        let options = |name| Options::new(&crate::workspace::scratch(name));
         for (options, flag) in [
-            (Options { port, ..options.clone() }, "--port"),
-            (Options { sandbox_port: port, ..options.clone() }, "--sandbox-port"),
+            (Options { port, ..options("port-in-use") }, "--port"),
+            (Options { sandbox_port: port, ..options("sandbox-port-in-use") }, "--sandbox-port"),
         ] {
             let error = Host::start(&options).await.unwrap_err().to_string();
             assert_eq!(error, format!("port {port} is in use: stop what listens there, or choose another with {flag}"));
