@@ -239,6 +239,13 @@ mod tests {
         assert!(matches!(Host::start(&options).await, Err(Error::AlreadyRunning(_))));
 
         drop(host);
+        // A child that another test is just spawning holds a copy of the lock for a moment.
+        for _ in 0..1000 {
+            if Found::in_directory(&options.state_dir).is_none() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         assert_eq!(Found::in_directory(&options.state_dir), None);
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     }
@@ -247,7 +254,7 @@ mod tests {
     async fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        // A directory each: a child that another test is just spawning holds a copy of a lock for a moment.
+        // A directory each, for the same reason.
         let options = |name| Options::new(&crate::workspace::scratch(name));
         for (options, flag) in [
             (Options { port, ..options("port-in-use") }, "--port"),
