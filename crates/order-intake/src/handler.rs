@@ -44,6 +44,13 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
         Self { orders: store.clone(), menus: MenuCache::new(store, menu_age), confirm_within }
     }
 
+    /// Reads the menus ahead of the first request. Where that fails, the first request will have to.
+    pub async fn prepare(&self, now: Timestamp) {
+        if let Err(error) = self.menus.fill(now).await {
+            tracing::warn!(%error, "the menus are not read yet");
+        }
+    }
+
     /// Answers a request. Every error is an answer as well.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Response {
         let answer = match request.route_key.as_deref() {
@@ -422,6 +429,16 @@ mod tests {
     #[tokio::test]
     async fn an_id_that_is_none_is_a_bad_request() {
         assert_eq!(api().show("camille", &json!("42")).await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn menus_that_were_read_ahead_are_served_until_they_are_old() {
+        let api = api();
+        api.intake.prepare(at(NOW)).await;
+        api.tables.load(menu(250));
+        let total = async |now| api.send_at(post(now, &order()), now).await.1["total"].clone();
+        assert_eq!(total("2026-11-24T08:00:59Z").await, 380);
+        assert_eq!(total("2026-11-24T08:01:00Z").await, 500);
     }
 
     #[tokio::test]

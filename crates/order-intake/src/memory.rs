@@ -70,6 +70,10 @@ impl Menus for MemoryTables {
         Ok(self.tables().menus.get(location).cloned())
     }
 
+    async fn menus(&self) -> Result<Vec<Menu>, StoreError> {
+        Ok(self.tables().menus.values().cloned().collect())
+    }
+
     async fn locations(&self) -> Result<Vec<Location>, StoreError> {
         let location = |menu: &Menu| Location {
             location: menu.location.clone(),

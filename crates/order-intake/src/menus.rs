@@ -18,6 +18,9 @@ pub trait Menus {
     /// The menu of a shop.
     async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError>;
 
+    /// As many menus as one read brings, which is 1 MB of them: those of all shops, unless there are hundreds.
+    async fn menus(&self) -> Result<Vec<Menu>, StoreError>;
+
     /// All shops, in no particular order.
     async fn locations(&self) -> Result<Vec<Location>, StoreError>;
 }
@@ -33,6 +36,14 @@ pub(crate) struct MenuCache<M> {
 impl<M: Menus> MenuCache<M> {
     pub(crate) fn new(source: M, max_age: SignedDuration) -> Self {
         Self { source, menus: Cache::new(max_age), locations: Cache::new(max_age) }
+    }
+
+    /// Reads what it can ahead of the first request.
+    pub(crate) async fn fill(&self, now: Timestamp) -> Result<(), StoreError> {
+        for menu in self.source.menus().await? {
+            self.menus.keep(menu.location.clone(), menu, now);
+        }
+        Ok(())
     }
 
     pub(crate) async fn menu(&self, location: &LocationId, now: Timestamp) -> Result<Option<Arc<Menu>>, StoreError> {

@@ -37,18 +37,6 @@ impl DynamoDb {
     pub fn new(config: &SdkConfig, orders: String, menu: String) -> Self {
         Self { client: Client::new(config), orders, menu }
     }
-
-    /// Opens the connection by reading a menu that does not exist. If it fails, the first request will have to.
-    pub async fn connect(&self) {
-        if let Err(error) = self.menu_row("-").await {
-            tracing::warn!(%error, "not connected yet");
-        }
-    }
-
-    async fn menu_row(&self, location: &str) -> Result<Option<Row>, StoreError> {
-        let get = self.client.get_item().table_name(&self.menu).key("location", AttributeValue::S(location.to_owned()));
-        Ok(get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item)
-    }
 }
 
 impl Orders for DynamoDb {
@@ -102,8 +90,16 @@ impl Orders for DynamoDb {
 
 impl Menus for DynamoDb {
     async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError> {
-        let row = self.menu_row(location.as_str()).await?;
+        let key = AttributeValue::S(location.to_string());
+        let get = self.client.get_item().table_name(&self.menu).key("location", key);
+        let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
         Ok(row.map(serde_dynamo::from_item).transpose()?)
+    }
+
+    async fn menus(&self) -> Result<Vec<Menu>, StoreError> {
+        let scan = self.client.scan().table_name(&self.menu);
+        let rows = scan.send().await.map_err(|error| StoreError::call("Scan", error))?.items;
+        Ok(serde_dynamo::from_items(rows.unwrap_or_default())?)
     }
 
     async fn locations(&self) -> Result<Vec<Location>, StoreError> {
