@@ -24,6 +24,10 @@ def end_with_parent():
 
 threading.Thread(target=end_with_parent, daemon=True).start()
 
-from ministack import app  # noqa: E402 - takes a while, and the parent may be gone by then
+from hypercorn.config import Config  # noqa: E402 - takes a while, and the parent may be gone by then
+from ministack import app  # noqa: E402
+
+# Over TLS as AWS: the services that are called here speak HTTP/1.1.
+Config.alpn_protocols = ["http/1.1"]
 
 app.main()
