@@ -1,9 +1,10 @@
-//! Counts a function's calls of AWS on their way to the emulator.
+//! Counts and times a function's calls of AWS on their way to the emulator.
 
 use std::{
     collections::BTreeMap,
     net::Ipv4Addr,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -17,8 +18,8 @@ use axum::{
 use reqwest::Client;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// Calls by name of the operation.
-pub(crate) type Calls = BTreeMap<String, usize>;
+/// What each call took, until the emulator's answer was there in full, by name of the operation.
+pub(crate) type Calls = BTreeMap<String, Vec<Duration>>;
 
 /// A plain HTTP proxy in front of the emulator, until dropped.
 pub(crate) struct CallCounter {
@@ -70,16 +71,19 @@ async fn pass_on(
     mut headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, (StatusCode, String)> {
-    *proxy.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation(&method, &uri, &headers)).or_default() += 1;
+    let operation = operation(&method, &uri, &headers);
     headers.remove(header::HOST);
     let url = format!("{}{uri}", proxy.target);
+    let sent = Instant::now();
     let answer = proxy.client.request(method, url).headers(headers).body(body).send().await;
     let unreachable = |error: reqwest::Error| (StatusCode::BAD_GATEWAY, error.to_string());
     let answer = answer.map_err(unreachable)?;
     let status = answer.status();
     let mut headers = answer.headers().clone();
     headers.remove(header::TRANSFER_ENCODING);
-    Ok((status, headers, answer.bytes().await.map_err(unreachable)?).into_response())
+    let body = answer.bytes().await.map_err(unreachable)?;
+    proxy.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default().push(sent.elapsed());
+    Ok((status, headers, body).into_response())
 }
 
 /// `PutItem` for a service with a target header, `POST /v2/email/outbound-emails` for any other.
@@ -109,8 +113,8 @@ mod tests {
         }
         client.get(format!("{}/v2/email", counter.endpoint())).send().await.unwrap();
 
-        let calls = [("GET /v2/email", 1), ("GetItem", 1), ("PutItem", 2)].map(|(name, count)| (name.to_owned(), count));
-        assert_eq!(counter.take(), Calls::from(calls));
+        let counts: Vec<_> = counter.take().into_iter().map(|(operation, times)| (operation, times.len())).collect();
+        assert_eq!(counts, [("GET /v2/email", 1), ("GetItem", 1), ("PutItem", 2)].map(|(name, count)| (name.to_owned(), count)));
         assert_eq!(counter.take(), Calls::new());
     }
 }

@@ -131,7 +131,7 @@ pub(crate) fn table(measurements: &[Measurement]) -> String {
         "CPU per call",
         "peak memory",
         "zip",
-        "AWS calls per invocation",
+        "AWS calls per invocation, and what the emulator takes for each",
     ];
     let mut rows = vec![header.map(str::to_owned)];
     rows.extend(measurements.iter().map(Measurement::row));
@@ -173,11 +173,12 @@ fn megabytes(bytes: u64) -> String {
 }
 
 fn per_invocation(calls: &Calls, times: usize) -> String {
-    let one = |(operation, count): (&String, &usize)| {
+    let one = |(operation, took): (&String, &Vec<Duration>)| {
+        let (count, took) = (took.len(), milliseconds(took.iter().copied().collect::<Times>().median()));
         if count % times == 0 {
-            format!("{} {operation}", count / times)
+            format!("{} {operation} ({took})", count / times)
         } else {
-            format!("{:.2} {operation}", *count as f64 / times as f64)
+            format!("{:.2} {operation} ({took})", count as f64 / times as f64)
         }
     };
     if calls.is_empty() { "none".to_owned() } else { calls.iter().map(one).collect::<Vec<_>>().join(", ") }
@@ -189,8 +190,9 @@ mod tests {
 
     #[test]
     fn calls_are_told_per_invocation() {
-        let calls = Calls::from([("GetItem".to_owned(), 1), ("PutItem".to_owned(), 20)]);
-        assert_eq!(per_invocation(&calls, 20), "0.05 GetItem, 1 PutItem");
+        let took = |count| vec![Duration::from_micros(1500); count];
+        let calls = Calls::from([("GetItem".to_owned(), took(1)), ("PutItem".to_owned(), took(20))]);
+        assert_eq!(per_invocation(&calls, 20), "0.05 GetItem (1.50 ms), 1 PutItem (1.50 ms)");
         assert_eq!(per_invocation(&Calls::new(), 20), "none");
     }
 
