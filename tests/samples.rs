@@ -3,6 +3,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use aws_sdk_lambda::{Client as Lambda, primitives::Blob};
+use aws_sdk_sqs::{Client as Sqs, types::QueueAttributeName};
+use local::sandbox::{Fault, FaultyAnswer, Route};
 use serde_json::{Value, json};
 
 use crate::harness::{System, eventually};
@@ -37,13 +39,28 @@ fn response(answer: &Value) -> (u64, Value) {
 /// No record of a batch.
 const NONE: [usize; 0] = [];
 
+fn records(sample: &str) -> Vec<Value> {
+    let event: Value = serde_json::from_slice(&read(sample)).unwrap();
+    event["Records"].as_array().unwrap().clone()
+}
+
 /// Which records of a batch have failed, by their places.
 fn failed(sample: &str, answer: &Value) -> Vec<usize> {
-    let event: Value = serde_json::from_slice(&read(sample)).unwrap();
-    let records = event["Records"].as_array().unwrap();
+    let records = records(sample);
     let failures = answer["batchItemFailures"].as_array().unwrap().iter();
     let place = |failure: &Value| records.iter().position(|record| record["messageId"] == failure["itemIdentifier"]).unwrap();
     failures.map(place).collect()
+}
+
+/// What the function has logged about a record that failed.
+async fn failure(system: &System, function: &str, sample: &str, record: usize) -> Value {
+    let id = &records(sample)[record]["messageId"];
+    eventually(&format!("the failure of record {record} of {sample} to be logged"), async || {
+        let log = system.log(function).await;
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.find(|line| line["message"] == "record failed" && line["message_id"] == *id)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -75,13 +92,45 @@ async fn every_sample_event_is_answered_as_it_should() {
     assert_eq!(failures("Inventory", "inventory-stock-queue.json").await, NONE);
     assert_eq!(failures("Payment", "payment-charge-queue.json").await, NONE);
     assert_eq!(system.paid(CHARGED).await, 600);
+
+    // More often than one invocation tries.
+    let out_of_order = Fault { route: Some(Route::Refund), times: Some(4), answer: FaultyAnswer::Fail(503), ..Fault::default() };
+    system.fail(CHARGED, out_of_order).await;
+    assert_eq!(failures("Payment", "payment-refund-queue.json").await, [0]);
+    // A charge would wait four seconds.
+    let waits = failure(&system, "payment", "payment-refund-queue.json", 0).await;
+    assert!(waits["wait_seconds"].as_u64().is_some_and(|seconds| seconds >= 36_000 / 15), "{waits}");
     assert_eq!(failures("Payment", "payment-refund-queue.json").await, NONE);
     assert_eq!(system.paid(CHARGED).await, 0);
+
     assert_eq!(failures("Notifications", "notifications-notice-queue.json").await, NONE);
     // The first report is about the order that was placed, the others are about orders that nobody has placed.
-    assert_eq!(failures("OrderStatus", "order-status-results-queue.json").await, [1]);
-    assert_eq!(failures("OrderStatus", "order-status-deadline-queue.json").await, [0]);
+    for (sample, record) in [("order-status-results-queue.json", 1), ("order-status-deadline-queue.json", 0)] {
+        assert_eq!(failures("OrderStatus", sample).await, [record]);
+        let failure = failure(&system, "order-status", sample, record).await;
+        assert_eq!(failure["error"], "there is no such order; look who published the event", "{sample}");
+    }
     assert_eq!(run("OrderRelay", "order-relay-orders-stream.json").await, Value::Null);
 
     assert_eq!(left, BTreeSet::new(), "samples that nobody has run");
+}
+
+#[tokio::test]
+async fn every_sample_batch_comes_from_the_queue_that_its_file_is_named_after() {
+    let system = System::shared().await;
+    let sqs = Sqs::new(&system.stack.aws());
+    let mut batches = 0;
+    for file in fs::read_dir(SAMPLES).unwrap() {
+        let sample = file.unwrap().file_name().into_string().unwrap();
+        let Some((_, queue)) = sample.strip_suffix("-queue.json").and_then(|name| name.rsplit_once('-')) else { continue };
+        let name = format!("{}-{queue}", system.stack.stack_name);
+        let url = sqs.get_queue_url().queue_name(&name).send().await.unwrap().queue_url.unwrap();
+        let attributes = sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
+        let arn = &attributes.send().await.unwrap().attributes.unwrap()[&QueueAttributeName::QueueArn];
+        for record in records(&sample) {
+            assert_eq!(record["eventSourceARN"], **arn, "{sample}");
+        }
+        batches += 1;
+    }
+    assert_eq!(batches, 6);
 }

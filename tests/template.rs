@@ -174,6 +174,18 @@ fn every_queue_is_encrypted_keeps_messages_for_14_days_and_has_or_is_a_dead_lett
 }
 
 #[test]
+fn a_queue_is_named_after_the_stack_and_what_it_carries() {
+    let template = Template::on_aws();
+    for (queue, properties) in template.all("AWS::SQS::Queue") {
+        let name = match queue.strip_suffix("DeadLetters") {
+            Some(carries) => format!("{}-dead-letters", carries.to_lowercase()),
+            None => queue.strip_suffix("Queue").expect("a queue's name").to_lowercase(),
+        };
+        assert_eq!(properties["QueueName"]["!Sub"], format!("${{AWS::StackName}}-{name}"), "{queue}");
+    }
+}
+
+#[test]
 fn on_aws_no_queue_answers_without_tls() {
     let template = Template::on_aws();
     for (queue, _) in template.all("AWS::SQS::Queue") {
