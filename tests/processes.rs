@@ -1,6 +1,6 @@
 //! `cargo local` at the command line, and that nothing outlives it.
 
-use std::{fs, path::Path, process::Stdio};
+use std::{fs, net::TcpStream, path::Path, process::Stdio};
 
 use local::{Binaries, Found, Options, Progress};
 use serde_json::Value;
@@ -86,6 +86,11 @@ impl CommandLine {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// A file in which the stack is described.
+    fn described(&self, file: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.options.state_dir.join(file)).unwrap()).unwrap()
+    }
+
     /// The background process.
     fn host(&self) -> u32 {
         Found::in_directory(&self.options.state_dir).unwrap().process_id().cast_unsigned()
@@ -114,7 +119,7 @@ async fn a_detached_stack_is_driven_from_the_command_line_and_leaves_nothing_whe
     let local = CommandLine::new("detached").await;
     let timeline = local.run(&["up", "--detach"]).await;
     assert!(timeline.contains("placed") && timeline.contains("confirmed"), "{timeline}");
-    let description: Value = serde_json::from_slice(&fs::read(local.options.state_dir.join("stack.json")).unwrap()).unwrap();
+    let description = local.described("stack.json");
     for field in ["endpoint", "api_url", "region", "stack_name"] {
         assert!(description[field].is_string(), "{field}: {description}");
     }
@@ -142,6 +147,47 @@ async fn a_detached_stack_is_driven_from_the_command_line_and_leaves_nothing_whe
     }
     local.run(&["down"]).await;
     is_gone(&stopped).await;
+    for description in ["stack.json", "env.json"] {
+        assert!(!local.options.state_dir.join(description).exists(), "{description}");
+    }
+}
+
+/// Elsewhere than on Linux the loopback interface has one address.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_stack_listens_where_it_is_told_and_tells_containers_the_way() {
+    let local = CommandLine::new("bound").await;
+    let timeline = local.run(&["--bind", "127.0.0.2", "up", "--detach"]).await;
+    assert!(timeline.contains("confirmed"), "{timeline}");
+
+    let (stack, environments) = (local.described("stack.json"), local.described("env.json"));
+    for (address, variable) in [("endpoint", "AWS_ENDPOINT_URL"), ("sandbox_url", "PROVIDER_URL")] {
+        let port = stack[address].as_str().unwrap().strip_prefix("http://127.0.0.2:").unwrap();
+        assert!(TcpStream::connect(format!("127.0.0.2:{port}")).is_ok(), "{address}");
+        assert!(TcpStream::connect(format!("127.0.0.1:{port}")).is_err(), "{address}");
+        assert_eq!(environments["Payment"][variable], format!("http://host.docker.internal:{port}"));
+    }
+    assert_eq!(environments["OrderIntake"]["ORDERS_TABLE"], stack["outputs"]["OrdersTableName"]);
+    let queue = environments["Inventory"]["STOCK_QUEUE_URL"].as_str().unwrap();
+    assert!(queue.ends_with("/amelie-stock"), "{queue}");
+
+    let host = family(local.host()).await;
+    local.run(&["down"]).await;
+    is_gone(&host).await;
+}
+
+#[tokio::test]
+async fn an_address_that_would_not_do_is_refused_with_what_to_give_instead() {
+    let local = CommandLine::new("unbound").await;
+    for (address, advice) in [
+        ("0.0.0.0", "give one IPv4 address of this machine"),
+        // Of a network for documentation: nobody has it.
+        ("192.0.2.1", "this machine has no address 192.0.2.1: choose one of its own with --bind"),
+    ] {
+        let refused = local.command(&["--bind", address, "up", "--detach"]).output().await.unwrap();
+        let reason = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && reason.contains(advice), "{address}: {reason}");
+    }
 }
 
 #[tokio::test]

@@ -21,9 +21,7 @@ impl Template {
     }
 
     fn read(on_aws: bool) -> Self {
-        let yaml: yaml_serde::Value = yaml_serde::from_str(include_str!("../template.yaml")).expect("YAML");
-        let mut template = serde_json::to_value(yaml).expect("YAML with text for keys");
-        let Value::Object(resources) = template["Resources"].take() else { panic!("no resources") };
+        let Value::Object(resources) = section("Resources") else { panic!("no resources") };
         let there = resources.into_iter().filter(|(_, resource)| match resource["Condition"].as_str() {
             None => true,
             Some(condition) => holds(condition, on_aws),
@@ -62,6 +60,12 @@ impl Template {
         let policies = list(&self.properties(role)["Policies"]);
         policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"])).collect()
     }
+}
+
+/// A part of the template as it is written.
+fn section(name: &str) -> Value {
+    let yaml: yaml_serde::Value = yaml_serde::from_str(include_str!("../template.yaml")).expect("YAML");
+    serde_json::to_value(yaml).expect("YAML with text for keys")[name].take()
 }
 
 fn holds(condition: &str, on_aws: bool) -> bool {
@@ -134,6 +138,19 @@ fn every_function_has_its_own_role_and_writes_to_its_own_log_alone() {
         let [statement] = logging[..] else { panic!("{role} has {} statements about logs", logging.len()) };
         assert_eq!(target(&statement["Resource"]), log);
         assert_eq!(actions(statement), BTreeSet::from(["logs:CreateLogStream", "logs:PutLogEvents"]));
+    }
+}
+
+#[test]
+fn a_function_is_told_where_aws_is_in_the_embedded_one_alone() {
+    for (on_aws, told) in [(true, None), (false, Some("EndpointUrl"))] {
+        let globals = decide(section("Globals"), on_aws).expect("globals");
+        let variables = globals["Function"]["Environment"]["Variables"].as_object().expect("variables");
+        assert_eq!(variables.get("AWS_ENDPOINT_URL").map(target), told);
+    }
+    for (function, properties) in Template::on_aws().all("AWS::Serverless::Function") {
+        let named = properties["Environment"]["Variables"].as_object().expect("variables").keys();
+        assert_eq!(named.filter(|name| name.starts_with("AWS_")).count(), 0, "{function}");
     }
 }
 

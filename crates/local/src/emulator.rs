@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    net::{Ipv4Addr, SocketAddr},
     path::{self, Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -32,10 +33,10 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    /// Starts an empty AWS that answers on `127.0.0.1:port`, any free port for 0, and enforces IAM policies.
-    pub(crate) async fn start(python: &Path, port: u16, state: &Path) -> Result<Self, Error> {
-        let port = free_port(port).await?;
-        let endpoint = format!("http://127.0.0.1:{port}");
+    /// Starts an empty AWS that answers on `bind:port`, any free port for 0, and enforces IAM policies.
+    pub(crate) async fn start(python: &Path, bind: Ipv4Addr, port: u16, state: &Path) -> Result<Self, Error> {
+        let address = free_address(bind, port).await?;
+        let endpoint = format!("http://{address}");
 
         // Unpacked code of the functions. Nothing survives from the run before.
         let scratch = path::absolute(state.join("emulator")).map_err(io("finding the state directory"))?;
@@ -55,10 +56,11 @@ impl Emulator {
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("TMPDIR", &scratch)
             .env("HOME", &scratch)
-            .env("GATEWAY_PORT", port.to_string())
-            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", address.port().to_string())
+            .env("BIND_HOST", address.ip().to_string())
+            // Where it finds itself, such as the keys that tokens are checked with.
+            .env("MINISTACK_HOST", address.ip().to_string())
             .env("AUTH", "true")
-            .env("AWS_ENDPOINT_URL", &endpoint)
             .env("MINISTACK_REGION", REGION)
             // Listeners on fixed ports that nothing here needs.
             .env("IOT_MTLS_ENABLED", "0")
@@ -117,15 +119,15 @@ impl Emulator {
 }
 
 /// The emulator binds the port itself, a moment later.
-async fn free_port(port: u16) -> Result<u16, Error> {
-    let listener = listen(port, "--port").await?;
-    Ok(listener.local_addr().map_err(io("reading the port"))?.port())
+async fn free_address(bind: Ipv4Addr, port: u16) -> Result<SocketAddr, Error> {
+    listen(bind, port, "--port").await?.local_addr().map_err(io("reading the port"))
 }
 
-/// Listens on `127.0.0.1:port`, on any free port for 0.
-pub(crate) async fn listen(port: u16, flag: &'static str) -> Result<TcpListener, Error> {
-    TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| match error.kind() {
+/// Listens on `bind:port`, on any free port for 0. `flag` is the one that sets the port.
+pub(crate) async fn listen(bind: Ipv4Addr, port: u16, flag: &'static str) -> Result<TcpListener, Error> {
+    TcpListener::bind((bind, port)).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => Error::PortInUse { port, flag },
-        _ => io(format!("listening on 127.0.0.1:{port} ({flag})"))(error),
+        std::io::ErrorKind::AddrNotAvailable => Error::NoSuchAddress(bind),
+        _ => io(format!("listening on {bind}:{port} ({flag})"))(error),
     })
 }

@@ -1,6 +1,6 @@
 //! What can go wrong, each with what to do about it.
 
-use std::{io, path::PathBuf};
+use std::{io, net::Ipv4Addr, path::PathBuf};
 
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 
@@ -58,6 +58,9 @@ pub enum Error {
         /// The flag that sets it.
         flag: &'static str,
     },
+    /// Only an address of this machine can be listened on.
+    #[error("this machine has no address {0}: choose one of its own with --bind")]
+    NoSuchAddress(Ipv4Addr),
     /// The emulator ended, or never answered.
     #[error("the emulator {what}: {reason}; see {}", log.display())]
     Emulator {

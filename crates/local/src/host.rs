@@ -34,6 +34,17 @@ pub struct Address {
     pub sandbox_url: String,
 }
 
+impl Address {
+    /// The same for a container on this machine, as Docker Desktop has it and `--add-host` elsewhere.
+    pub(crate) fn from_container(&self) -> Self {
+        let from_container = |url: &str| {
+            let port = url.rsplit(':').next().unwrap_or_default();
+            format!("http://host.docker.internal:{port}")
+        };
+        Self { endpoint: from_container(&self.endpoint), sandbox_url: from_container(&self.sandbox_url) }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "embedded AWS on {}, payment sandbox on {}", self.endpoint, self.sandbox_url)
@@ -112,9 +123,10 @@ fn run(
     runtime.block_on(async {
         let started = async {
             let lock = Lock::acquire(&options.state_dir)?;
-            let listener = emulator::listen(options.sandbox_port, "--sandbox-port").await?;
+            let listener = emulator::listen(options.bind, options.sandbox_port, "--sandbox-port").await?;
             let sandbox = listener.local_addr().map_err(io("reading the sandbox's port"))?;
-            let emulator = Emulator::start(&python::prepare(options.progress).await?, options.port, &options.state_dir).await?;
+            let python = python::prepare(options.progress).await?;
+            let emulator = Emulator::start(&python, options.bind, options.port, &options.state_dir).await?;
             let recorder = Recorder::create(&aws::config(emulator.endpoint()), &options.state_dir).await?;
             Ok((lock, listener, format!("http://{sandbox}"), emulator, recorder))
         };
@@ -147,12 +159,19 @@ fn run(
 #[derive(Debug)]
 struct Lock {
     _file: File,
-    stack: PathBuf,
+    /// What tells of the stack for as long as it runs.
+    descriptions: [PathBuf; 2],
 }
 
 impl Lock {
     fn path(state: &Path) -> PathBuf {
         state.join("host.lock")
+    }
+
+    fn remove_descriptions(&self) {
+        for description in &self.descriptions {
+            let _ = fs::remove_file(description);
+        }
     }
 
     fn acquire(state: &Path) -> Result<Self, Error> {
@@ -172,21 +191,26 @@ impl Lock {
         }
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
         written.map_err(io(format!("writing {}", path.display())))?;
-        let stack = stack_file(state);
-        let _ = fs::remove_file(&stack);
-        Ok(Self { _file: file, stack })
+        let lock = Self { _file: file, descriptions: [stack_file(state), environments_file(state)] };
+        lock.remove_descriptions();
+        Ok(lock)
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.stack);
+        self.remove_descriptions();
     }
 }
 
 /// Where a deployed stack is described.
 pub(crate) fn stack_file(state: &Path) -> PathBuf {
     state.join("stack.json")
+}
+
+/// Where the environment of a deployed stack's functions is told.
+pub(crate) fn environments_file(state: &Path) -> PathBuf {
+    state.join("env.json")
 }
 
 /// A host that runs in some process, found by its state directory.

@@ -8,6 +8,7 @@ mod aws;
 mod build;
 mod deployment;
 mod emulator;
+mod environment;
 mod error;
 mod host;
 mod http;

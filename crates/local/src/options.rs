@@ -2,11 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
 };
 
 use crate::{progress::Progress, workspace};
 
+/// The address to listen on unless another is given: out of reach of other machines.
+pub const DEFAULT_BIND: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// The port of the embedded AWS unless another is given.
 pub const DEFAULT_PORT: u16 = 4566;
 /// The port of the payment sandbox unless another is given.
@@ -17,6 +20,9 @@ pub const DEFAULT_SANDBOX_PORT: u16 = 4567;
 pub struct Options {
     /// Where its description, logs and events go.
     pub state_dir: PathBuf,
+    /// The address of this machine that the embedded AWS and the payment sandbox listen on. Both do what anybody asks,
+    /// so it should be one that other machines cannot reach.
+    pub bind: Ipv4Addr,
     /// The port of the embedded AWS; 0 takes any free one.
     pub port: u16,
     /// The port of the payment sandbox; 0 takes any free one.
@@ -41,6 +47,7 @@ impl Options {
     pub fn new(state_dir: &Path) -> Self {
         Self {
             state_dir: state_dir.to_owned(),
+            bind: DEFAULT_BIND,
             port: 0,
             sandbox_port: 0,
             template: workspace::root().join("template.yaml"),

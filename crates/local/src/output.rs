@@ -75,7 +75,7 @@ pub(crate) fn status(status: Status) -> String {
 /// Where a stack's parts can be found.
 pub(crate) fn addresses(stack: &Stack) -> Result<(), Error> {
     line(format!("order API        {}", stack.api_url))?;
-    line(format!("embedded AWS     {}  (region {}, any credentials)", stack.endpoint, stack.region))?;
+    line(format!("embedded AWS     {}  (region {}, access key and secret `test`)", stack.endpoint, stack.region))?;
     line(format!("payment sandbox  {}", stack.sandbox_url))
 }
 

@@ -14,8 +14,9 @@ use crate::{
     aws::{self, REGION},
     build::Binaries,
     deployment::{self, Change, Outputs},
+    environment::Environments,
     error::io,
-    host::{Address, Found, Host, PROVIDER_SECRET, stack_file},
+    host::{Address, Found, Host, PROVIDER_SECRET, environments_file, stack_file},
     options::Options,
     python,
     recorder::{self, Events},
@@ -88,7 +89,10 @@ impl Stack {
             }
             step.done(&format!("{} demo shops, customers {}", shops.len(), users::DEMO.join(", ")));
         }
-        stack.write()?;
+        let environments = Environments::of(&config, NAME).await?.in_container(address);
+        write(&environments_file(&options.state_dir), &environments)?;
+        // Last: whoever finds a stack finds all of it.
+        write(&stack_file(&options.state_dir), &stack)?;
         Ok((stack, change))
     }
 
@@ -124,15 +128,14 @@ impl Stack {
     pub fn events(&self) -> Result<Events, Error> {
         Events::open(&self.state_dir)
     }
+}
 
-    fn write(&self) -> Result<(), Error> {
-        let path = stack_file(&self.state_dir);
-        let text = serde_json::to_vec_pretty(self).expect("a stack has nothing that JSON has not");
-        // Nobody sees half of it.
-        let draft = path.with_extension("json.new");
-        let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, &path));
-        written.map_err(io(format!("writing {}", path.display())))
-    }
+fn write(path: &Path, description: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_vec_pretty(description).expect("a description has nothing that JSON has not");
+    // Nobody sees half of it.
+    let draft = path.with_extension("json.new");
+    let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, path));
+    written.map_err(io(format!("writing {}", path.display())))
 }
 
 /// The API by a host name that every resolver knows. The one in its own URL, `ID.execute-api.localhost`, is none.
@@ -146,6 +149,7 @@ fn parameters(address: &Address) -> BTreeMap<String, String> {
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
     let parameters = [
         ("Stage", "local"),
+        ("EndpointUrl", &address.endpoint),
         ("Architecture", architecture),
         // A changed menu is seen at once, and yet the cache is at work.
         ("MenuCacheSeconds", "1"),

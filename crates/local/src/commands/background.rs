@@ -37,6 +37,7 @@ impl Background {
             .arg("host")
             .arg("--state-dir")
             .arg(&options.state_dir)
+            .args(["--bind", &options.bind.to_string()])
             .args(["--port", &options.port.to_string(), "--sandbox-port", &options.sandbox_port.to_string()])
             // Out of reach of a Ctrl-C in the terminal.
             .process_group(0)

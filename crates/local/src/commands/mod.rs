@@ -6,6 +6,7 @@ mod show;
 mod up;
 
 use std::{
+    net::Ipv4Addr,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -13,7 +14,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use local::{
     Error, Found, Options, Outputs, Progress, Stack,
-    options::{DEFAULT_PORT, DEFAULT_SANDBOX_PORT},
+    options::{DEFAULT_BIND, DEFAULT_PORT, DEFAULT_SANDBOX_PORT},
     shops,
 };
 
@@ -33,6 +34,9 @@ pub(crate) struct Cli {
 /// Which stack is meant, and where it listens.
 #[derive(Args, Debug)]
 struct Place {
+    /// Address to listen on: for `sam local` on Linux, that of the Docker bridge. Never one that other machines reach
+    #[arg(long, global = true, env = "AMELIE_BIND", value_name = "ADDRESS", default_value_t = DEFAULT_BIND, value_parser = one_address)]
+    bind: Ipv4Addr,
     /// Port of the embedded AWS; 0 takes any free one
     #[arg(long, global = true, env = "AMELIE_PORT", default_value_t = DEFAULT_PORT)]
     port: u16,
@@ -136,7 +140,21 @@ impl Cli {
 impl Place {
     fn options(&self) -> Options {
         let state_dir = self.state_dir.clone().unwrap_or_else(Options::default_state_dir);
-        Options { port: self.port, sandbox_port: self.sandbox_port, progress: Progress::Shown, ..Options::new(&state_dir) }
+        Options {
+            bind: self.bind,
+            port: self.port,
+            sandbox_port: self.sandbox_port,
+            progress: Progress::Shown,
+            ..Options::new(&state_dir)
+        }
+    }
+}
+
+/// Nothing can be reached at "all addresses", and all the world could reach it.
+fn one_address(text: &str) -> Result<Ipv4Addr, String> {
+    match text.parse::<Ipv4Addr>() {
+        Ok(address) if !address.is_unspecified() => Ok(address),
+        _ => Err("give one IPv4 address of this machine, such as 172.17.0.1".to_owned()),
     }
 }
 

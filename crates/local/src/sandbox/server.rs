@@ -28,7 +28,7 @@ use super::{
 };
 
 /// Serves the sandbox until `shutdown` is done, whatever is under way then. `secret` is the API key that requests must carry; the control API
-/// under `/_sandbox` takes no key, so listen on the loopback interface alone.
+/// under `/_sandbox` takes no key, so listen where no other machine reaches it.
 ///
 /// # Errors
 ///
