@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::{
     },
 };
 use jiff::{Timestamp, civil};
-use platform::table::StoreError;
+use platform::{decode, table::StoreError};
 use shop::{
     id::{ItemId, LocationId, OrderId},
     stock::{BakePlan, Demand, Quantity, Reservation, Shortage},
@@ -110,12 +110,12 @@ impl DynamoDb {
 impl Stock for DynamoDb {
     async fn plan(&self, location: &LocationId) -> Result<BakePlan, StoreError> {
         let row = self.get(AttributeValue::S(format!("plan#{location}"))).await?;
-        Ok(row.map(serde_dynamo::from_item).transpose()?.unwrap_or_default())
+        Ok(row.map(decode::item).transpose()?.unwrap_or_default())
     }
 
     async fn decided(&self, order: OrderId) -> Result<Option<Reservation>, StoreError> {
         let row = self.get(order_key(order)).await?;
-        Ok(row.map(serde_dynamo::from_item).transpose()?)
+        Ok(row.map(decode::item).transpose()?)
     }
 
     async fn hold(&self, order: OrderId, demand: &Demand, plan: &BakePlan) -> Result<Hold, StoreError> {
@@ -132,11 +132,11 @@ impl Stock for DynamoDb {
         };
         if failed(decision) {
             let row = decision.item().cloned().ok_or_else(unexplained)?;
-            return Ok(Hold::Decided(serde_dynamo::from_item(row)?));
+            return Ok(Hold::Decided(decode::item(row)?));
         }
         let mut shortages = Vec::new();
         for (needed, reason) in demand.items.iter().zip(lines).filter(|(_, reason)| failed(reason)) {
-            let held: Held = reason.item().cloned().map(serde_dynamo::from_item).transpose()?.unwrap_or_default();
+            let held: Held = reason.item().cloned().map(decode::item).transpose()?.unwrap_or_default();
             let left = plan.of(&needed.item).saturating_sub(held.held);
             shortages.push(Shortage { item: needed.item.clone(), requested: needed.quantity, left });
         }
@@ -161,7 +161,7 @@ impl Stock for DynamoDb {
         match written.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(None),
             Err(PutItemError::ConditionalCheckFailedException(first)) => {
-                Ok(Some(serde_dynamo::from_item(first.item.ok_or_else(unexplained)?)?))
+                Ok(Some(decode::item(first.item.ok_or_else(unexplained)?)?))
             }
             Err(error) => Err(StoreError::call("PutItem", error)),
         }

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use jiff::Timestamp;
-use platform::table::StoreError;
+use platform::{decode, table::StoreError};
 use serde::Deserialize;
 
 use crate::handler::{Claim, Claimed, Notices};
@@ -76,7 +76,7 @@ impl Notices for DynamoDb {
         match updated.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(Claimed::Granted),
             Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                let row: Row = serde_dynamo::from_item(failed.item.unwrap_or_default())?;
+                let row: Row = decode::item(failed.item.unwrap_or_default())?;
                 let told = row.revision == claim.revision && row.claimed_until.is_none();
                 Ok(if told || row.revision > claim.revision { Claimed::Done } else { Claimed::Busy })
             }

@@ -9,7 +9,11 @@ use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
-use platform::table::StoreError;
+use platform::{
+    decode::{self, DecodeError},
+    table::StoreError,
+};
+use serde::de::DeserializeOwned;
 use shop::{
     id::{CustomerId, LocationId, OrderId},
     menu::{Location, Menu},
@@ -31,6 +35,10 @@ pub struct DynamoDb {
 
 type Row = HashMap<String, AttributeValue>;
 
+fn read_all<T: DeserializeOwned>(rows: Vec<Row>) -> Result<Vec<T>, DecodeError> {
+    rows.into_iter().map(decode::item).collect()
+}
+
 impl DynamoDb {
     /// The tables of these names.
     #[must_use]
@@ -50,9 +58,7 @@ impl Orders for DynamoDb {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match put.send().await.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(None),
-            Err(PutItemError::ConditionalCheckFailedException(first)) => {
-                Ok(Some(serde_dynamo::from_item(first.item.unwrap_or_default())?))
-            }
+            Err(PutItemError::ConditionalCheckFailedException(first)) => Ok(Some(decode::item(first.item.unwrap_or_default())?)),
             Err(error) => Err(StoreError::call("PutItem", error)),
         }
     }
@@ -61,7 +67,7 @@ impl Orders for DynamoDb {
         let key = AttributeValue::S(order.to_string());
         let get = self.client.get_item().table_name(&self.orders).key("order_id", key).consistent_read(true);
         let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
-        Ok(row.map(serde_dynamo::from_item).transpose()?)
+        Ok(row.map(decode::item).transpose()?)
     }
 
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError> {
@@ -84,7 +90,7 @@ impl Orders for DynamoDb {
             .limit(i32::try_from(page.limit).unwrap_or(i32::MAX))
             .set_exclusive_start_key(after);
         let rows = query.send().await.map_err(|error| StoreError::call("Query", error))?.items;
-        Ok(serde_dynamo::from_items(rows.unwrap_or_default())?)
+        Ok(read_all(rows.unwrap_or_default())?)
     }
 }
 
@@ -93,13 +99,13 @@ impl Menus for DynamoDb {
         let key = AttributeValue::S(location.to_string());
         let get = self.client.get_item().table_name(&self.menu).key("location", key);
         let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
-        Ok(row.map(serde_dynamo::from_item).transpose()?)
+        Ok(row.map(decode::item).transpose()?)
     }
 
     async fn menus(&self) -> Result<Vec<Menu>, StoreError> {
         let scan = self.client.scan().table_name(&self.menu);
         let rows = scan.send().await.map_err(|error| StoreError::call("Scan", error))?.items;
-        Ok(serde_dynamo::from_items(rows.unwrap_or_default())?)
+        Ok(read_all(rows.unwrap_or_default())?)
     }
 
     async fn locations(&self) -> Result<Vec<Location>, StoreError> {
@@ -116,6 +122,6 @@ impl Menus for DynamoDb {
             .collect::<Result<Vec<_>, _>>()
             .await
             .map_err(|error| StoreError::call("Scan", error))?;
-        Ok(serde_dynamo::from_items(rows)?)
+        Ok(read_all(rows)?)
     }
 }

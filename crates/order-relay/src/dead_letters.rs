@@ -1,7 +1,8 @@
 //! The relay's own dead-letter queue.
 
 use aws_config::SdkConfig;
-use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::MessageAttributeValue};
+use aws_sdk_sqs::{Client, types::MessageAttributeValue};
+use platform::cause::chain;
 use serde_json::value::RawValue;
 
 use crate::handler::{BuryError, DeadLetters, Unreadable};
@@ -24,12 +25,12 @@ impl Sqs {
 impl DeadLetters for Sqs {
     async fn bury(&self, record: &RawValue, reason: &Unreadable) -> Result<(), BuryError> {
         let reason = MessageAttributeValue::builder().data_type("String").string_value(reason.to_string()).build();
-        let reason = reason.map_err(|error| BuryError(DisplayErrorContext(error).to_string()))?;
+        let reason = reason.map_err(|error| BuryError(chain(&error)))?;
         let send =
             self.client.send_message().queue_url(&self.url).message_body(record.get()).message_attributes("reason", reason);
         match send.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(BuryError(DisplayErrorContext(error).to_string())),
+            Err(error) => Err(BuryError(chain(&error))),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The use case: read what was committed, announce it, in the order of the stream.
 
 use aws_lambda_events::dynamodb::EventRecord;
-use platform::bus::{EventBus, PublishError};
+use platform::{
+    bus::{EventBus, PublishError},
+    decode::{self, DecodeError},
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shop::{event::OrderEvent, order::Order};
@@ -28,10 +31,10 @@ pub trait DeadLetters {
 pub enum Unreadable {
     /// Not a record of a DynamoDB stream.
     #[error("not a record of a DynamoDB stream: {0}")]
-    Record(#[from] serde_json::Error),
+    Record(#[source] DecodeError),
     /// Its new image is no order.
     #[error("the new image is not an order: {0}")]
-    Order(#[from] serde_dynamo::Error),
+    Order(#[source] DecodeError),
     /// An order that no transition has made.
     #[error("the order has no history")]
     NoHistory,
@@ -91,33 +94,22 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
 
 /// The event of a record; none for a row that was deleted.
 fn read(record: &RawValue) -> Result<Option<OrderEvent>, Unreadable> {
-    let record: EventRecord = serde_json::from_str(record.get())?;
+    let record: EventRecord = decode::json(record.get()).map_err(Unreadable::Record)?;
     if record.event_name == "REMOVE" {
         return Ok(None);
     }
-    let order: Order = serde_dynamo::from_item(record.change.new_image)?;
+    let order: Order = decode::item(record.change.new_image).map_err(Unreadable::Order)?;
     OrderEvent::latest(order).map(Some).ok_or(Unreadable::NoHistory)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use platform::bus::MemoryBus;
     use serde::Serialize;
     use serde_json::{Value, json};
 
     use super::*;
-
-    #[derive(Default)]
-    struct Graves(RefCell<Vec<String>>);
-
-    impl DeadLetters for Graves {
-        async fn bury(&self, record: &RawValue, _reason: &Unreadable) -> Result<(), BuryError> {
-            self.0.borrow_mut().push(record.get().to_owned());
-            Ok(())
-        }
-    }
+    use crate::memory::MemoryDeadLetters;
 
     struct BrokenBus;
 
@@ -149,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_change_is_announced_in_the_order_of_the_stream() {
-        let relay = Relay { bus: MemoryBus::default(), dead_letters: Graves::default() };
+        let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
         relay.handle(batch(vec![record("INSERT", 1), record("MODIFY", 2)])).await.unwrap();
         let revisions: Vec<_> = relay.bus.published().iter().map(|event| event["detail"]["data"]["revision"].clone()).collect();
         assert_eq!(revisions, [1, 2]);
@@ -157,24 +149,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_that_cannot_be_read_is_buried_and_its_neighbours_are_announced() {
-        let relay = Relay { bus: MemoryBus::default(), dead_letters: Graves::default() };
+        let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
         let mut poison = record("INSERT", 1);
         poison["dynamodb"]["NewImage"]["total"] = json!({"S": "much"});
         relay.handle(batch(vec![poison, json!("what?"), record("INSERT", 1)])).await.unwrap();
         assert_eq!(relay.bus.published().len(), 1);
-        assert_eq!(relay.dead_letters.0.borrow().len(), 2);
+        assert_eq!(relay.dead_letters.buried().len(), 2);
     }
 
     #[tokio::test]
     async fn a_bus_that_takes_less_than_everything_fails_the_whole_batch() {
-        let relay = Relay { bus: BrokenBus, dead_letters: Graves::default() };
+        let relay = Relay { bus: BrokenBus, dead_letters: MemoryDeadLetters::default() };
         assert!(matches!(relay.handle(batch(vec![record("INSERT", 1)])).await, Err(RelayError::Publish(_))));
     }
 
     #[tokio::test]
     async fn a_deleted_row_is_no_change_of_an_order() {
-        let relay = Relay { bus: MemoryBus::default(), dead_letters: Graves::default() };
+        let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
         relay.handle(batch(vec![record("REMOVE", 1)])).await.unwrap();
-        assert!(relay.bus.published().is_empty() && relay.dead_letters.0.borrow().is_empty());
+        assert!(relay.bus.published().is_empty() && relay.dead_letters.buried().is_empty());
     }
 }

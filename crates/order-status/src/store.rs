@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, error::SdkError, operation::update_item::UpdateItemError, types::AttributeValue};
-use platform::table::StoreError;
+use platform::{decode, table::StoreError};
 use serde_dynamo::to_attribute_value;
 use shop::{
     id::OrderId,
@@ -34,7 +34,7 @@ impl Orders for DynamoDb {
     async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
         let get = self.client.get_item().table_name(&self.table).key("order_id", key(order)).consistent_read(true);
         let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
-        Ok(row.map(serde_dynamo::from_item).transpose()?)
+        Ok(row.map(decode::item).transpose()?)
     }
 
     async fn apply(&self, order: OrderId, transition: &Transition) -> Result<Applied, StoreError> {

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use jiff::Timestamp;
-use platform::table::StoreError;
+use platform::{decode, table::StoreError};
 use serde::Serialize;
 use shop::{id::OrderId, money::Money, payment::Payment, tombstone_expiry};
 
@@ -47,7 +47,7 @@ impl Payments for DynamoDb {
         let key = AttributeValue::S(order.to_string());
         let get = self.client.get_item().table_name(&self.table).key("order_id", key).consistent_read(true);
         let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
-        Ok(row.map(serde_dynamo::from_item).transpose()?)
+        Ok(row.map(decode::item).transpose()?)
     }
 
     async fn write(
@@ -77,7 +77,7 @@ impl Payments for DynamoDb {
         match put.send().await.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(Written::Yes),
             Err(PutItemError::ConditionalCheckFailedException(first)) => {
-                Ok(Written::Instead(serde_dynamo::from_item(first.item.unwrap_or_default())?))
+                Ok(Written::Instead(decode::item(first.item.unwrap_or_default())?))
             }
             Err(error) => Err(StoreError::call("PutItem", error)),
         }

@@ -1,7 +1,8 @@
 //! The provider's API key, and the client that uses it.
 
 use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::{Client, error::DisplayErrorContext};
+use aws_sdk_secretsmanager::Client;
+use platform::cause::chain;
 use shop::payment::IntentId;
 use tokio::sync::Mutex;
 
@@ -38,7 +39,7 @@ impl Vault {
             return Ok(stripe.clone());
         }
         let secret = self.secrets.get_secret_value().secret_id(&self.secret).send().await;
-        let secret = secret.map_err(|error| KeyError::Secret(DisplayErrorContext(error).to_string()))?;
+        let secret = secret.map_err(|error| KeyError::Secret(chain(&error)))?;
         let stripe = Stripe::new(&self.url, secret.secret_string().unwrap_or_default(), Patience::default())?;
         *open = Some(stripe.clone());
         Ok(stripe)

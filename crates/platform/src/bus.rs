@@ -2,9 +2,11 @@
 
 use std::sync::Mutex;
 
-use aws_sdk_eventbridge::{Client, error::DisplayErrorContext, types::PutEventsRequestEntry};
+use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::cause::chain;
 
 /// Tells everybody what happened.
 ///
@@ -49,11 +51,18 @@ pub struct EventBridge {
     source: &'static str,
 }
 
-#[derive(Deserialize)]
+/// What an event has to serialise as; whatever else it has stays here.
+#[derive(Serialize, Deserialize)]
 struct Envelope {
     #[serde(rename = "detail-type")]
     detail_type: String,
     detail: Box<RawValue>,
+}
+
+impl Envelope {
+    fn of<E: Serialize>(event: &E) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(&serde_json::to_string(event)?)
+    }
 }
 
 impl EventBridge {
@@ -64,7 +73,7 @@ impl EventBridge {
     }
 
     fn entry<E: Serialize>(&self, event: &E) -> Result<PutEventsRequestEntry, serde_json::Error> {
-        let envelope: Envelope = serde_json::from_str(&serde_json::to_string(event)?)?;
+        let envelope = Envelope::of(event)?;
         Ok(PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)
             .source(self.source)
@@ -84,7 +93,7 @@ impl EventBus for EventBridge {
                 .set_entries(Some(entries.to_vec()))
                 .send()
                 .await
-                .map_err(|error| PublishError::Call(DisplayErrorContext(error).to_string()))?;
+                .map_err(|error| PublishError::Call(chain(&error)))?;
             // A call that succeeds may still have lost entries.
             if answer.failed_entry_count() > 0 {
                 let first = answer.entries().iter().find(|entry| entry.error_code().is_some());
@@ -115,7 +124,7 @@ impl MemoryBus {
 
 impl EventBus for MemoryBus {
     async fn publish<E: Serialize>(&self, events: &[E]) -> Result<(), PublishError> {
-        let events = events.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+        let events = events.iter().map(|event| serde_json::to_value(Envelope::of(event)?)).collect::<Result<Vec<_>, _>>()?;
         if let Ok(mut published) = self.published.lock() {
             published.extend(events);
         }

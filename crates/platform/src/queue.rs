@@ -3,11 +3,16 @@
 use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use aws_sdk_sqs::{Client, error::DisplayErrorContext};
+use aws_sdk_sqs::Client;
 use futures::{FutureExt, future::join_all};
 use serde::{Deserialize, de::DeserializeOwned};
 use tracing::Instrument;
 use uuid::Uuid;
+
+use crate::{
+    cause::chain,
+    decode::{self, DecodeError},
+};
 
 /// How often a message is received before it goes to the dead-letter queue: `maxReceiveCount` of every queue in the
 /// template.
@@ -105,7 +110,7 @@ impl Visibility for Queue {
         let change = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt_handle);
         match change.visibility_timeout(seconds).send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(HideError(DisplayErrorContext(error).to_string())),
+            Err(error) => Err(HideError(chain(&error))),
         }
     }
 }
@@ -114,7 +119,7 @@ impl Visibility for Queue {
 #[derive(Debug, thiserror::Error)]
 enum RecordError<E> {
     #[error("the record is not what this queue carries: {0}")]
-    Unreadable(#[from] serde_path_to_error::Error<serde_json::Error>),
+    Unreadable(#[from] DecodeError),
     #[error("the handler panicked")]
     Panicked,
     #[error(transparent)]
@@ -180,7 +185,7 @@ where
     E: Retryable,
 {
     let body = record.body.as_deref().unwrap_or_default();
-    let message: T = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(body))?;
+    let message: T = decode::json(body)?;
     let span = tracing::info_span!("record", message_id = record.message_id);
     // A handler shares nothing with another record's that a panic could leave half-written: all state is in tables.
     match AssertUnwindSafe(handle(message)).catch_unwind().instrument(span).await {
@@ -196,18 +201,6 @@ fn receives(record: &SqsMessage) -> u32 {
 fn correlation_id(record: &SqsMessage) -> Option<Uuid> {
     let event: Correlated = serde_json::from_str(record.body.as_deref()?).ok()?;
     Some(event.detail.metadata.correlation_id)
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

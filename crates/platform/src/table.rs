@@ -2,9 +2,7 @@
 
 use std::error::Error;
 
-use aws_smithy_types::error::display::DisplayErrorContext;
-
-use crate::queue::Retryable;
+use crate::{cause::chain, decode::DecodeError, queue::Retryable};
 
 /// Why a table could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -18,14 +16,17 @@ pub enum StoreError {
         reason: String,
     },
     /// A row is not what this version writes.
-    #[error("a row of the table cannot be read or written: {0}")]
-    Row(#[from] serde_dynamo::Error),
+    #[error("a row of the table cannot be read: {0}")]
+    Row(#[from] DecodeError),
+    /// A value is not what a row can hold.
+    #[error("a row of the table cannot be written: {0}")]
+    Unwritable(#[from] serde_dynamo::Error),
 }
 
 impl StoreError {
     /// The failure of `action`.
     pub fn call(action: &'static str, error: impl Error) -> Self {
-        Self::Call { action, reason: DisplayErrorContext(error).to_string() }
+        Self::Call { action, reason: chain(&error) }
     }
 }
 

@@ -1,0 +1,141 @@
+//! Reads messages and rows. Of what cannot be read it says where it is wrong, and never what it holds: that may be an
+//! address or a means of payment, and errors end in logs.
+
+use std::fmt::Display;
+
+use serde::de::DeserializeOwned;
+use serde_dynamo::{AttributeValue, Deserializer, Item};
+
+/// Why a text or a row is not what it was taken for.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// It is not JSON, or more than one value.
+    #[error("it is not JSON from line {line}, column {column} on")]
+    NotJson {
+        /// The line, from 1.
+        line: usize,
+        /// The byte in that line, from 1; 0 for its very start.
+        column: usize,
+    },
+    /// Something in it is missing, or of another type or value.
+    #[error("`{place}` is missing or not what it should be")]
+    Unfit {
+        /// Which field, such as `detail.data.lines[0].quantity`; `.` for all of it.
+        place: String,
+    },
+}
+
+/// Reads a text that is one JSON value.
+///
+/// # Errors
+/// It is not, or not such a value.
+pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let not_json = |error: &serde_json::Error| DecodeError::NotJson { line: error.line(), column: error.column() };
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        // What is not JSON may have gone wrong below a field that nobody knows, whose name is then part of the path.
+        if error.inner().is_data() { unfit(&error) } else { not_json(error.inner()) }
+    })?;
+    deserializer.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+/// Reads a row of a table of DynamoDB.
+///
+/// # Errors
+/// It is not such a row.
+pub fn item<T: DeserializeOwned>(row: impl Into<Item>) -> Result<T, DecodeError> {
+    let row = Deserializer::from_attribute_value(AttributeValue::M(row.into().into()));
+    serde_path_to_error::deserialize(row).map_err(|error| unfit(&error))
+}
+
+fn unfit(error: &serde_path_to_error::Error<impl Display>) -> DecodeError {
+    let mut place = error.path().to_string();
+    // The one thing that is said of a field that is not there is its name, which is this program's own.
+    let message = error.inner().to_string();
+    if let Some((field, _)) = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+        place = if place == "." { field.to_owned() } else { format!("{place}.{field}") };
+    }
+    DecodeError::Unfit { place }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Basket {
+        lines: Vec<Line>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Line {
+        quantity: u32,
+    }
+
+    fn place(error: DecodeError) -> String {
+        match error {
+            DecodeError::Unfit { place } => place,
+            DecodeError::NotJson { .. } => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_text_is_read_with_fields_that_nobody_knows() {
+        let basket = Basket { lines: vec![Line { quantity: 2 }] };
+        assert_eq!(json(r#" {"lines": [{"quantity": 2, "size": "L"}]} "#), Ok(basket));
+    }
+
+    #[test]
+    fn a_field_that_is_wrong_or_missing_is_named() {
+        for (text, expected) in [
+            (r#"{"lines": [{"quantity": 2}, {"quantity": "pm_card_visa"}]}"#, "lines[1].quantity"),
+            (r#"{"lines": [{}]}"#, "lines[0].quantity"),
+            (r#"{}"#, "lines"),
+            (r#""pm_card_visa""#, "."),
+        ] {
+            assert_eq!(place(json::<Basket>(text).unwrap_err()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_told_by_its_place() {
+        for (text, column) in [("pm_card_visa", 1), (r#"{"lines": []} pm_card_visa"#, 15), (r#"{"pm_card_visa": x}"#, 18)] {
+            assert_eq!(json::<Basket>(text), Err(DecodeError::NotJson { line: 1, column }), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_read_as_a_text_is() {
+        let row = |quantity: AttributeValue| {
+            let line = AttributeValue::M(HashMap::from([("quantity".to_owned(), quantity)]));
+            HashMap::from([("lines".to_owned(), AttributeValue::L(vec![line]))])
+        };
+        let number = |text: &str| AttributeValue::N(text.to_owned());
+        assert_eq!(item(row(number("2"))), Ok(Basket { lines: vec![Line { quantity: 2 }] }));
+        assert_eq!(place(item::<Basket>(row(number("pm_card_visa"))).unwrap_err()), "lines[0].quantity");
+    }
+
+    proptest! {
+        #[test]
+        fn an_error_never_tells_what_it_has_read(text in "[a-z]{8}", shape in 0_usize..6) {
+            let text = format!("secret{text}");
+            let body = match shape {
+                0 => text.clone(),
+                1 => format!("\"{text}\""),
+                2 => format!("{{\"lines\": \"{text}\"}}"),
+                3 => format!("{{\"lines\": [{{\"quantity\": \"{text}\"}}]}}"),
+                4 => format!("{{\"{text}\": {{}}}}"),
+                _ => format!("{{\"{text}\": {{\"{text}\": [}}}}"),
+            };
+            let error = json::<Basket>(&body).unwrap_err();
+            let printed = format!("{error} {error:?}");
+            prop_assert!(!printed.contains("secret"), "{}", printed);
+        }
+    }
+}
