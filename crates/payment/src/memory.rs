@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use platform::table::StoreError;
+use platform::{decode::DecodeError, table::StoreError};
 use shop::{
     id::OrderId,
     money::Money,
@@ -39,8 +39,9 @@ impl Payments for MemoryPayments {
         _now: Timestamp,
     ) -> Result<Written, StoreError> {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        match rows.get(&order) {
-            Some(row) if from.map(Payment::name) != Some(row.name()) => Ok(Written::Instead(row.clone())),
+        match (rows.get(&order), from) {
+            (Some(row), from) if from.map(Payment::name) != Some(row.name()) => Ok(Written::Instead(row.clone())),
+            (None, Some(_)) => Err(StoreError::Row(DecodeError::Unfit { place: "state".to_owned() })),
             _ => {
                 rows.insert(order, next.clone());
                 Ok(Written::Yes)
@@ -49,7 +50,7 @@ impl Payments for MemoryPayments {
     }
 }
 
-/// A provider that keeps intents. It never forgets and never sees a card: each intent does what it was made for.
+/// A provider that keeps intents. It never forgets and never sees a card: what becomes of a charge is what it was last told.
 #[derive(Debug, Default)]
 pub struct MemoryProvider {
     state: Mutex<ProviderState>,
@@ -58,6 +59,8 @@ pub struct MemoryProvider {
 #[derive(Debug, Default)]
 struct ProviderState {
     intents: BTreeMap<String, StoredIntent>,
+    /// The intent that was made for each order, whose id is the idempotency key.
+    made: BTreeMap<OrderId, IntentId>,
     decline: Option<String>,
     refund_failure: Option<String>,
     lost_answers: u32,
@@ -126,9 +129,14 @@ impl ProviderState {
 impl Provider for MemoryProvider {
     async fn create(&self, new: &NewIntent) -> Result<Intent, ProviderError> {
         self.answer(|state| {
+            // To the same key the first answer comes again, whatever the intent has come to since.
+            if let Some(id) = state.made.get(&new.order_id) {
+                return Ok(Intent { id: id.clone(), status: IntentStatus::Unconfirmed });
+            }
             let id = IntentId::new(format!("pi_{}", state.intents.len()));
             let stored = StoredIntent { status: IntentStatus::Unconfirmed, amount: new.price.amount, refunded: false };
             state.intents.insert(id.as_str().to_owned(), stored);
+            state.made.insert(new.order_id, id.clone());
             Ok(Intent { id, status: IntentStatus::Unconfirmed })
         })
     }
@@ -160,11 +168,18 @@ impl Provider for MemoryProvider {
 
     async fn refund(&self, intent: &IntentId) -> Result<Refund, ProviderError> {
         self.answer(|state| {
-            if let Some(reason) = state.refund_failure.clone() {
-                return Ok(Refund::Failed { reason });
+            let failure = state.refund_failure.clone();
+            let stored = state.intent(intent)?;
+            if stored.status != IntentStatus::Succeeded {
+                return Err(ProviderError::Refused { status: 400, code: None, param: None, request_id: None });
             }
-            state.intent(intent)?.refunded = true;
-            Ok(Refund::Succeeded)
+            match failure {
+                Some(reason) if !stored.refunded => Ok(Refund::Failed { reason }),
+                _ => {
+                    stored.refunded = true;
+                    Ok(Refund::Succeeded)
+                }
+            }
         })
     }
 }

@@ -1,0 +1,84 @@
+//! [`Mailer`]: how notices go out.
+
+use notifications::{
+    handler::{Address, MailError, Mailer},
+    memory::MemoryMailer,
+    notice::Notice,
+    ses::Ses,
+};
+use uuid::Uuid;
+
+use super::{an_order, conformance};
+use crate::harness::System;
+
+conformance!(
+    [a_notice_goes_to_its_address_in_its_words, notices_that_are_sent_twice_arrive_twice];
+    memory: MemoryMailer::default(),
+    ses: Outbox::new().await,
+);
+
+/// A mailer that can be looked at.
+trait Watched: Mailer {
+    /// Subject and text of all that was sent to an address, in order.
+    async fn sent_to(&self, address: &Address) -> Vec<(String, String)>;
+}
+
+impl Watched for MemoryMailer {
+    async fn sent_to(&self, address: &Address) -> Vec<(String, String)> {
+        let sent = self.sent().into_iter().filter(|(to, _)| to == address);
+        sent.map(|(_, notice)| (notice.subject, notice.text)).collect()
+    }
+}
+
+struct Outbox {
+    ses: Ses,
+    system: System,
+}
+
+impl Outbox {
+    async fn new() -> Self {
+        let system = System::shared().await;
+        let sender = system.resource("Sender").await;
+        Self { ses: Ses::new(&system.stack.aws(), sender), system }
+    }
+}
+
+impl Mailer for Outbox {
+    async fn send(&self, to: &Address, notice: &Notice) -> Result<(), MailError> {
+        self.ses.send(to, notice).await
+    }
+}
+
+impl Watched for Outbox {
+    async fn sent_to(&self, address: &Address) -> Vec<(String, String)> {
+        let sent = self.system.stack.mail().await.unwrap().into_iter().filter(|mail| mail.to == [address.expose()]);
+        sent.map(|mail| (mail.subject, mail.text)).collect()
+    }
+}
+
+fn somebody() -> Address {
+    Address::new(format!("{}@example.com", Uuid::new_v4()))
+}
+
+fn notice() -> Notice {
+    Notice {
+        order: an_order(),
+        subject: "Your éclair is ready".to_owned(),
+        text: "Dear Noor,\n\nit is \"café & crème\" \u{1f370}.".to_owned(),
+    }
+}
+
+async fn a_notice_goes_to_its_address_in_its_words(mailer: impl Watched) {
+    let (noor, camille, notice) = (somebody(), somebody(), notice());
+    mailer.send(&noor, &notice).await.unwrap();
+    assert_eq!(mailer.sent_to(&noor).await, [(notice.subject, notice.text)]);
+    assert_eq!(mailer.sent_to(&camille).await, []);
+}
+
+async fn notices_that_are_sent_twice_arrive_twice(mailer: impl Watched) {
+    let (noor, notice) = (somebody(), notice());
+    for _ in 0..2 {
+        mailer.send(&noor, &notice).await.unwrap();
+    }
+    assert_eq!(mailer.sent_to(&noor).await.len(), 2);
+}

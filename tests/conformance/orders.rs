@@ -1,0 +1,172 @@
+//! [`Orders`] as order-intake has them: new orders, and a customer's own.
+
+use aws_sdk_dynamodb::types::{BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexDescription};
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use order_intake::{
+    handler::Orders,
+    memory::MemoryTables,
+    request::{Page, Position},
+    store::DynamoDb,
+};
+use serde_json::json;
+use shop::{
+    id::CustomerId,
+    order::{Order, Trigger},
+    placement,
+};
+use uuid::Uuid;
+
+use super::{an_order, conformance};
+use crate::harness::{System, a_shop};
+
+conformance!(
+    [
+        an_order_is_there_once_it_is_written_and_not_before,
+        an_order_that_is_there_stays_and_is_returned,
+        of_many_who_write_an_order_at_once_one_is_first,
+        a_customers_orders_are_listed_newest_first_in_pages_without_gap_or_repeat,
+        orders_of_the_same_moment_are_all_listed,
+        others_orders_are_not_listed,
+    ];
+    memory: MemoryTables::default(),
+    dynamodb: dynamodb().await,
+);
+
+async fn dynamodb() -> DynamoDb {
+    let system = System::shared().await;
+    let menu = system.stack.outputs.get("MenuTableName").unwrap().to_owned();
+    DynamoDb::new(&system.stack.aws(), table(&system).await, menu)
+}
+
+/// An empty table with the keys and indexes of the Orders table, and no stream by which other functions would hear of
+/// its orders.
+pub(super) async fn table(system: &System) -> String {
+    let orders = system.dynamodb.describe_table().table_name(system.stack.outputs.get("OrdersTableName").unwrap());
+    let orders = orders.send().await.unwrap().table.unwrap();
+    let index = |index: GlobalSecondaryIndexDescription| {
+        GlobalSecondaryIndex::builder()
+            .set_index_name(index.index_name)
+            .set_key_schema(index.key_schema)
+            .set_projection(index.projection)
+            .build()
+            .unwrap()
+    };
+    let indexes = orders.global_secondary_indexes.unwrap_or_default().into_iter().map(index).collect();
+    let name = format!("conformance-{}", Uuid::new_v4());
+    let copy = system
+        .dynamodb
+        .create_table()
+        .table_name(&name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_attribute_definitions(orders.attribute_definitions)
+        .set_key_schema(orders.key_schema)
+        .set_global_secondary_indexes(Some(indexes));
+    copy.send().await.unwrap();
+    name
+}
+
+pub(super) fn customer() -> CustomerId {
+    CustomerId::new(Uuid::new_v4())
+}
+
+/// An order of that customer, placed at that time.
+pub(super) fn placed_at(customer: &CustomerId, at: Timestamp) -> Order {
+    let menu = a_shop().menu;
+    let request = json!({
+        "location": menu.location, "payment_method": "pm_card_visa", "note": "For two.",
+        "lines": [{"item": "croissant", "quantity": 2}, {"item": "eclair", "quantity": 1}]
+    });
+    let key = Uuid::new_v4().to_string().parse().unwrap();
+    let wanted = serde_json::from_value(request).unwrap();
+    placement::place(&wanted, customer.clone(), &key, &menu, at, SignedDuration::from_mins(15)).unwrap()
+}
+
+pub(super) fn placed() -> Order {
+    placed_at(&customer(), now())
+}
+
+pub(super) fn now() -> Timestamp {
+    "2026-11-24T08:00:00.120Z".parse().unwrap()
+}
+
+/// All orders of a customer, read page by page.
+async fn listed(orders: &impl Orders, customer: &CustomerId, limit: usize) -> Vec<Order> {
+    let mut page = Page { limit, after: None };
+    let mut all: Vec<Order> = Vec::new();
+    loop {
+        let next = orders.list(customer, &page).await.unwrap();
+        assert!(next.len() <= limit);
+        let Some(last) = next.last() else { return all };
+        page.after = Some(Position { placed_at: last.placed_at, order_id: last.order_id });
+        all.extend(next);
+        assert!(all.len() < 100, "the list has no end");
+    }
+}
+
+async fn an_order_is_there_once_it_is_written_and_not_before(orders: impl Orders) {
+    let order = placed();
+    assert_eq!(orders.get(order.order_id).await.unwrap(), None);
+    assert_eq!(orders.put(&order).await.unwrap(), None);
+    assert_eq!(orders.get(order.order_id).await.unwrap(), Some(order));
+    assert_eq!(orders.get(an_order()).await.unwrap(), None);
+}
+
+async fn an_order_that_is_there_stays_and_is_returned(orders: impl Orders) {
+    let first = placed();
+    orders.put(&first).await.unwrap();
+    // The same customer and key make the same id, whatever is asked for.
+    let second = Order { note: None, total: 1, fingerprint: "another".to_owned(), ..first.clone() };
+    assert_eq!(orders.put(&second).await.unwrap(), Some(first.clone()));
+    let moved_on = first.clone().after(first.transition(Trigger::StockReserved, now(), None).unwrap());
+    assert_eq!(orders.put(&moved_on).await.unwrap(), Some(first.clone()));
+    assert_eq!(orders.get(first.order_id).await.unwrap(), Some(first));
+}
+
+async fn of_many_who_write_an_order_at_once_one_is_first(orders: impl Orders) {
+    let order = placed();
+    let answers = join_all((0..5).map(|_| orders.put(&order))).await;
+    let first = answers.iter().filter(|answer| matches!(answer, Ok(None))).count();
+    let told = answers.iter().filter(|answer| matches!(answer, Ok(Some(first)) if *first == order)).count();
+    assert_eq!((first, told), (1, 4));
+}
+
+async fn a_customers_orders_are_listed_newest_first_in_pages_without_gap_or_repeat(orders: impl Orders) {
+    let camille = customer();
+    assert_eq!(listed(&orders, &camille, 2).await, []);
+    let mut newest_first = Vec::new();
+    // Written in another order than placed.
+    for minute in [3, 0, 4, 1, 2] {
+        let order = placed_at(&camille, now() + minute.minutes());
+        orders.put(&order).await.unwrap();
+        newest_first.push(order);
+    }
+    newest_first.sort_by_key(|order| std::cmp::Reverse(order.placed_at));
+    for limit in [1, 2, 5, 50] {
+        assert_eq!(listed(&orders, &camille, limit).await, newest_first, "in pages of {limit}");
+    }
+}
+
+async fn orders_of_the_same_moment_are_all_listed(orders: impl Orders) {
+    let camille = customer();
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        let order = placed_at(&camille, now());
+        orders.put(&order).await.unwrap();
+        expected.push(order.order_id);
+    }
+    expected.sort();
+    for limit in [1, 2, 3] {
+        let mut seen: Vec<_> = listed(&orders, &camille, limit).await.iter().map(|order| order.order_id).collect();
+        seen.sort();
+        assert_eq!(seen, expected, "in pages of {limit}");
+    }
+}
+
+async fn others_orders_are_not_listed(orders: impl Orders) {
+    let (camille, noor) = (customer(), customer());
+    let hers = placed_at(&camille, now());
+    orders.put(&hers).await.unwrap();
+    orders.put(&placed_at(&noor, now())).await.unwrap();
+    assert_eq!(listed(&orders, &camille, 10).await, [hers]);
+}

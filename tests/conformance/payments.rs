@@ -1,0 +1,116 @@
+//! [`Payments`]: which intent is an order's, and what is known of it.
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use payment::{
+    handler::{Payments, Written},
+    memory::MemoryPayments,
+    store::DynamoDb,
+};
+use shop::{
+    id::OrderId,
+    money::{Currency, Money},
+    payment::{IntentId, Payment},
+};
+
+use super::{an_order, conformance};
+use crate::harness::System;
+
+conformance!(
+    [
+        an_order_has_no_payment_until_one_is_written,
+        a_payment_in_any_state_reads_back_as_it_was_written,
+        a_write_from_another_state_is_told_the_row_and_changes_nothing,
+        a_write_from_a_row_that_is_gone_fails_and_writes_nothing,
+        of_many_who_begin_at_once_one_does,
+    ];
+    memory: MemoryPayments::default(),
+    dynamodb: dynamodb().await,
+);
+
+async fn dynamodb() -> DynamoDb {
+    let system = System::shared().await;
+    DynamoDb::new(&system.stack.aws(), system.stack.outputs.get("PaymentsTableName").unwrap().to_owned())
+}
+
+async fn write(payments: &impl Payments, order: OrderId, from: Option<&Payment>, next: &Payment) -> Written {
+    payments.write(order, price(), from, next, now()).await.unwrap()
+}
+
+const fn price() -> Money {
+    Money { amount: 830, currency: Currency::Eur }
+}
+
+fn now() -> Timestamp {
+    "2026-11-24T08:00:00Z".parse().unwrap()
+}
+
+fn charging(intent: &str) -> Payment {
+    Payment::Charging { intent: IntentId::new(intent) }
+}
+
+/// A payment in each state.
+fn states() -> Vec<Payment> {
+    let intent = IntentId::new("pi_1");
+    let reason = "insufficient_funds".to_owned();
+    vec![
+        Payment::Charging { intent: intent.clone() },
+        Payment::Captured { intent: intent.clone() },
+        Payment::Declined { intent: intent.clone(), reason: reason.clone() },
+        Payment::Undoing { intent: intent.clone() },
+        Payment::Forbidden,
+        Payment::Voided { intent: intent.clone() },
+        Payment::Refunded { intent: intent.clone() },
+        Payment::RefundFailed { intent, reason },
+    ]
+}
+
+async fn an_order_has_no_payment_until_one_is_written(payments: impl Payments) {
+    let order = an_order();
+    assert_eq!(payments.find(order).await.unwrap(), None);
+    assert_eq!(write(&payments, order, None, &charging("pi_1")).await, Written::Yes);
+    assert_eq!(payments.find(order).await.unwrap(), Some(charging("pi_1")));
+    assert_eq!(payments.find(an_order()).await.unwrap(), None);
+}
+
+async fn a_payment_in_any_state_reads_back_as_it_was_written(payments: impl Payments) {
+    for state in states() {
+        let order = an_order();
+        assert_eq!(write(&payments, order, None, &state).await, Written::Yes);
+        assert_eq!(payments.find(order).await.unwrap(), Some(state.clone()));
+        // From the state that it is in, whichever that is, it can go on.
+        assert_eq!(write(&payments, order, Some(&state), &charging("pi_2")).await, Written::Yes);
+        assert_eq!(payments.find(order).await.unwrap(), Some(charging("pi_2")), "{state:?}");
+    }
+}
+
+async fn a_write_from_another_state_is_told_the_row_and_changes_nothing(payments: impl Payments) {
+    for row in states() {
+        let order = an_order();
+        write(&payments, order, None, &row).await;
+        let others = states().into_iter().filter(|other| other.name() != row.name());
+        for from in others.map(Some).chain([None]) {
+            let next = charging("pi_2");
+            assert_eq!(write(&payments, order, from.as_ref(), &next).await, Written::Instead(row.clone()), "from {from:?}");
+        }
+        assert_eq!(payments.find(order).await.unwrap(), Some(row));
+    }
+}
+
+async fn a_write_from_a_row_that_is_gone_fails_and_writes_nothing(payments: impl Payments) {
+    let order = an_order();
+    let written = payments.write(order, price(), Some(&Payment::Forbidden), &charging("pi_1"), now()).await;
+    assert!(written.is_err(), "{written:?}");
+    assert_eq!(payments.find(order).await.unwrap(), None);
+}
+
+async fn of_many_who_begin_at_once_one_does(payments: impl Payments) {
+    let order = an_order();
+    let intents = ["pi_1", "pi_2", "pi_3", "pi_4"].map(charging);
+    let outcomes = join_all(intents.iter().map(|intent| write(&payments, order, None, intent))).await;
+    let row = payments.find(order).await.unwrap().unwrap();
+    let began: Vec<_> = intents.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Written::Yes).collect();
+    let [(first, _)] = began[..] else { panic!("{outcomes:?}") };
+    assert_eq!(*first, row);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Written::Instead(row.clone())).count(), 3, "{outcomes:?}");
+}
