@@ -1,0 +1,141 @@
+//! Answers of the payment provider.
+
+use std::{
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{Method, StatusCode},
+};
+use payment::provider::{Intent, IntentStatus, NewIntent, Patience, Provider, ProviderError, Refund, Stripe};
+use proptest::prelude::*;
+use serde_json::Value;
+use shop::{
+    money::{Currency, Money},
+    order::PaymentMethod,
+    payment::IntentId,
+};
+use tokio::net::TcpListener;
+
+use crate::{RUNTIME, block_on, read_json, spoiled};
+
+/// A status and a body.
+type Reply = (u16, String);
+
+/// What is answered to each kind of request, over and over.
+#[derive(Clone, Debug, Default)]
+struct Replies {
+    post: Reply,
+    get: Reply,
+}
+
+/// One client for all cases, and a server that answers what it is told.
+struct Provided {
+    stripe: Stripe,
+    replies: Arc<Mutex<Replies>>,
+}
+
+static PROVIDED: LazyLock<Mutex<Provided>> = LazyLock::new(|| {
+    let replies = Arc::<Mutex<Replies>>::default();
+    let url = block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = Router::new().fallback(reply).with_state(replies.clone());
+        RUNTIME.spawn(async { axum::serve(listener, app).await });
+        url
+    });
+    let patience =
+        Patience { request: Duration::from_secs(20), call: Duration::from_secs(60), attempts: 1, first_pause: Duration::ZERO };
+    Mutex::new(Provided { stripe: Stripe::new(&url, "sk_test_provider", patience).unwrap(), replies })
+});
+
+async fn reply(State(replies): State<Arc<Mutex<Replies>>>, method: Method) -> (StatusCode, String) {
+    let replies = replies.lock().unwrap();
+    let (status, body) = if method == Method::POST { &replies.post } else { &replies.get };
+    (StatusCode::from_u16(*status).unwrap(), body.clone())
+}
+
+/// An answer near one that Stripe documents, mostly with the status that belongs to it.
+fn near(recorded: &'static [&'static str]) -> impl Strategy<Value = Reply> {
+    let answer = prop::sample::select(recorded).prop_flat_map(|name| {
+        let recorded = read_json(&format!("crates/local/tests/recorded/{name}.json"));
+        let status = u16::try_from(recorded["status"].as_u64().unwrap()).unwrap();
+        let status = prop_oneof![4 => Just(status), 1 => 200_u16..600];
+        (status, spoiled::text(recorded["body"].clone()))
+    });
+    answer.boxed()
+}
+
+const INTENTS: &[&str] = &[
+    "intent_succeeded",
+    "intent_canceled",
+    "intent_declined",
+    "intent_processing",
+    "intent_requires_action",
+    "intent_requires_confirmation",
+    "error_cannot_confirm",
+    "error_cannot_cancel",
+    "error_card_declined",
+    "error_no_such_payment_method",
+    "error_rate_limit",
+    "error_api",
+    "error_api_key",
+    "error_key_reused",
+];
+const REFUNDS: &[&str] = &["refund_succeeded", "refund_pending", "error_charge_already_refunded", "error_api"];
+const REFUND_LISTS: &[&str] = &["refund_list_succeeded", "refund_list_pending", "refund_list_failed", "error_rate_limit"];
+
+/// Whether an answer of success says so of its `status`.
+fn says((status, body): &Reply, word: &str) -> bool {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    (200..300).contains(status) && body["status"] == word
+}
+
+/// Nothing is taken for more than an answer has said.
+fn check(answer: Result<Intent, ProviderError>, replies: &[&Reply]) {
+    let Ok(intent) = answer else { return };
+    let word = match intent.status {
+        IntentStatus::Unconfirmed => "requires_confirmation",
+        IntentStatus::Processing => "processing",
+        IntentStatus::Succeeded => "succeeded",
+        IntentStatus::Cancelled => "canceled",
+        // Many things are taken for that: nothing is charged then, and the customer is told.
+        IntentStatus::Declined(_) => return,
+    };
+    assert!(replies.iter().any(|reply| says(reply, word)), "{intent:?} of {replies:?}");
+}
+
+proptest! {
+    #[test]
+    fn an_intent_is_what_an_answer_says_it_is(post in near(INTENTS), get in near(INTENTS)) {
+        let provided = PROVIDED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let replies = Replies { post, get };
+        provided.replies.lock().unwrap().clone_from(&replies);
+        let id = IntentId::new("pi_3PgafyB7WZ01zgkW1jxsAJo3");
+        let new = NewIntent {
+            order_id: "f4d1576a-0a38-56ac-b9f2-64349ee83e7a".parse().unwrap(),
+            price: Money { amount: 1099, currency: Currency::Eur },
+            payment_method: PaymentMethod::new("pm_card_visa"),
+        };
+        let (Replies { post, get }, stripe) = (&replies, &provided.stripe);
+        check(block_on(stripe.create(&new)), &[post]);
+        check(block_on(stripe.find(&id)), &[get]);
+        // Where the intent is not in the state for it, it is asked for.
+        check(block_on(stripe.confirm(&id)), &[post, get]);
+        check(block_on(stripe.cancel(&id)), &[post, get]);
+    }
+
+    #[test]
+    fn a_refund_is_what_the_list_says_it_is(post in near(REFUNDS), get in near(REFUND_LISTS)) {
+        let provided = PROVIDED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *provided.replies.lock().unwrap() = Replies { post, get: get.clone() };
+        let refund = block_on(provided.stripe.refund(&IntentId::new("pi_3PgafyB7WZ01zgkW1jxsAJo3")));
+        if let Ok(Refund::Succeeded) = refund {
+            let list: Value = serde_json::from_str(&get.1).unwrap();
+            assert!((200..300).contains(&get.0) && list["data"][0]["status"] == "succeeded", "{get:?}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Messages of the queues, each handled by the function that it is for.
+
+use std::{cell::Cell, collections::BTreeSet, sync::LazyLock};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use axum::Router;
+use inventory::{handler::Inventory, memory::MemoryStock};
+use jiff::{Timestamp, ToSpan};
+use notifications::{
+    handler::{Address, Notifications},
+    memory::{MemoryCustomers, MemoryMailer, MemoryNotices},
+    notice::Templates,
+};
+use order_status::{
+    handler::{OrderStatus, Report},
+    memory::MemoryOrders,
+};
+use payment::{
+    handler::Cashier,
+    memory::{MemoryPayments, MemoryProvider},
+};
+use platform::{
+    bus::MemoryBus,
+    decode,
+    queue::{Backoff, Queue, Retryable},
+};
+use proptest::{collection::vec, prelude::*};
+use serde::de::DeserializeOwned;
+use serde_dynamo::Item;
+use serde_json::Value;
+use shop::{
+    event::OrderEvent,
+    id::{CustomerId, OrderId},
+    order::Order,
+    stock::BakePlan,
+};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::{RUNTIME, block_on, read_json, spoiled};
+
+/// A queue in front of which somebody says yes to everything, since it is asked to hide what has failed.
+static QUEUE: LazyLock<Queue> = LazyLock::new(|| {
+    let url = block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        RUNTIME.spawn(async { axum::serve(listener, Router::new().fallback(async || "{}")).await });
+        url
+    });
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("eu-central-1"))
+        .endpoint_url(&url)
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "nobody")))
+        .build();
+    Queue::new(&config, format!("{url}/000000000000/queue"), Backoff::outlasting(60))
+});
+
+/// A message of a batch.
+#[derive(Clone, Debug)]
+enum Message {
+    /// As it should be, about an order of its own.
+    Good(Good),
+    /// Almost.
+    Spoiled(String),
+}
+
+#[derive(Clone, Debug)]
+struct Good {
+    order: OrderId,
+    text: String,
+}
+
+impl Message {
+    fn text(&self) -> &str {
+        match self {
+            Self::Good(good) => &good.text,
+            Self::Spoiled(text) => text,
+        }
+    }
+
+    const fn is_good(&self) -> bool {
+        matches!(self, Self::Good(_))
+    }
+}
+
+/// A message of a sample event.
+fn sample(event: &str, place: usize) -> Value {
+    serde_json::from_str(read_json(&format!("events/{event}.json"))["Records"][place]["body"].as_str().unwrap()).unwrap()
+}
+
+/// Messages of which some are like the sample and some have been spoiled.
+fn batch(sample: Value) -> impl Strategy<Value = Vec<Message>> {
+    let order = sample["detail"]["data"]["order_id"].as_str().unwrap().to_owned();
+    let text = sample.to_string();
+    let good = any::<u128>().prop_map(move |id| {
+        let id = Uuid::from_u128(id).to_string();
+        Message::Good(Good { text: text.replace(&order, &id), order: id.parse().unwrap() })
+    });
+    vec(prop_oneof![1 => good, 2 => spoiled::text(sample).prop_map(Message::Spoiled)], 1..5)
+}
+
+fn orders(messages: &[Message]) -> impl Iterator<Item = OrderId> {
+    messages.iter().filter_map(|message| match message {
+        Message::Good(good) => Some(good.order),
+        Message::Spoiled(_) => None,
+    })
+}
+
+/// Lets a function handle a batch, and holds it to what is true of all of them: what cannot be read fails, what was
+/// refused fails, and nothing else does.
+fn check<T: DeserializeOwned, E: Retryable>(messages: &[Message], handle: impl AsyncFn(T) -> Result<(), E>) {
+    let record = |(place, message): (usize, &Message)| {
+        let mut record = SqsMessage::default();
+        record.message_id = Some(place.to_string());
+        record.receipt_handle = Some(place.to_string());
+        record.body = Some(message.text().to_owned());
+        record
+    };
+    let mut event = SqsEvent::default();
+    event.records = messages.iter().enumerate().map(record).collect();
+    let refused = Cell::new(0);
+    let answer = block_on(QUEUE.process(event, async |message: T| {
+        let outcome = handle(message).await;
+        refused.set(refused.get() + usize::from(outcome.is_err()));
+        outcome
+    }));
+
+    let failed: Vec<usize> = answer.batch_item_failures.iter().map(|failure| failure.item_identifier.parse().unwrap()).collect();
+    let unreadable = |place: &usize| serde_json::from_str::<T>(messages[*place].text()).is_err();
+    let unreadable: BTreeSet<usize> = (0..messages.len()).filter(unreadable).collect();
+    assert!(unreadable.iter().all(|place| failed.contains(place)), "acknowledged unread: {unreadable:?}, failed {failed:?}");
+    assert_eq!(failed.len(), unreadable.len() + refused.get(), "a panic, or more than one answer: {failed:?}");
+    assert!(failed.iter().all(|place| !messages[*place].is_good()), "a good one failed with its neighbours: {failed:?}");
+}
+
+/// When the sample events happen.
+fn now() -> Timestamp {
+    "2099-11-24T08:00:05Z".parse().unwrap()
+}
+
+/// The sample order, just placed, under other ids.
+fn placed(ids: impl Iterator<Item = OrderId>, deadline: Timestamp) -> MemoryOrders {
+    let image = read_json("events/order-relay-orders-stream.json")["Records"][0]["dynamodb"]["NewImage"].clone();
+    let image: Item = serde_json::from_value(image).unwrap();
+    let order: Order = decode::item(image).unwrap();
+    MemoryOrders::new(ids.map(move |order_id| Order { order_id, deadline, ..order.clone() }))
+}
+
+proptest! {
+    #[test]
+    fn a_batch_of_the_stock_queue_is_handled_message_by_message(messages in batch(sample("inventory-stock-queue", 0))) {
+        let plan = BakePlan { capacity: [("croissant".parse().unwrap(), 5)].into() };
+        let stock = MemoryStock::new([("paris-marais".parse().unwrap(), plan)]);
+        let inventory = Inventory { stock, bus: MemoryBus::default() };
+        check(&messages, async |event: OrderEvent| inventory.handle(event, now()).await);
+    }
+
+    #[test]
+    fn a_batch_of_the_charge_queue_is_handled_message_by_message(messages in batch(sample("payment-charge-queue", 0))) {
+        let cashier =
+            Cashier { payments: MemoryPayments::default(), provider: MemoryProvider::default(), bus: MemoryBus::default() };
+        check(&messages, async |event: OrderEvent| cashier.handle(event, now()).await);
+    }
+
+    #[test]
+    fn a_batch_of_the_refund_queue_is_handled_message_by_message(messages in batch(sample("payment-refund-queue", 0))) {
+        let cashier =
+            Cashier { payments: MemoryPayments::default(), provider: MemoryProvider::default(), bus: MemoryBus::default() };
+        check(&messages, async |event: OrderEvent| cashier.handle(event, now()).await);
+    }
+
+    #[test]
+    fn a_batch_of_the_results_queue_is_handled_message_by_message(
+        messages in batch(sample("order-status-results-queue", 0)),
+    ) {
+        let status = OrderStatus { orders: placed(orders(&messages), now()) };
+        check(&messages, async |report: Report| status.apply(report, now()).await);
+    }
+
+    #[test]
+    fn a_batch_of_the_deadline_queue_is_handled_message_by_message(
+        messages in batch(sample("order-status-deadline-queue", 0)),
+    ) {
+        let status = OrderStatus { orders: placed(orders(&messages), now()) };
+        check(&messages, async |event: OrderEvent| status.expire(event, now()).await);
+    }
+
+    #[test]
+    fn a_batch_of_the_notice_queue_is_handled_message_by_message(
+        messages in batch(sample("notifications-notice-queue", 0)),
+    ) {
+        let camille = (CustomerId::new("4d8f5e5c-8b0a-4f0e-9a55-0d4f7c2e6b31"), Address::new("camille@example.com"));
+        let notifications = Notifications {
+            notices: MemoryNotices::default(),
+            customers: MemoryCustomers([camille].into()),
+            mailer: MemoryMailer::default(),
+            templates: Templates::new().unwrap(),
+        };
+        check(&messages, async |event: OrderEvent| notifications.handle(&event, now(), now() + 20.seconds()).await);
+    }
+}

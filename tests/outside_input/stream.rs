@@ -1,0 +1,38 @@
+//! Records of the stream of the Orders table.
+
+use order_relay::{
+    handler::{Relay, StreamEvent},
+    memory::MemoryDeadLetters,
+};
+use platform::bus::MemoryBus;
+use proptest::{collection::vec, prelude::*};
+use serde_json::{Value, json};
+
+use crate::{block_on, read_json, spoiled};
+
+fn genuine() -> Value {
+    read_json("events/order-relay-orders-stream.json")["Records"][1].clone()
+}
+
+proptest! {
+    #[test]
+    fn every_record_is_announced_or_buried(records in vec(spoiled::json(genuine()), 1..4), place in any::<prop::sample::Index>()) {
+        let mut records = records;
+        records.insert(place.index(records.len() + 1), genuine());
+        let batch: StreamEvent = serde_json::from_str(&json!({"Records": records}).to_string()).unwrap();
+
+        let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
+        block_on(relay.handle(batch)).unwrap();
+
+        let (announced, buried) = (relay.bus.published(), relay.dead_letters.buried());
+        // Of a deleted row there is nothing to tell.
+        let deletions = records.iter().filter(|record| record["eventName"] == "REMOVE").count();
+        let handled = announced.len() + buried.len();
+        assert!(handled + deletions >= records.len() && handled <= records.len(), "{announced:?} {buried:?}");
+        for (record, _) in &buried {
+            assert!(records.iter().any(|came| came.to_string() == *record), "{record}");
+        }
+        let id = &genuine()["dynamodb"]["NewImage"]["order_id"]["S"];
+        assert!(announced.iter().any(|event| event["detail"]["data"]["order_id"] == *id), "a neighbour was lost");
+    }
+}
