@@ -1,5 +1,13 @@
-//! Permissions that are missing.
+//! Permissions that are missing: those that nobody should have, and those that somebody needs.
 
+use aws_sdk_cloudformation::Client as CloudFormation;
+use aws_sdk_dynamodb::{
+    Client as DynamoDb,
+    config::Credentials,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{AttributeValue, DeleteRequest, KeysAndAttributes, Put, TransactWriteItem, WriteRequest},
+};
+use aws_sdk_sts::Client as Sts;
 use local::{Binaries, Options, Progress, Running, Stack};
 use yaml_serde::Value;
 
@@ -59,4 +67,96 @@ async fn a_missing_permission_is_denied_and_logged_and_what_it_held_up_goes_on_o
 
     redeploy(&granted).await;
     camille.sees_confirmed(&camille.order_id("k")).await;
+}
+
+/// The tables of each role's own domain. There are no other roles, and no other tables.
+const OWN_TABLES: [(&str, &[&str]); 6] = [
+    ("OrderIntakeRole", &["OrdersTable", "MenuTable"]),
+    ("OrderRelayRole", &[]),
+    ("OrderStatusRole", &["OrdersTable"]),
+    ("InventoryRole", &["StockTable"]),
+    ("PaymentRole", &["PaymentsTable"]),
+    ("NotificationsRole", &["NoticesTable"]),
+];
+
+/// Logical ids of all resources of a type, with their names.
+async fn resources(system: &System, of_type: &str) -> Vec<(String, String)> {
+    let client = CloudFormation::new(&system.stack.aws());
+    let resources = client.list_stack_resources().stack_name(&system.stack.stack_name).into_paginator().items().send();
+    let mut resources: Vec<_> = resources.try_collect().await.unwrap();
+    resources.retain(|resource| resource.resource_type() == Some(of_type));
+    resources
+        .into_iter()
+        .map(|resource| (resource.logical_resource_id.unwrap(), resource.physical_resource_id.unwrap()))
+        .collect()
+}
+
+/// DynamoDB as somebody who has taken a role.
+async fn as_role(system: &System, role: &str) -> DynamoDb {
+    let config = system.stack.aws();
+    let arn = format!("arn:aws:iam::000000000000:role/{role}");
+    let assumed = Sts::new(&config).assume_role().role_arn(arn).role_session_name("trespasser").send().await.unwrap();
+    let keys = assumed.credentials.unwrap();
+    let credentials = Credentials::new(keys.access_key_id, keys.secret_access_key, Some(keys.session_token), None, "role");
+    DynamoDb::from_conf(aws_sdk_dynamodb::config::Builder::from(&config).credentials_provider(credentials).build())
+}
+
+/// The code of each error that comes of trying everything that can be done to the rows of a table.
+async fn attempts(client: &DynamoDb, table: &str, key: &str) -> Vec<(&'static str, Option<String>)> {
+    fn code<T, E: ProvideErrorMetadata>(outcome: Result<T, SdkError<E>>) -> Option<String> {
+        outcome.err().and_then(|error| error.code().map(str::to_owned))
+    }
+    let nothing = || AttributeValue::S("nothing".to_owned());
+    let put = Put::builder().table_name(table).item(key, nothing()).build().unwrap();
+    let read = KeysAndAttributes::builder().keys([(key.to_owned(), nothing())].into()).build().unwrap();
+    let delete = DeleteRequest::builder().key(key, nothing()).build().unwrap();
+    let query = client.query().table_name(table).key_condition_expression("#key = :key");
+    vec![
+        ("GetItem", code(client.get_item().table_name(table).key(key, nothing()).send().await)),
+        ("PutItem", code(client.put_item().table_name(table).item(key, nothing()).send().await)),
+        ("UpdateItem", code(client.update_item().table_name(table).key(key, nothing()).send().await)),
+        ("DeleteItem", code(client.delete_item().table_name(table).key(key, nothing()).send().await)),
+        ("Scan", code(client.scan().table_name(table).send().await)),
+        (
+            "Query",
+            code(query.expression_attribute_names("#key", key).expression_attribute_values(":key", nothing()).send().await),
+        ),
+        (
+            "TransactWriteItems",
+            code(client.transact_write_items().transact_items(TransactWriteItem::builder().put(put).build()).send().await),
+        ),
+        ("BatchGetItem", code(client.batch_get_item().request_items(table, read).send().await)),
+        (
+            "BatchWriteItem",
+            code(
+                client
+                    .batch_write_item()
+                    .request_items(table, vec![WriteRequest::builder().delete_request(delete).build()])
+                    .send()
+                    .await,
+            ),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_role_is_denied_everything_in_the_tables_of_other_domains() {
+    let system = System::shared().await;
+    let (roles, tables) = (resources(&system, "AWS::IAM::Role").await, resources(&system, "AWS::DynamoDB::Table").await);
+    let owned = |table: &str| OWN_TABLES.iter().any(|(_, own)| own.contains(&table));
+    assert!(tables.iter().all(|(table, _)| owned(table)), "{tables:?}");
+    assert_eq!(roles.len(), OWN_TABLES.len());
+
+    for (role, own) in OWN_TABLES {
+        let client = as_role(&system, &roles.iter().find(|(id, _)| id == role).unwrap().1).await;
+        for (table, name) in &tables {
+            if own.contains(&table.as_str()) {
+                continue;
+            }
+            let described = system.dynamodb.describe_table().table_name(name).send().await.unwrap().table.unwrap();
+            let attempts = attempts(&client, name, described.key_schema()[0].attribute_name()).await;
+            let allowed: Vec<_> = attempts.iter().filter(|(_, code)| code.as_deref() != Some("AccessDeniedException")).collect();
+            assert!(allowed.is_empty(), "{role} in {table}: {allowed:?}");
+        }
+    }
 }

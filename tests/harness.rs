@@ -59,7 +59,7 @@ pub(crate) struct System {
     /// The payment sandbox.
     pub(crate) provider: Control,
     pub(crate) dynamodb: DynamoDb,
-    sqs: Sqs,
+    pub(crate) sqs: Sqs,
     http: reqwest::Client,
 }
 
@@ -227,7 +227,7 @@ pub(crate) fn paid_with(payment_method: &str, mut order: Value) -> Value {
 
 /// Somebody who orders.
 pub(crate) struct Customer<'a> {
-    system: &'a System,
+    pub(crate) system: &'a System,
     /// The subject of the token.
     pub(crate) id: String,
     pub(crate) address: String,

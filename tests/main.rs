@@ -6,7 +6,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod bad_input;
+mod conformance;
 mod denials;
 mod duplicates;
 mod expiry;
@@ -16,5 +18,4 @@ mod payments;
 mod poison;
 mod processes;
 mod samples;
-mod secrets;
 mod stock;

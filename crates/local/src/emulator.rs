@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Error, aws::REGION, error::io, http, process::ProcessGroup, workspace};
+use crate::{Error, authorizations, aws::REGION, error::io, http, process::ProcessGroup, workspace};
 
 /// A cold start on a busy machine takes a few seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,6 +51,7 @@ impl Emulator {
             // Isolated from what else is installed, and unbuffered, for its log.
             .args(["-I", "-u"])
             .arg(workspace::root().join("crates/local/src/emulator.py"))
+            .arg(authorizations::file(state))
             // The functions inherit this environment: nothing of the developer's own AWS set-up may get in.
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))

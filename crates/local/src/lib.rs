@@ -4,6 +4,7 @@
 //! A [`Host`] holds what runs: the emulator with the functions' processes, the payment sandbox and the recorder of
 //! events. A [`Stack`] is what was deployed to it, and everything that one can ask of it.
 
+mod authorizations;
 mod aws;
 mod build;
 mod deployment;
@@ -28,6 +29,7 @@ mod template;
 mod users;
 mod workspace;
 
+pub use authorizations::Authorization;
 pub use build::Binaries;
 pub use deployment::{Change, Outputs};
 pub use error::Error;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
+    authorizations::{self, Authorization},
     aws::{self, REGION},
     build::Binaries,
     deployment::{self, Change, Outputs},
@@ -127,6 +128,14 @@ impl Stack {
     /// They cannot be read.
     pub fn events(&self) -> Result<Events, Error> {
         Events::open(&self.state_dir)
+    }
+
+    /// What the roles of its functions have asked to be allowed since the host was started, each once.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn authorizations(&self) -> Result<Vec<Authorization>, Error> {
+        authorizations::read(&self.state_dir)
     }
 }
 

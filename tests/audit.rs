@@ -1,0 +1,333 @@
+//! What a run of everything leaves behind: the permissions that it has used, and the log.
+//!
+//! It has a stack of its own, so that neither depends on what other tests do.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_eventbridge::{Client as EventBridge, types::PutEventsRequestEntry};
+use aws_sdk_iam::Client as Iam;
+use aws_sdk_lambda::{Client as Lambda, types::FunctionConfiguration};
+use futures::future::{join, join_all, join3};
+use local::{
+    sandbox::{Fault, FaultyAnswer, Route},
+    shops::Shop,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use crate::harness::{
+    Answer, Customer, OnDemand, System, a_shop, changed_template, croissants, eventually, order, paid_with, stack,
+};
+
+/// The provider's key, as a part of it.
+const PROVIDER_KEY: &str = "sk_test";
+
+const FUNCTIONS: [&str; 6] = ["order-intake", "order-relay", "order-status", "inventory", "payment", "notifications"];
+
+/// A system in which everything that can become of an order has become of one, and everything that can be refused or
+/// fail has been refused or failed: with addresses, means of payment, keys and tokens wherever one could get.
+async fn after_everything() -> System {
+    static AUDITED: OnDemand = OnceCell::const_new();
+    static EVERYTHING: OnceCell<()> = OnceCell::const_new();
+    let system = System::on_demand(&AUDITED, || {
+        let mut options = stack("audited");
+        options.template = changed_template(&options, |template| {
+            template["Parameters"]["ConfirmWithinSeconds"]["MinValue"] = 1.into();
+        });
+        // Long enough for all orders that are to be confirmed; one waits for it.
+        options.parameters.insert("ConfirmWithinSeconds".to_owned(), "45".to_owned());
+        for budget in ["RetryBudgetSeconds", "ChargeRetryBudgetSeconds", "RefundRetryBudgetSeconds"] {
+            options.parameters.insert(budget.to_owned(), "60".to_owned());
+        }
+        options
+    })
+    .await;
+    EVERYTHING.get_or_init(|| everything(&system)).await;
+    system
+}
+
+async fn everything(system: &System) {
+    let camille = system.customer().await;
+    let mut shop = a_shop();
+    shop.bake_plan.insert("eclair".parse().unwrap(), 1);
+    system.open(&shop).await;
+
+    let expiring = fails(&camille, &shop, Fault { route: Some(Route::Confirm), ..failing(503) }).await;
+    let confirmed = confirmed(&camille, &shop).await;
+    join3(early_ends(&camille, &shop), bad_requests(&camille, &shop), poison(&camille, &confirmed)).await;
+    // It is cancelled last, since every queue's poison was made of its events.
+    cancelled(&camille, &confirmed).await;
+    assert_eq!(camille.outcome(&expiring).await["status"], "expired");
+    eventually("everybody to be told", async || {
+        let mail = camille.mail().await;
+        mail.iter().any(|mail| mail.text.contains(&expiring)).then_some(())
+    })
+    .await;
+}
+
+/// A failure that lasts.
+fn failing(status: u16) -> Fault {
+    Fault { answer: FaultyAnswer::Fail(status), ..Fault::default() }
+}
+
+impl Customer<'_> {
+    /// Croissants, with an address where a person would put it.
+    fn order_with_address(&self, shop: &Shop, card: &str) -> Value {
+        let mut order = paid_with(card, croissants(shop, 1));
+        order["note"] = json!(format!("Please write to {}.", self.address));
+        order
+    }
+}
+
+/// Places an order with which the provider fails.
+async fn fails(customer: &Customer<'_>, shop: &Shop, fault: Fault) -> String {
+    let key = Uuid::new_v4().to_string();
+    let id = customer.order_id(&key);
+    customer.system.fail(&id, fault).await;
+    let placed = customer.post(&key, &customer.order_with_address(shop, "pm_card_visa")).await;
+    assert_eq!(placed.status, 202, "{}", placed.body);
+    id
+}
+
+/// Places an order that is confirmed, asks for it again and looks at all that there is to see.
+async fn confirmed(customer: &Customer<'_>, shop: &Shop) -> String {
+    let wanted = customer.order_with_address(shop, "pm_card_visa");
+    let placed = customer.post("k", &wanted).await;
+    let id = placed.body["order_id"].as_str().unwrap().to_owned();
+    customer.sees_confirmed(&id).await;
+    assert_eq!(customer.post("k", &wanted).await.body["order_id"], id.as_str());
+    for path in ["/orders", "/locations", &format!("/menu/{}", shop.menu.location)] {
+        assert_eq!(customer.get(path).await.status, 200, "{path}");
+    }
+    id
+}
+
+/// Places orders that are out of stock, declined, or charged only when the provider comes round.
+async fn early_ends(customer: &Customer<'_>, shop: &Shop) {
+    let declined = ["pm_card_chargeDeclined", "pm_made_up"].map(|card| customer.order_with_address(shop, card));
+    let rejected = declined.into_iter().chain([order(shop, &[("eclair", 2)])]);
+    let rejected = join_all(rejected.map(async |order| {
+        let id = customer.places(&order).await;
+        assert_eq!(customer.outcome(&id).await["status"], "rejected");
+    }));
+    // The first outlasts the attempts of one invocation, the second is how an outdated key is answered.
+    let delayed = [Fault { times: Some(4), ..failing(500) }, Fault { times: Some(1), ..failing(401) }];
+    let delayed = join_all(delayed.map(async |fault| {
+        let id = fails(customer, shop, fault).await;
+        customer.sees_confirmed(&id).await;
+    }));
+    let refused = async {
+        let id = fails(customer, shop, failing(400)).await;
+        let dead_letters = customer.system.queue("ChargeDeadLetters").await;
+        let buried = async || dead_letters.messages().await.iter().any(|dead| dead.contains(&id)).then_some(());
+        eventually("the charge that the provider refuses among the dead letters", buried).await;
+    };
+    join3(rejected, delayed, refused).await;
+}
+
+/// Asks for what nobody gets.
+async fn bad_requests(customer: &Customer<'_>, shop: &Shop) {
+    let system = customer.system;
+    let secrets = secrets(customer);
+    let order = customer.order_with_address(shop, "pm_card_visa");
+    let bodies = [
+        secrets.clone(),
+        json!(secrets).to_string(),
+        format!("{{\"{secrets}\": "),
+        json!({secrets.as_str(): 1}).to_string(),
+        paid_with(&secrets, order.clone()).to_string(),
+        json!({"location": secrets, "lines": secrets, "payment_method": "pm_card_visa"}).to_string(),
+    ];
+    for body in bodies {
+        let post = customer.request(Method::POST, "/orders").header("content-type", "application/json").body(body);
+        assert_eq!(Answer::to(post.header("idempotency-key", &customer.address)).await.status, 400);
+    }
+    let plain = customer.request(Method::POST, "/orders").header("idempotency-key", "plain").body(order.to_string());
+    assert_eq!(Answer::to(plain).await.status, 415);
+    for path in ["/orders/pm_card_visa", "/orders?cursor=pm_card_visa", "/menu/pm_card_visa"] {
+        assert_eq!(customer.get(path).await.status, 400, "{path}");
+    }
+    let tampered = system.request(Method::GET, "/orders").bearer_auth(format!("{}x", customer.token));
+    assert_eq!(Answer::to(tampered).await.status, 401);
+
+    // Nobody's mistake but ours: a menu that cannot be read.
+    let location = Uuid::new_v4().to_string();
+    let row = [("location", location.as_str()), ("name", &secrets), ("currency", &secrets)];
+    put(system, "MenuTableName", &row).await;
+    assert_eq!(system.get(&format!("/menu/{location}")).await.status, 503);
+}
+
+/// What no log may hold, in one text.
+fn secrets(customer: &Customer<'_>) -> String {
+    format!("{} pm_card_visa {PROVIDER_KEY}_secret {}", customer.address, customer.token)
+}
+
+/// Puts a row of texts into a table.
+async fn put(system: &System, output: &str, row: &[(&str, &str)]) {
+    let text = |(name, value): &(&str, &str)| ((*name).to_owned(), AttributeValue::S((*value).to_owned()));
+    let put = system.dynamodb.put_item().table_name(system.stack.outputs.get(output).unwrap());
+    put.set_item(Some(row.iter().map(text).collect())).send().await.unwrap();
+}
+
+/// Sends what cannot be read into every queue, and events about an order whose rows cannot be read, and waits until all
+/// of it is among the dead letters.
+async fn poison(customer: &Customer<'_>, confirmed: &str) {
+    let system = customer.system;
+    let (secrets, unreadable) = (secrets(customer), Uuid::new_v4().to_string());
+    put(system, "OrdersTableName", &[("order_id", &unreadable), ("status", &secrets), ("total", &secrets)]).await;
+    put(system, "PaymentsTableName", &[("order_id", &unreadable), ("state", &secrets)]).await;
+    put(system, "NoticesTableName", &[("order_id", &unreadable), ("revision", &secrets)]).await;
+    put(system, "StockTableName", &[("key", &format!("order#{unreadable}")), ("state", &secrets)]).await;
+
+    let events = eventually("all events of the order", async || {
+        Some(system.events(confirmed)).filter(|events| events.iter().any(|event| event["detail-type"] == "order.confirmed"))
+    })
+    .await;
+    let queues = [
+        ("Stock", "order.placed"),
+        ("Deadline", "order.placed"),
+        ("Charge", "order.reserved"),
+        ("Refund", "order.confirmed"),
+        ("Results", "payment.captured"),
+        ("Notice", "order.confirmed"),
+    ];
+    let all = join_all(queues.map(async |(queue, name)| {
+        let genuine = events.iter().find(|event| event["detail-type"] == name).unwrap();
+        let mut event: Value = serde_json::from_str(&genuine.to_string().replace(confirmed, &unreadable)).unwrap();
+        if queue == "Deadline" {
+            event["detail"]["data"]["deadline"] = event["detail"]["metadata"]["occurred_at"].clone();
+        }
+        if queue == "Refund" {
+            event["detail-type"] = json!("order.cancelled");
+        }
+        let mut bodies = vec![event.to_string(), secrets.clone(), json!(secrets).to_string(), format!("{{\"{secrets}\": ")];
+        for place in ["/detail-type", "/detail/metadata/event_id", "/detail/data/order_id", "/detail/data"] {
+            let mut spoiled = event.clone();
+            *spoiled.pointer_mut(place).unwrap() = json!(secrets);
+            bodies.push(spoiled.to_string());
+        }
+        system.queue(&format!("{queue}Queue")).await.send(&bodies).await;
+        let dead_letters = system.queue(&format!("{queue}DeadLetters")).await;
+        eventually(&format!("poison in {queue}DeadLetters"), async || {
+            let dead = dead_letters.messages().await;
+            bodies.iter().all(|body| dead.contains(body)).then_some(())
+        })
+        .await;
+    }));
+    let relayed = async {
+        let dead_letters = system.queue("RelayDeadLetters").await;
+        let buried = async || dead_letters.messages().await.iter().any(|dead| dead.contains(&unreadable)).then_some(());
+        eventually("the row that is no order in RelayDeadLetters", buried).await;
+    };
+    join(all, relayed).await;
+}
+
+/// Lets the bus tell that a confirmed order was cancelled, and waits until its money is given back.
+async fn cancelled(customer: &Customer<'_>, confirmed: &str) {
+    let system = customer.system;
+    let events = system.events(confirmed);
+    let event = events.iter().find(|event| event["detail-type"] == "order.confirmed").unwrap();
+    let entry = PutEventsRequestEntry::builder()
+        .event_bus_name(system.stack.outputs.get("EventBusName").unwrap())
+        .source("amelie.orders")
+        .detail_type("order.cancelled")
+        .detail(event["detail"].to_string())
+        .build();
+    EventBridge::new(&system.stack.aws()).put_events().entries(entry).send().await.unwrap();
+    eventually("the refund to be told", async || {
+        system.events(confirmed).iter().any(|event| event["detail-type"] == "payment.refunded").then_some(())
+    })
+    .await;
+    assert_eq!(system.paid(confirmed).await, 0);
+}
+
+/// An action on a resource.
+type Permission = (String, String);
+
+/// What the policies of a deployed role grant.
+async fn granted(iam: &Iam, role: &str) -> BTreeSet<Permission> {
+    fn list(value: &Value) -> Vec<String> {
+        let one_or_many = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        one_or_many.iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    }
+    let attached = iam.list_attached_role_policies().role_name(role).send().await.unwrap().attached_policies;
+    assert!(attached.unwrap_or_default().is_empty(), "{role} has policies that are not its own");
+    let mut granted = BTreeSet::new();
+    for policy in iam.list_role_policies().role_name(role).send().await.unwrap().policy_names {
+        let document = iam.get_role_policy().role_name(role).policy_name(policy).send().await.unwrap().policy_document;
+        // It comes encoded as a value of a query.
+        let (document, _) = form_urlencoded::parse(document.as_bytes()).next().unwrap();
+        let document: Value = serde_json::from_str(&document).unwrap();
+        for statement in document["Statement"].as_array().unwrap() {
+            for action in list(&statement["Action"]) {
+                granted.extend(list(&statement["Resource"]).into_iter().map(|resource| (action.clone(), resource)));
+            }
+        }
+    }
+    granted
+}
+
+/// What Lambda does in a function's name, and the embedded AWS without asking: reads what feeds it, and writes its log.
+async fn done_by_lambda(lambda: &Lambda, function: &FunctionConfiguration, log: &str) -> BTreeSet<Permission> {
+    let mut done = Vec::new();
+    let sources = lambda.list_event_source_mappings().function_name(function.function_name().unwrap());
+    for mapping in sources.send().await.unwrap().event_source_mappings.unwrap_or_default() {
+        let source = mapping.event_source_arn.unwrap();
+        let actions: &[&str] = if source.contains(":sqs:") {
+            &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+        } else {
+            &["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+        };
+        done.extend(actions.iter().map(|action| ((*action).to_owned(), source.clone())));
+    }
+    done.extend(["logs:CreateLogStream", "logs:PutLogEvents"].map(|action| (action.to_owned(), log.to_owned())));
+    done.into_iter().collect()
+}
+
+#[tokio::test]
+async fn every_function_is_granted_what_it_uses_and_nothing_else() {
+    let system = after_everything().await;
+    let decisions = system.stack.authorizations().unwrap();
+    let denied: Vec<_> = decisions.iter().filter(|decision| !decision.granted).collect();
+    assert!(denied.is_empty(), "denied: {denied:?}");
+
+    let config = system.stack.aws();
+    let (iam, lambda) = (Iam::new(&config), Lambda::new(&config));
+    let functions = lambda.list_functions().send().await.unwrap().functions.unwrap_or_default();
+    assert_eq!(functions.len(), FUNCTIONS.len());
+    for function in functions {
+        let name = function.function_name().unwrap();
+        let role = function.role().unwrap().rsplit('/').next().unwrap();
+        let log = function.logging_config().unwrap().log_group().unwrap();
+        let log = format!("arn:aws:logs:{}:000000000000:log-group:{log}:*", system.stack.region);
+
+        let granted = granted(&iam, role).await;
+        let mut used = done_by_lambda(&lambda, &function, &log).await;
+        let decisions = decisions.iter().filter(|decision| decision.role == role);
+        used.extend(decisions.map(|decision| (decision.action.clone(), decision.resource.clone())));
+        let unused: Vec<_> = granted.difference(&used).collect();
+        assert!(unused.is_empty(), "{name} never uses {unused:#?}");
+
+        // A mail has no resource here; on AWS it is the sender's identity.
+        let wide = granted.iter().filter(|(_, resource)| resource.contains('*') && *resource != log);
+        let wide: Vec<_> = wide.filter(|(action, _)| action != "ses:SendEmail").collect();
+        assert!(wide.is_empty(), "{name} may do this to more than one resource: {wide:#?}");
+    }
+}
+
+#[tokio::test]
+async fn no_log_holds_an_address_a_means_of_payment_a_token_or_the_providers_key() {
+    let system = after_everything().await;
+    for function in FUNCTIONS {
+        let log = system.log(function).await;
+        // Each has had something to complain of.
+        assert!(log.contains("\"level\":\"ERROR\""), "the log of {function} tells of no failure");
+        for secret in ["@", "pm_", PROVIDER_KEY, "eyJ"] {
+            let leaks: Vec<_> = log.lines().filter(|line| line.contains(secret)).collect();
+            assert!(leaks.is_empty(), "the log of {function} holds {secret}: {leaks:#?}");
+        }
+    }
+}
