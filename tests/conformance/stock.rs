@@ -205,7 +205,7 @@ async fn nothing_is_given_back_for_an_order_that_holds_nothing(bakery: Bakery<im
 async fn days_and_shops_have_stock_of_their_own(bakery: Bakery<impl Stock>) {
     bakery.holding(&[("croissant", 5)]).await;
     let mut tomorrow = bakery.demand(&[("croissant", 5)]);
-    tomorrow.pickup_day = tomorrow.pickup_day + 1.day();
+    tomorrow.pickup_day += 1.day();
     assert_eq!(bakery.hold(an_order(), &tomorrow).await, Hold::Held);
     let mut elsewhere = bakery.demand(&[("croissant", 5)]);
     elsewhere.location = Uuid::new_v4().to_string().parse().unwrap();
