@@ -33,7 +33,7 @@ impl Environments {
 
     /// The same for containers, which reach a host's parts by another name. The URLs of queues stay: they name queues.
     pub(crate) fn in_container(mut self, host: &Address) -> Self {
-        let reached = host.from_container();
+        let reached = host.in_container();
         for value in self.0.values_mut().flat_map(BTreeMap::values_mut) {
             if *value == host.endpoint {
                 value.clone_from(&reached.endpoint);

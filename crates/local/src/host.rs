@@ -36,12 +36,12 @@ pub struct Address {
 
 impl Address {
     /// The same for a container on this machine, as Docker Desktop has it and `--add-host` elsewhere.
-    pub(crate) fn from_container(&self) -> Self {
-        let from_container = |url: &str| {
+    pub(crate) fn in_container(&self) -> Self {
+        let in_container = |url: &str| {
             let port = url.rsplit(':').next().unwrap_or_default();
             format!("http://host.docker.internal:{port}")
         };
-        Self { endpoint: from_container(&self.endpoint), sandbox_url: from_container(&self.sandbox_url) }
+        Self { endpoint: in_container(&self.endpoint), sandbox_url: in_container(&self.sandbox_url) }
     }
 }
 
