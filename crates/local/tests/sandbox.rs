@@ -251,6 +251,32 @@ async fn a_partial_refund_leaves_the_rest() {
 }
 
 #[tokio::test]
+async fn all_intents_and_all_refunds_are_listed_in_pages_newest_first() {
+    let sandbox = Sandbox::start().await;
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.insert(0, sandbox.paid_with("pm_card_visa").await);
+    }
+    for paid in made.iter().rev() {
+        sandbox.post("/v1/refunds", &format!("payment_intent={paid}")).await;
+    }
+    for (list, named) in [("/v1/payment_intents", "id"), ("/v1/refunds", "payment_intent")] {
+        let first = sandbox.get(&format!("{list}?limit=2")).await.body;
+        let last = first["data"][1]["id"].as_str().unwrap();
+        let second = sandbox.get(&format!("{list}?limit=2&starting_after={last}")).await.body;
+        let listed: Vec<_> = [&first, &second].iter().flat_map(|page| page["data"].as_array().unwrap()).collect();
+        assert!(listed.iter().map(|object| &object[named]).eq(made.iter()), "{listed:?}");
+        assert_eq!((&first["has_more"], &second["has_more"]), (&Value::Bool(true), &Value::Bool(false)));
+        assert_eq!((&first["object"], &first["url"]), (&Value::from("list"), &Value::from(list)));
+        let nowhere = sandbox.get(&format!("{list}?starting_after=pi_missing")).await;
+        assert_eq!((nowhere.status, &nowhere.body["error"]["param"]), (StatusCode::BAD_REQUEST, &"starting_after".into()));
+    }
+    let intent = sandbox.get("/v1/payment_intents?limit=1").await.body["data"][0].clone();
+    let retrieved = sandbox.get(&format!("/v1/payment_intents/{}", made[0])).await;
+    assert_eq!(intent, retrieved.body);
+}
+
+#[tokio::test]
 async fn the_same_key_and_request_replay_the_first_answer_until_keys_are_forgotten() {
     let sandbox = Sandbox::start().await;
     let create = || sandbox.post_with_key("a-key", "/v1/payment_intents", CREATE);

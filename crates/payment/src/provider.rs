@@ -8,7 +8,7 @@ mod stripe;
 use platform::queue::Retryable;
 use shop::{id::OrderId, money::Money, order::PaymentMethod, payment::IntentId};
 
-pub use stripe::{ConfigError, Patience, Stripe};
+pub use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, ConfigError, Patience, Stripe};
 
 /// Takes and gives back money.
 pub trait Provider {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test itself may")]
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     future::pending,
     path::Path,
     sync::{Arc, Mutex},
@@ -18,7 +18,7 @@ use axum::{
 };
 use local::sandbox::{self, Control, Fault, FaultyAnswer, LedgerEntry, Route};
 use payment::provider::{
-    ConfigError, Intent, IntentStatus, NewIntent, Patience, Provider, ProviderError, Refund, Stripe, Trouble,
+    BookedRefundStatus, ConfigError, Intent, IntentStatus, NewIntent, Patience, Provider, ProviderError, Refund, Stripe, Trouble,
 };
 use platform::queue::Retryable;
 use shop::{
@@ -204,6 +204,34 @@ async fn a_refund_that_fails_after_its_answer_is_seen_to_fail() {
     let failed = Refund::Failed { reason: "expired_or_canceled_card".to_owned() };
     assert_eq!(sandbox.stripe.refund(&id).await.unwrap(), failed);
     assert_eq!(sandbox.charged().await, 1099);
+}
+
+#[tokio::test]
+async fn the_books_are_read_to_the_last_page() {
+    let sandbox = Sandbox::start().await;
+    let refunded = sandbox.paid("pm_card_visa").await;
+    sandbox.stripe.refund(&refunded).await.unwrap();
+    // As many as fill a page and begin another.
+    for number in 0..100 {
+        let order_id = OrderId::derive(&CustomerId::new("camille"), &number.to_string().parse().unwrap());
+        let new = NewIntent { order_id, ..paying_with("pm_card_visa") };
+        sandbox.stripe.create(&new).await.unwrap();
+    }
+
+    let intents = sandbox.stripe.intents().await.unwrap();
+    let ids: BTreeSet<_> = intents.iter().map(|intent| intent.id.as_str()).collect();
+    assert_eq!((intents.len(), ids.len()), (101, 101));
+    let oldest = intents.last().unwrap();
+    assert_eq!(*oldest, sandbox.stripe.intent(&refunded).await.unwrap());
+    assert_eq!((&oldest.id, &oldest.status), (&refunded, &IntentStatus::Succeeded));
+    assert_eq!((oldest.amount, oldest.taken, &*oldest.currency), (1099, 1099, "eur"));
+    assert_eq!(oldest.order, Some(order_id().to_string()));
+    assert_eq!((&intents[0].status, intents[0].taken), (&IntentStatus::Unconfirmed, 0));
+
+    let [refund] = &sandbox.stripe.refunds(None).await.unwrap()[..] else { panic!("more or less than one refund") };
+    assert_eq!((&refund.intent, refund.amount, refund.status), (&Some(refunded.clone()), 1099, BookedRefundStatus::Succeeded));
+    assert_eq!(sandbox.stripe.refunds(Some(&refunded)).await.unwrap(), [refund.clone()]);
+    assert_eq!(sandbox.stripe.refunds(Some(&intents[0].id)).await.unwrap(), []);
 }
 
 #[tokio::test]

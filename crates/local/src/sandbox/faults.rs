@@ -45,6 +45,8 @@ pub enum Route {
     Confirm,
     /// `POST /v1/payment_intents/{id}/cancel`
     Cancel,
+    /// `GET /v1/payment_intents`
+    List,
     /// `POST /v1/refunds`
     Refund,
     /// `GET /v1/refunds`

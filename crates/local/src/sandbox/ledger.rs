@@ -155,13 +155,19 @@ impl Ledger {
         self.refunds.clear();
     }
 
-    pub(super) fn intents(&self) -> impl Iterator<Item = &Intent> {
+    /// All intents, oldest first.
+    pub(super) fn intents(&self) -> impl DoubleEndedIterator<Item = &Intent> {
         self.intents.values()
+    }
+
+    /// All refunds, newest first.
+    pub(super) fn refunds(&self) -> impl Iterator<Item = &Refund> {
+        self.refunds.iter().rev()
     }
 
     /// The refunds of an intent, newest first.
     pub(super) fn refunds_of<'a>(&'a self, intent: &'a str) -> impl Iterator<Item = &'a Refund> {
-        self.refunds.iter().rev().filter(move |refund| refund.intent == intent)
+        self.refunds().filter(move |refund| refund.intent == intent)
     }
 
     /// What was given back of an intent, or is on its way.

@@ -15,8 +15,17 @@ pub(super) enum Operation {
     Retrieve { intent: String },
     Confirm { intent: String, confirmation: Confirmation },
     Cancel { intent: String, reason: Option<String> },
+    List { page: Page },
     Refund { intent: String, amount: Option<u64>, reason: Option<String> },
-    ListRefunds { intent: String, limit: usize },
+    ListRefunds { intent: Option<String>, page: Page },
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) limit: usize,
+    /// The last object of the page before.
+    pub(super) starting_after: Option<String>,
 }
 
 #[derive(Debug)]
@@ -39,6 +48,7 @@ impl Operation {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         let operation = match (method.as_str(), segments.as_slice()) {
             ("POST", ["v1", "payment_intents"]) => params.create()?,
+            ("GET", ["v1", "payment_intents"]) => Self::List { page: params.take_page()? },
             ("GET", ["v1", "payment_intents", id]) => Self::Retrieve { intent: (*id).into() },
             ("POST", ["v1", "payment_intents", id, "confirm"]) => {
                 Self::Confirm { intent: (*id).into(), confirmation: params.confirmation()? }
@@ -51,9 +61,7 @@ impl Operation {
                 amount: params.take_amount("amount")?,
                 reason: params.take("reason")?,
             },
-            ("GET", ["v1", "refunds"]) => {
-                Self::ListRefunds { intent: params.require("payment_intent")?, limit: params.take_limit()? }
-            }
+            ("GET", ["v1", "refunds"]) => Self::ListRefunds { intent: params.take("payment_intent")?, page: params.take_page()? },
             _ => return Err(ApiError::unknown_route(method, path)),
         };
         params.finish()?;
@@ -66,6 +74,7 @@ impl Operation {
             Self::Retrieve { .. } => Route::Retrieve,
             Self::Confirm { .. } => Route::Confirm,
             Self::Cancel { .. } => Route::Cancel,
+            Self::List { .. } => Route::List,
             Self::Refund { .. } => Route::Refund,
             Self::ListRefunds { .. } => Route::ListRefunds,
         }
@@ -151,12 +160,13 @@ impl Params {
         }
     }
 
-    /// How many results a page of a list has: 1 to 100, 10 by default.
-    fn take_limit(&mut self) -> Result<usize, ApiError> {
-        match self.take_amount("limit")? {
-            None => Ok(10),
-            Some(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX).min(100)),
-        }
+    /// A page of a list has 1 to 100 results, 10 by default.
+    fn take_page(&mut self) -> Result<Page, ApiError> {
+        let limit = match self.take_amount("limit")? {
+            None => 10,
+            Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX).min(100),
+        };
+        Ok(Page { limit, starting_after: self.take("starting_after")? })
     }
 
     /// `name[a]=1&name[b]=2`

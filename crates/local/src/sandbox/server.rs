@@ -212,7 +212,10 @@ impl Books {
             | Operation::Confirm { intent, .. }
             | Operation::Cancel { intent, .. }
             | Operation::Refund { intent, .. }
-            | Operation::ListRefunds { intent, .. } => self.ledger.find(intent).ok().and_then(|intent| intent.order_id()),
+            | Operation::ListRefunds { intent: Some(intent), .. } => {
+                self.ledger.find(intent).ok().and_then(|intent| intent.order_id())
+            }
+            Operation::List { .. } | Operation::ListRefunds { intent: None, .. } => None,
         };
         self.faults.hit(operation.route(), order_id)
     }
@@ -244,9 +247,19 @@ impl Books {
             Operation::Refund { intent, amount, reason } => {
                 ledger.refund(&intent, amount, reason, now).map(|refund| wire::refund(&refund)).map_err(named_in_form)
             }
-            Operation::ListRefunds { intent, limit } => {
-                ledger.find(&intent).map_err(named_in_form)?;
-                Ok(wire::refund_list(ledger.refunds_of(&intent), limit))
+            Operation::List { page } => {
+                let intents: Vec<_> = ledger.intents().rev().map(wire::intent).collect();
+                wire::list("/v1/payment_intents", "payment_intent", intents, &page)
+            }
+            Operation::ListRefunds { intent, page } => {
+                let refunds = match &intent {
+                    Some(intent) => {
+                        ledger.find(intent).map_err(named_in_form)?;
+                        ledger.refunds_of(intent).map(wire::refund).collect()
+                    }
+                    None => ledger.refunds().map(wire::refund).collect(),
+                };
+                wire::list("/v1/refunds", "refund", refunds, &page)
             }
         }
     }

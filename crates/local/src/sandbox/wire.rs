@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     idempotency::Answer,
     ledger::{Failure, Intent, IntentStatus, PaymentMethod, Refund, RefundStatus, Refusal},
+    request::Page,
 };
 
 /// The API version whose shapes these are.
@@ -100,16 +101,15 @@ pub(super) fn refund(refund: &Refund) -> Value {
     shape
 }
 
-/// The newest `limit` of these refunds.
-pub(super) fn refund_list<'a>(refunds: impl Iterator<Item = &'a Refund>, limit: usize) -> Value {
-    let mut refunds = refunds.map(refund);
-    let page: Vec<Value> = refunds.by_ref().take(limit).collect();
-    json!({
-        "object": "list",
-        "data": page,
-        "has_more": refunds.next().is_some(),
-        "url": "/v1/refunds",
-    })
+/// A page of `objects`, which are of that kind and come newest first.
+pub(super) fn list(url: &str, kind: &str, mut objects: Vec<Value>, page: &Page) -> Result<Value, ApiError> {
+    if let Some(last) = &page.starting_after {
+        let at = objects.iter().position(|object| object["id"] == **last);
+        objects.drain(..=at.ok_or_else(|| ApiError::no_such(kind, last, "starting_after"))?);
+    }
+    let has_more = objects.len() > page.limit;
+    objects.truncate(page.limit);
+    Ok(json!({"object": "list", "data": objects, "has_more": has_more, "url": url}))
 }
 
 fn payment_method(method: &PaymentMethod) -> Value {
@@ -268,6 +268,11 @@ impl ApiError {
         Self::invalid(400, format!("Received unknown parameter: {name}")).code("parameter_unknown").param(name)
     }
 
+    /// An object that a parameter names and that does not exist.
+    fn no_such(kind: &str, id: &str, param: &str) -> Self {
+        Self::invalid(400, format!("No such {kind}: '{id}'")).code("resource_missing").param(param)
+    }
+
     pub(super) fn currency(given: &str, known: [&str; 5]) -> Self {
         Self::invalid(400, format!("Invalid currency: {given}. Stripe currently supports these currencies: {}", known.join(", ")))
             .param("currency")
@@ -353,9 +358,7 @@ impl ApiError {
                     .code("resource_missing")
                     .param(named_in.unwrap_or("intent"))
             }
-            Refusal::NoSuchPaymentMethod(token) => {
-                Self::invalid(400, format!("No such PaymentMethod: '{token}'")).code("resource_missing").param("payment_method")
-            }
+            Refusal::NoSuchPaymentMethod(token) => Self::no_such("PaymentMethod", &token, "payment_method"),
             Refusal::Declined(intent, failure) => Self::declined(&failure).with("payment_intent", self::intent(&intent)),
             Refusal::NothingToConfirmWith(intent) => Self::unexpected_state(
                 &intent,

@@ -4,6 +4,8 @@
 //! Confirming, cancelling and refunding what is left happen at most once by the intent's own state, and a key would
 //! only replay an answered failure for a day.
 
+mod books;
+
 use std::time::Duration;
 
 use reqwest::{
@@ -16,6 +18,7 @@ use shop::payment::IntentId;
 use tokio::time::{sleep, timeout};
 
 use super::{Intent, IntentStatus, NewIntent, Provider, ProviderError, Refund, Trouble};
+pub use books::{BookedIntent, BookedRefund, BookedRefundStatus};
 
 /// The version of the API that this client was written for.
 const API_VERSION: HeaderValue = HeaderValue::from_static("2025-10-29.clover");
