@@ -161,7 +161,7 @@ pub enum Error {
 }
 
 /// For `map_err` on a call of an AWS SDK.
-pub(crate) fn aws<E>(operation: &'static str) -> impl Fn(E) -> Error
+pub fn aws<E>(operation: &'static str) -> impl Fn(E) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error,
 {
@@ -174,8 +174,9 @@ where
     }
 }
 
-/// An error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -10,7 +10,7 @@ mod build;
 mod deployment;
 mod emulator;
 mod environment;
-mod error;
+pub mod error;
 mod host;
 mod http;
 mod logs;

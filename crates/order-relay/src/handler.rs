@@ -93,7 +93,10 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
 }
 
 /// The event of a record; none for a row that was deleted.
-fn read(record: &RawValue) -> Result<Option<OrderEvent>, Unreadable> {
+///
+/// # Errors
+/// It is no record of an order that a transition has made.
+pub fn read(record: &RawValue) -> Result<Option<OrderEvent>, Unreadable> {
     let record: EventRecord = decode::json(record.get()).map_err(Unreadable::Record)?;
     if record.event_name == "REMOVE" {
         return Ok(None);
