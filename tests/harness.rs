@@ -1,20 +1,20 @@
 //! The words that the tests are written in: a [`System`] with its shops, its [`Customer`]s and its [`Queue`]s.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
 use aws_sdk_cloudformation::Client as CloudFormation;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_sqs::{Client as Sqs, types::SendMessageBatchRequestEntry};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use local::{
-    Mail, Options, Running, Stack,
+    Binaries, Mail, Options, Progress, Running, Stack,
     sandbox::{Control, Fault, LedgerEntry},
     shops::{self, Shop},
 };
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 use shop::id::{CustomerId, OrderId};
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::{process::Command, sync::OnceCell, time::Instant};
 use uuid::Uuid;
 
 /// What anything may take on a machine that has much else to do.
@@ -182,6 +182,20 @@ impl System {
         resource.send().await.unwrap().stack_resource_detail.unwrap().physical_resource_id.unwrap()
     }
 
+    /// What `cargo ops` says about this stack.
+    pub(crate) async fn ops(&self, arguments: &[&str]) -> Said {
+        static BINARIES: OnceCell<Binaries> = OnceCell::const_new();
+        let binaries = BINARIES.get_or_init(async || Binaries::build(Progress::Silent).await.unwrap()).await;
+        let mut command = Command::new(binaries.path("ops").unwrap());
+        command.args(["--local", "--state-dir"]).arg(self.stack.state_dir()).args(arguments);
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
+        Said {
+            status: output.status.code().unwrap(),
+            text: String::from_utf8(output.stdout).unwrap(),
+            errors: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// The queue with that logical id.
     pub(crate) async fn queue(&self, logical_id: &str) -> Queue<'_> {
         Queue { system: self, url: self.resource(logical_id).await }
@@ -294,6 +308,23 @@ impl Customer<'_> {
     }
 }
 
+/// What a command says.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// Its exit status.
+    pub(crate) status: i32,
+    /// What it prints to standard output.
+    pub(crate) text: String,
+    pub(crate) errors: String,
+}
+
+impl Said {
+    /// Its lines that hold a text.
+    pub(crate) fn lines(&self, holding: &str) -> Vec<&str> {
+        self.text.lines().filter(|line| line.contains(holding)).collect()
+    }
+}
+
 /// What the API answers.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -324,7 +355,7 @@ impl Answer {
 /// A queue of a system.
 pub(crate) struct Queue<'a> {
     system: &'a System,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Queue<'_> {

@@ -17,5 +17,6 @@ mod ordering;
 mod payments;
 mod poison;
 mod processes;
+mod repair;
 mod samples;
 mod stock;

@@ -116,6 +116,12 @@ impl Stack {
         aws::config(&self.endpoint)
     }
 
+    /// Where its description, logs and events are.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
     /// Where its host's parts listen.
     #[must_use]
     pub fn address(&self) -> Address {

@@ -5,6 +5,8 @@ use payment::provider::{ConfigError, ProviderError};
 use platform::bus::PublishError;
 use shop::id::OrderId;
 
+use crate::tables::UnreadableRow;
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -18,15 +20,8 @@ pub(crate) enum Error {
     #[error("the stack has no parameter {0}: is it this repository's template?")]
     NoParameter(&'static str),
     /// A row is not what this version knows.
-    #[error("the row {row} of the {table} cannot be read: {reason}. Use the version of `cargo ops` that belongs to the stack")]
-    Row {
-        /// The logical id of the table.
-        table: &'static str,
-        /// The row's key.
-        row: String,
-        /// What is wrong with it.
-        reason: serde_dynamo::Error,
-    },
+    #[error("{0}. Use the version of `cargo ops` that belongs to the stack, or mend the row")]
+    Row(#[from] UnreadableRow),
     /// No order has that id.
     #[error("there is no order {0} in this stack")]
     NoOrder(OrderId),

@@ -21,7 +21,7 @@ use shop::{
 
 use crate::{
     output::{moment, name},
-    tables::{PaymentRow, Shelf, StockRows},
+    tables::{PaymentRow, Shelf, StockRow, UnreadableRow},
 };
 
 /// By how much the clocks of functions and of this machine may differ.
@@ -42,9 +42,37 @@ pub(crate) struct Books {
     pub(crate) payments: Vec<PaymentRow>,
     pub(crate) intents: Vec<BookedIntent>,
     pub(crate) refunds: Vec<BookedRefund>,
-    pub(crate) stock: StockRows,
+    pub(crate) stock: Stock,
+    /// What could not be read of all that.
+    pub(crate) unreadable: Vec<UnreadableRow>,
     /// Orders that dead letters are about: nothing goes on with them by itself.
     pub(crate) dead: BTreeSet<OrderId>,
+}
+
+/// What is held, and why.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stock {
+    /// What was decided for each order.
+    pub(crate) decided: BTreeMap<OrderId, Reservation>,
+    /// Pieces held.
+    pub(crate) held: BTreeMap<Shelf, i64>,
+}
+
+impl FromIterator<StockRow> for Stock {
+    fn from_iter<I: IntoIterator<Item = StockRow>>(rows: I) -> Self {
+        let mut stock = Self::default();
+        for row in rows {
+            match row {
+                StockRow::Decided(order, reservation) => {
+                    stock.decided.insert(order, reservation);
+                }
+                StockRow::Held(shelf, held) => {
+                    stock.held.insert(shelf, held);
+                }
+            }
+        }
+        stock
+    }
 }
 
 /// What came of a comparison.
@@ -103,6 +131,8 @@ pub(crate) enum Difference {
     StillHeld { order: OrderId, status: Option<Status> },
     /// A shelf counts other pieces than orders hold there.
     Shelf { shelf: Shelf, counted: i64, held: i64 },
+    /// Nobody can tell what a row says.
+    Unreadable(UnreadableRow),
 }
 
 /// Minor units of what the provider calls a currency.
@@ -181,6 +211,7 @@ impl fmt::Display for Difference {
             Self::Shelf { shelf: Shelf { location, day, item }, counted, held } => {
                 write!(f, "{location} counts {counted} × {item} as held for {day}, but orders hold {held}")
             }
+            Self::Unreadable(row) => row.fmt(f),
         }
     }
 }
@@ -207,6 +238,7 @@ impl Books {
         for row in self.payments.iter().filter(|row| row.payment.intent().is_some() && !judged.contains_key(&row.order_id)) {
             result.differences.push(Difference::NoOrder { order: row.order_id, row: row.payment.name() });
         }
+        result.differences.extend(self.unreadable.iter().cloned().map(Difference::Unreadable));
         self.compare_intents(accounts, &payments, &judged, &mut result.differences);
         self.compare_shelves(&judged, &mut result.differences);
         result
@@ -499,7 +531,8 @@ mod tests {
                 payments: vec![],
                 intents: vec![],
                 refunds: vec![],
-                stock: StockRows::default(),
+                stock: Stock::default(),
+                unreadable: vec![],
                 dead: BTreeSet::new(),
             }
         }
@@ -744,7 +777,7 @@ mod tests {
             &format!("has a payment that is captured, but the provider has no intent {}", intent.as_str())
         )));
         books.orders.clear();
-        books.stock = StockRows::default();
+        books.stock = Stock::default();
         let orphan = format!("a payment that is captured is for the order {}, which does not exist", id("o"));
         assert_eq!(books.differences(), [orphan]);
     }

@@ -1,6 +1,6 @@
 //! The rows of all domains, read and never written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{Client as DynamoDb, types::AttributeValue};
 use jiff::{Timestamp, civil};
@@ -52,13 +52,45 @@ pub(crate) struct Shelf {
     pub(crate) item: ItemId,
 }
 
-/// The Stock table, but for the bake plans.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StockRows {
-    /// What was decided for each order.
-    pub(crate) decided: BTreeMap<OrderId, Reservation>,
-    /// Pieces held.
-    pub(crate) held: BTreeMap<Shelf, i64>,
+/// A row of the Stock table, but for the bake plans.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "RawStockRow")]
+pub(crate) enum StockRow {
+    /// What was decided for an order.
+    Decided(OrderId, Reservation),
+    /// How many pieces are held.
+    Held(Shelf, i64),
+}
+
+/// Rows of a table.
+#[derive(Debug)]
+pub(crate) struct Rows<T> {
+    pub(crate) rows: Vec<T>,
+    /// Those that this version cannot read.
+    pub(crate) unreadable: Vec<UnreadableRow>,
+}
+
+/// A row that is not what this version knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the row {key} of the {table} cannot be read: {reason}")]
+pub(crate) struct UnreadableRow {
+    /// The logical id of the table.
+    table: &'static str,
+    key: String,
+    reason: String,
+}
+
+impl<T: DeserializeOwned> Rows<T> {
+    fn read(table: &'static str, key: &str, items: Vec<Item>) -> Self {
+        let mut all = Self { rows: vec![], unreadable: vec![] };
+        for item in items {
+            match read(table, key, item) {
+                Ok(row) => all.rows.push(row),
+                Err(row) => all.unreadable.push(row),
+            }
+        }
+        all
+    }
 }
 
 /// A row as DynamoDB has it.
@@ -91,37 +123,26 @@ impl<'a> Tables<'a> {
     }
 
     /// All orders.
-    pub(crate) async fn orders(&self) -> Result<Vec<Order>, Error> {
-        self.scan(ORDERS).await?.into_iter().map(|row| read(ORDERS, "order_id", row)).collect()
+    pub(crate) async fn orders(&self) -> Result<Rows<Order>, Error> {
+        Ok(Rows::read(ORDERS, "order_id", self.scan(ORDERS).await?))
     }
 
     /// All payments.
-    pub(crate) async fn payments(&self) -> Result<Vec<PaymentRow>, Error> {
-        self.scan(PAYMENTS).await?.into_iter().map(|row| read(PAYMENTS, "order_id", row)).collect()
+    pub(crate) async fn payments(&self) -> Result<Rows<PaymentRow>, Error> {
+        Ok(Rows::read(PAYMENTS, "order_id", self.scan(PAYMENTS).await?))
     }
 
     /// All that is held, and all that was decided about it.
-    pub(crate) async fn stock(&self) -> Result<StockRows, Error> {
-        let mut stock = StockRows::default();
-        for row in self.scan(STOCK).await? {
-            match Key::of(&row) {
-                Some(Key::Decided(order)) => {
-                    stock.decided.insert(order, read(STOCK, "key", row)?);
-                }
-                Some(Key::Held(shelf)) => {
-                    let HeldRow { held } = read(STOCK, "key", row)?;
-                    stock.held.insert(shelf, held);
-                }
-                None => {}
-            }
-        }
-        Ok(stock)
+    pub(crate) async fn stock(&self) -> Result<Rows<StockRow>, Error> {
+        let mut rows = self.scan(STOCK).await?;
+        rows.retain(|row| !text(row, "key").starts_with(PLAN));
+        Ok(Rows::read(STOCK, "key", rows))
     }
 
     async fn get<T: DeserializeOwned>(&self, table: &'static str, key: &'static str, value: String) -> Result<Option<T>, Error> {
         let get = self.client.get_item().table_name(self.deployment.resource(table)?).consistent_read(true);
         let row = get.key(key, AttributeValue::S(value)).send().await.map_err(aws("dynamodb:GetItem"))?.item;
-        row.map(|row| read(table, key, row)).transpose()
+        Ok(row.map(|row| read(table, key, row)).transpose()?)
     }
 
     async fn scan(&self, table: &'static str) -> Result<Vec<Item>, Error> {
@@ -130,39 +151,94 @@ impl<'a> Tables<'a> {
     }
 }
 
-fn read<T: DeserializeOwned>(table: &'static str, key: &str, row: Item) -> Result<T, Error> {
-    let name = text(&row, key).to_owned();
-    serde_dynamo::from_item(row).map_err(|reason| Error::Row { table, row: name, reason })
+fn read<T: DeserializeOwned>(table: &'static str, key: &str, row: Item) -> Result<T, UnreadableRow> {
+    let key = text(&row, key).to_owned();
+    serde_dynamo::from_item(row).map_err(|reason| UnreadableRow { table, key, reason: reason.to_string() })
 }
 
 fn text<'a>(row: &'a Item, attribute: &str) -> &'a str {
     row.get(attribute).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
-/// How the keys of the Stock table begin: of what was decided for an order, and of what is held on a shelf.
+/// How the keys of the Stock table begin: of what was decided for an order, of what is held on a shelf, of a bake plan.
 const DECIDED: &str = "order#";
 const HELD: &str = "held#";
+const PLAN: &str = "plan#";
 
-/// The key of a row of the Stock table.
-enum Key {
-    Decided(OrderId),
-    Held(Shelf),
+/// A row as it stands in the table: either is there, as the key says.
+#[derive(Deserialize)]
+struct RawStockRow {
+    key: String,
+    #[serde(flatten)]
+    decided: Option<Reservation>,
+    held: Option<i64>,
 }
 
-impl Key {
-    /// None for the key of a bake plan.
-    fn of(row: &Item) -> Option<Self> {
-        let key = text(row, "key");
-        if let Some(order) = key.strip_prefix(DECIDED) {
-            return Some(Self::Decided(order.parse().ok()?));
+impl TryFrom<RawStockRow> for StockRow {
+    type Error = String;
+
+    fn try_from(RawStockRow { key, decided, held }: RawStockRow) -> Result<Self, String> {
+        let shelf = |key: &str| {
+            let mut parts = key.strip_prefix(HELD)?.split('#');
+            let (location, day, item) = (parts.next()?, parts.next()?, parts.next()?);
+            Some(Shelf { location: location.parse().ok()?, day: day.parse().ok()?, item: item.parse().ok()? })
+        };
+        let order = key.strip_prefix(DECIDED).and_then(|order| order.parse().ok());
+        match (order, decided, shelf(&key), held) {
+            (Some(order), Some(decided), ..) => Ok(Self::Decided(order, decided)),
+            (_, _, Some(shelf), Some(held)) => Ok(Self::Held(shelf, held)),
+            _ => Err("it says neither what was decided for an order nor what is held on a shelf".to_owned()),
         }
-        let mut parts = key.strip_prefix(HELD)?.split('#');
-        let (location, day, item) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(Self::Held(Shelf { location: location.parse().ok()?, day: day.parse().ok()?, item: item.parse().ok()? }))
     }
 }
 
-#[derive(Deserialize)]
-struct HeldRow {
-    held: i64,
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ORDER: &str = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa";
+
+    fn row<T: DeserializeOwned>(row: Value) -> Result<T, UnreadableRow> {
+        read("Table", "key", serde_dynamo::to_item(row).unwrap())
+    }
+
+    #[test]
+    fn a_row_of_the_stock_table_is_what_its_key_says() {
+        let demand = json!({"location": "paris", "pickup_day": "2026-11-24", "items": [{"item": "eclair", "quantity": 2}]});
+        let mut decided = demand.clone();
+        decided["key"] = json!(format!("order#{ORDER}"));
+        decided["state"] = json!("held");
+        let StockRow::Decided(order, reservation) = row(decided).unwrap() else { panic!("not what was decided") };
+        assert_eq!(
+            (order.to_string().as_str(), reservation),
+            (ORDER, Reservation::Held(serde_json::from_value(demand).unwrap()))
+        );
+
+        let StockRow::Held(shelf, held) = row(json!({"key": "held#paris#2026-11-24#eclair", "held": 2})).unwrap() else {
+            panic!("not what is held")
+        };
+        assert_eq!((shelf.location.as_str(), shelf.item.as_str(), held), ("paris", "eclair", 2));
+        assert_eq!(shelf.day, civil::date(2026, 11, 24));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_named() {
+        let error = row::<StockRow>(json!({"key": "held#paris", "held": 2})).unwrap_err().to_string();
+        assert!(error.starts_with("the row held#paris of the Table cannot be read: it says neither"), "{error}");
+    }
+
+    #[test]
+    fn a_payment_is_read_with_its_price() {
+        let paid = json!({
+            "order_id": ORDER, "state": "captured", "intent": "pi_1", "amount": 380, "currency": "EUR",
+            "updated_at": "2026-11-24T08:00:00Z"
+        });
+        let PaymentRow { payment, price, .. } = row(paid).unwrap();
+        assert_eq!(
+            (payment.name(), payment.intent().unwrap().as_str(), price.to_string().as_str()),
+            ("captured", "pi_1", "3.80 EUR")
+        );
+    }
 }

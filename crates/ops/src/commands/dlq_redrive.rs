@@ -116,7 +116,7 @@ async fn advice(deployment: &Deployment, hindrance: Remedy) -> Result<String, Er
 /// The orders with a transition in a part of the stream.
 async fn changed_in(deployment: &Deployment, gap: &StreamGap) -> Result<Vec<OrderId>, Error> {
     let time = gap.from - STREAM_LAG..=gap.to + STREAM_LAG;
-    let orders = Tables::of(deployment).orders().await?.into_iter();
+    let orders = Tables::of(deployment).orders().await?.rows.into_iter();
     let changed = orders.filter(|order| order.history.iter().any(|entry| time.contains(&entry.at)));
     let mut changed: Vec<_> = changed.map(|order| order.order_id).collect();
     changed.sort();

@@ -49,7 +49,17 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
     let letters = DeadLetterQueues::of(deployment).await?;
     let letters = letters.look_everywhere().await?;
     let dead: BTreeSet<_> = letters.iter().filter_map(|(_, letter)| letter.order()?.parse().ok()).collect();
-    Ok(Books { read_at, undo_within, orders, payments, intents, refunds, stock, dead })
+    Ok(Books {
+        read_at,
+        undo_within,
+        orders: orders.rows,
+        payments: payments.rows,
+        intents,
+        refunds,
+        stock: stock.rows.into_iter().collect(),
+        unreadable: [orders.unreadable, payments.unreadable, stock.unreadable].concat(),
+        dead,
+    })
 }
 
 /// How long an undo and the report of it are retried at most: each wait may be a quarter longer than it has to be.

@@ -1,0 +1,291 @@
+//! `cargo ops`: what went wrong is seen, explained and repaired.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_secretsmanager::Client as SecretsManager;
+use aws_sdk_sqs::types::MessageAttributeValue;
+use jiff::Timestamp;
+use local::{Running, sandbox::IntentStatus};
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{Answer, Customer, Said, System, changed_template, croissants, eventually, paid_with, stack};
+
+/// How long an order of [`unforgiving`] may take.
+const CONFIRM_WITHIN: u64 = 40;
+
+/// A system that gives charges up after seconds, for tests that wait for that.
+async fn unforgiving() -> Running {
+    let mut options = stack("repair");
+    options.template = changed_template(&options, |template| {
+        for parameter in ["ConfirmWithinSeconds", "ChargeRetryBudgetSeconds"] {
+            template["Parameters"][parameter]["MinValue"] = 1.into();
+        }
+    });
+    options.parameters.insert("ConfirmWithinSeconds".to_owned(), CONFIRM_WITHIN.to_string());
+    options.parameters.insert("ChargeRetryBudgetSeconds".to_owned(), "8".to_owned());
+    Running::start(&options).await.unwrap()
+}
+
+/// Replaces the key that the stack has for the provider, and returns the one it had.
+async fn replace_provider_key(system: &System, key: &str) -> String {
+    let secrets = SecretsManager::new(&system.stack.aws());
+    let secret = system.resource("ProviderKey").await;
+    let before = secrets.get_secret_value().secret_id(&secret).send().await.unwrap().secret_string.unwrap();
+    secrets.update_secret().secret_id(&secret).secret_string(key).send().await.unwrap();
+    before
+}
+
+/// Waits until the charge of an order is among the dead letters.
+async fn charge_dies(system: &System, order: &str) {
+    let dead_letters = system.queue("ChargeDeadLetters").await;
+    let died = async || dead_letters.messages().await.iter().any(|letter| letter.contains(order)).then_some(());
+    eventually(&format!("the charge of {order} among the dead letters"), died).await;
+}
+
+async fn deadline(camille: &Customer<'_>, order: &str) -> Timestamp {
+    let placed_at: Timestamp = camille.order(order).await["placed_at"].as_str().unwrap().parse().unwrap();
+    placed_at + Duration::from_secs(CONFIRM_WITHIN)
+}
+
+async fn until(moment: Timestamp) {
+    let left = Timestamp::now().duration_until(moment);
+    tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+}
+
+/// What `dlq list` says of a queue.
+fn depth(list: &Said, queue: &str) -> u64 {
+    let row = list.text.lines().find(|line| line.split_whitespace().next() == Some(queue));
+    row.unwrap_or_else(|| panic!("no queue {queue}: {list:?}")).split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn charges_that_died_of_a_refused_key_are_redriven_once_it_is_mended_and_all_books_agree_again() {
+    let running = unforgiving().await;
+    let system = System::of(&running.stack);
+    let camille = system.customer().await;
+    let shop = system.shop().await;
+    let list = system.ops(&["dlq", "list"]).await;
+    assert_eq!((list.status, list.text.lines().count()), (0, 9), "{list:?}");
+
+    let key = replace_provider_key(&system, "sk_test_outdated").await;
+    let early = camille.places(&croissants(&shop, 2)).await;
+    charge_dies(&system, &early).await;
+    let list = system.ops(&["dlq", "list"]).await;
+    assert_eq!((list.status, depth(&list, "charge"), depth(&list, "refund")), (1, 1, 0), "{list:?}");
+    let show = system.ops(&["dlq", "show", "charge"]).await;
+    assert_eq!((show.status, show.lines(&format!("order.reserved  order {early}")).len()), (0, 1), "{show:?}");
+    assert_eq!(show.lines("the payment provider refuses our API key").len(), 1, "{show:?}");
+    let told = system.ops(&["order", &early]).await;
+    assert!(told.status == 0 && told.text.contains("one in `charge`"), "{told:?}");
+    assert!(told.lines("record failed").iter().all(|line| line.contains("refuses our API key")), "{told:?}");
+    assert_eq!(told.lines("record failed").len(), 5, "{told:?}");
+    assert_eq!(system.ops(&["reconcile"]).await.status, 2, "the provider cannot be asked");
+
+    until(deadline(&camille, &early).await - Duration::from_secs(15)).await;
+    let late = camille.places(&croissants(&shop, 3)).await;
+    charge_dies(&system, &late).await;
+    until(deadline(&camille, &early).await).await;
+    replace_provider_key(&system, &key).await;
+    let dry = system.ops(&["dlq", "redrive", "charge", "--dry-run"]).await;
+    assert_eq!((dry.status, dry.lines("would be sent to").len()), (0, 2), "{dry:?}");
+    let redrive = system.ops(&["dlq", "redrive", "charge", "--order", &late]).await;
+    assert!(redrive.text.contains("1 sent back") && redrive.text.contains("1 about other orders"), "{redrive:?}");
+    assert_eq!(camille.sees_confirmed(&late).await["payment"], "captured");
+    let redrive = system.ops(&["dlq", "redrive", "charge"]).await;
+    assert!(redrive.status == 0 && redrive.text.contains("1 sent back"), "{redrive:?}");
+
+    let expired = camille.outcome(&early).await;
+    assert_eq!((&expired["status"], &expired["payment"]), (&json!("expired"), &json!("none")));
+    assert_eq!((system.paid(&early).await, system.paid(&late).await), (0, 570));
+    let settled = async || {
+        let reconcile = system.ops(&["reconcile"]).await;
+        assert!(reconcile.status == 0, "{reconcile:?}");
+        reconcile.text.contains("0 differences, 0 pending").then_some(())
+    };
+    eventually("all books to agree", settled).await;
+    let list = system.ops(&["dlq", "list"]).await;
+    assert_eq!(list.status, 0, "{list:?}");
+}
+
+#[tokio::test]
+async fn money_that_somebody_gives_back_by_hand_is_a_difference() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let id = camille.places(&croissants(&system.shop().await, 2)).await;
+    camille.sees_confirmed(&id).await;
+    // Until the order is older than clocks may differ.
+    let agree = async || {
+        let reconcile = system.ops(&["reconcile"]).await;
+        reconcile.lines(&id).is_empty().then_some(())
+    };
+    eventually("the books to agree about the order", agree).await;
+
+    let intent = &system.ledger(&id).await[0].intent;
+    let key = SecretsManager::new(&system.stack.aws()).get_secret_value().secret_id(system.resource("ProviderKey").await);
+    let key = key.send().await.unwrap().secret_string.unwrap();
+    let refund = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap()
+        .request(Method::POST, format!("{}/v1/refunds", system.stack.sandbox_url));
+    let refund = refund.bearer_auth(key).form(&[("payment_intent", &**intent), ("amount", "100")]);
+    assert_eq!(Answer::to(refund).await.status, 200);
+
+    let reconcile = system.ops(&["reconcile"]).await;
+    assert_eq!(reconcile.status, 1, "{reconcile:?}");
+    let found = reconcile.lines(&id);
+    assert!(found[0].contains("is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR"), "{found:?}");
+    assert!(found[1].contains("1.00 EUR given back") && found.len() == 2, "{found:?}");
+}
+
+#[tokio::test]
+async fn an_order_is_told_with_everything_that_happened_to_it_and_without_what_is_nobodys_business() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let mut order = paid_with("pm_card_chargeDeclinedInsufficientFunds", croissants(&system.shop().await, 2));
+    order["note"] = json!(format!("Please write to {}", camille.address));
+    let id = camille.places(&order).await;
+    camille.outcome(&id).await;
+    camille.gets_mail(1).await;
+    eventually("the intent to be closed", async || (system.ledger(&id).await[0].status == IntentStatus::Canceled).then_some(()))
+        .await;
+
+    let told = system.ops(&["order", &id]).await;
+    assert_eq!(told.status, 0, "{told:?}");
+    let story = [
+        "order.placed placed (revision 1), by a person",
+        "order.reserved reserved (revision 2), because of inventory.reserved",
+        "order.rejected rejected (revision 3), because of payment.declined",
+    ];
+    let places = story.map(|transition| told.text.find(transition).unwrap_or_else(|| panic!("no {transition}: {told:?}")));
+    assert!(places.is_sorted(), "{told:?}");
+    let intent = &system.ledger(&id).await[0].intent;
+    for fact in
+        ["declined, 3.80 EUR", intent, "released", "told of revision 3", "order-relay", "notifications", "inventory.reserved"]
+    {
+        assert!(told.text.contains(fact), "no {fact}: {told:?}");
+    }
+
+    let machine = system.ops(&["order", &id, "--json"]).await;
+    let json: Value = serde_json::from_str(&machine.text).unwrap();
+    assert_eq!((&json["order"]["status"], &json["payment"]["state"]), (&json!("rejected"), &json!("declined")));
+    assert!(
+        json["timeline"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["at"].as_str().unwrap().parse::<Timestamp>().unwrap())
+            .is_sorted()
+    );
+    for secret in ["pm_card", "@example.com", "sk_test", "Please write"] {
+        assert!(!told.text.contains(secret) && !machine.text.contains(secret), "{secret} is told");
+    }
+
+    let nobodys = Uuid::new_v4().to_string();
+    let unknown = system.ops(&["order", &nobodys]).await;
+    assert_eq!((unknown.status, &*unknown.errors), (2, &*format!("error: there is no order {nobodys} in this stack\n")));
+}
+
+#[tokio::test]
+async fn an_event_announced_again_is_the_same_event_and_reaches_who_has_not_handled_it() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let id = camille.places(&croissants(&system.shop().await, 1)).await;
+    let confirmed = camille.sees_confirmed(&id).await;
+    camille.gets_mail(1).await;
+    // As if nobody had been told.
+    let notices = system.stack.outputs.get("NoticesTableName").unwrap();
+    let forget = system.dynamodb.delete_item().table_name(notices).key("order_id", AttributeValue::S(id.clone()));
+    let told = async || {
+        system
+            .rows("NoticesTableName")
+            .await
+            .iter()
+            .any(|row| row["order_id"] == *id && row["claimed_until"].is_null())
+            .then_some(())
+    };
+    eventually("the notice to be settled", told).await;
+    forget.send().await.unwrap();
+
+    let announced = system.ops(&["order", &id, "announce"]).await;
+    assert!(announced.status == 0 && announced.text.contains("order.confirmed announced"), "{announced:?}");
+    camille.gets_mail(2).await;
+    let copies = async || {
+        let events = system.events(&id);
+        let ids: Vec<_> = events
+            .iter()
+            .filter(|event| event["detail-type"] == "order.confirmed")
+            .map(|event| event["detail"]["metadata"]["event_id"].clone())
+            .collect();
+        (ids.len() == 2).then_some(ids)
+    };
+    let ids = eventually("the event to pass twice", copies).await;
+    assert_eq!(ids[0], ids[1]);
+    assert_eq!(camille.order(&id).await, confirmed);
+}
+
+#[tokio::test]
+async fn what_a_rule_could_not_deliver_is_sent_to_its_target() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let genuine = camille.places(&croissants(&system.shop().await, 1)).await;
+    camille.sees_confirmed(&genuine).await;
+    let placed = system.events(&genuine).into_iter().find(|event| event["detail-type"] == "order.placed").unwrap();
+    let [undelivered, other] = [(); 2].map(|()| Uuid::new_v4().to_string());
+    let target = system.sqs.get_queue_attributes().queue_url(system.resource("StockQueue").await);
+    let target =
+        target.attribute_names("QueueArn".into()).send().await.unwrap().attributes.unwrap().remove(&"QueueArn".into()).unwrap();
+    let dead_letters = system.queue("RuleDeadLetters").await;
+    for order in [&undelivered, &other] {
+        let attribute = MessageAttributeValue::builder().data_type("String").string_value(&target).build().unwrap();
+        let send = system.sqs.send_message().queue_url(&dead_letters.url).message_attributes("TARGET_ARN", attribute);
+        send.message_body(placed.to_string().replace(&genuine, order)).send().await.unwrap();
+    }
+
+    let redrive = system.ops(&["dlq", "redrive", "rule", "--order", &undelivered]).await;
+    assert_eq!((redrive.status, redrive.lines(&undelivered).len(), redrive.lines(&other).len()), (0, 1, 0), "{redrive:?}");
+    let held = async || {
+        let rows = system.rows("StockTableName").await;
+        rows.iter().any(|row| row["key"] == format!("order#{undelivered}") && row["state"] == "held").then_some(())
+    };
+    eventually("the event to reach inventory", held).await;
+    let left = dead_letters.messages().await;
+    assert!(left.iter().any(|letter| letter.contains(&other)) && !left.iter().any(|letter| letter.contains(&undelivered)));
+}
+
+#[tokio::test]
+async fn a_record_that_the_relay_still_cannot_read_stays_and_one_that_it_can_is_announced() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let order = camille.places(&croissants(&system.shop().await, 1)).await;
+    camille.sees_confirmed(&order).await;
+    let table = system.stack.outputs.get("OrdersTableName").unwrap();
+    let broken = Uuid::new_v4().to_string();
+    system.dynamodb.put_item().table_name(table).item("order_id", AttributeValue::S(broken.clone())).send().await.unwrap();
+    let dead_letters = system.queue("RelayDeadLetters").await;
+    let buried = eventually("the record among the dead letters", async || {
+        dead_letters.messages().await.into_iter().find(|letter| letter.contains(&broken))
+    })
+    .await;
+    // The same record of a row that is an order.
+    let row = system.rows("OrdersTableName").await.into_iter().find(|row| row["order_id"] == *order).unwrap();
+    let mut mended: Value = serde_json::from_str(&buried.replace(&broken, &order)).unwrap();
+    let image: serde_dynamo::Item = serde_dynamo::to_item(row).unwrap();
+    mended["dynamodb"]["NewImage"] = serde_json::to_value(image).unwrap();
+    dead_letters.send(&[mended.to_string()]).await;
+
+    let announce = system.ops(&["dlq", "redrive", "relay", "--order", &order]).await;
+    assert!(announce.status == 0 && announce.text.contains("1 announced"), "{announce:?}");
+    let twice = async || {
+        let confirmed = system.events(&order).into_iter().filter(|event| event["detail-type"] == "order.confirmed").count();
+        (confirmed == 2).then_some(())
+    };
+    eventually("the event to pass again", twice).await;
+    let stays = system.ops(&["dlq", "redrive", "relay", "--order", &broken]).await;
+    assert!(stays.status == 1 && stays.text.contains("still cannot be read: the new image is not an order"), "{stays:?}");
+    let left = dead_letters.messages().await;
+    assert!(left.contains(&buried) && !left.iter().any(|letter| letter.contains(&order)));
+}
