@@ -44,7 +44,7 @@ pub(crate) struct DeadLetterQueues {
 pub(crate) struct DeadLetterQueue {
     /// What it is called here, such as `charge`.
     pub(crate) name: String,
-    /// The queue whose messages end here; none where it is no queue that feeds it.
+    /// The queue whose messages end here; none where no queue feeds it.
     pub(crate) source: Option<Source>,
     /// How many messages it holds, about.
     pub(crate) depth: u64,
@@ -311,7 +311,7 @@ pub(crate) enum Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StreamGap {
     /// Why Lambda gave the records up.
-    condition: String,
+    pub(crate) condition: String,
     /// How many they were.
     pub(crate) records: u64,
     /// When the first of them was written.
@@ -356,13 +356,11 @@ pub(crate) enum Remedy {
     Send(String),
     /// Announce what it tells of.
     Announce(Box<OrderEvent>),
-    /// Find out which orders changed then, and announce those.
+    /// Announce the orders that changed then.
     AnnounceOrdersOf(StreamGap),
     /// Mend what makes it unreadable first.
     Unreadable(Unreadable),
-    /// A row was deleted, which concerns nobody.
-    Nothing,
-    /// It does not say where it comes from.
+    /// It does not say where it belongs.
     Unknown,
 }
 
@@ -376,7 +374,8 @@ fn remedy(source: Option<&Source>, urls: &BTreeMap<String, String>, letter: &Dea
         (None, None, Content::StreamGap(gap)) => Remedy::AnnounceOrdersOf(gap.clone()),
         (None, None, Content::StreamRecord { .. }) => match serde_json::from_str::<&RawValue>(&letter.body).map(read) {
             Ok(Ok(Some(event))) => Remedy::Announce(Box::new(event)),
-            Ok(Ok(None)) => Remedy::Nothing,
+            // Of a row that was deleted: the relay does not bury these.
+            Ok(Ok(None)) => Remedy::Unknown,
             Ok(Err(reason)) => Remedy::Unreadable(reason),
             Err(reason) => Remedy::Unreadable(reason.into()),
         },

@@ -54,6 +54,11 @@ pub(crate) fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// How many of something there are.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The name that serde gives a value without fields, such as a state.
 pub(crate) fn name(value: impl serde::Serialize) -> String {
     match serde_json::to_value(value) {

@@ -10,16 +10,17 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use payment::provider::{BookedIntent, BookedRefund, BookedRefundStatus, IntentStatus};
+use payment::provider::{BookedIntent, BookedRefund, IntentStatus};
 use shop::{
     id::OrderId,
     money::Money,
     order::{Order, PaymentStatus, Status},
-    payment::Payment,
+    payment::{IntentId, Payment},
     stock::{Demand, Reservation},
 };
 
 use crate::{
+    ledger::{Account, Amount},
     output::{moment, name},
     tables::{PaymentRow, Shelf, StockRow, UnreadableRow},
 };
@@ -135,37 +136,6 @@ pub(crate) enum Difference {
     Unreadable(UnreadableRow),
 }
 
-/// Minor units of what the provider calls a currency.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Amount {
-    pub(crate) amount: i128,
-    /// ISO 4217, in any case.
-    pub(crate) currency: String,
-}
-
-impl From<Money> for Amount {
-    fn from(money: Money) -> Self {
-        Self { amount: money.amount.into(), currency: money.currency.code().to_owned() }
-    }
-}
-
-impl Amount {
-    fn is(&self, money: Money) -> bool {
-        self.amount == i128::from(money.amount) && self.currency.eq_ignore_ascii_case(money.currency.code())
-    }
-}
-
-impl fmt::Display for Amount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = self.currency.to_ascii_uppercase();
-        let known = serde_json::from_value(code.clone().into()).ok().zip(u64::try_from(self.amount).ok());
-        match known {
-            Some((currency, amount)) => Money { amount, currency }.fmt(f),
-            None => write!(f, "{} minor units of {code}", self.amount),
-        }
-    }
-}
-
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -245,17 +215,15 @@ impl Books {
     }
 
     /// The provider's intents by the order in their metadata, each with what it has kept.
-    fn accounts(&self) -> HashMap<&str, Vec<Account<'_>>> {
-        let mut returned: HashMap<&str, u64> = HashMap::new();
-        for refund in self.refunds.iter().filter(|refund| refund.status != BookedRefundStatus::Failed) {
-            if let Some(intent) = &refund.intent {
-                *returned.entry(intent.as_str()).or_default() += refund.amount;
-            }
+    fn accounts(&self) -> BTreeMap<&str, Vec<Account<'_>>> {
+        let mut refunds: HashMap<&str, Vec<&BookedRefund>> = HashMap::new();
+        for refund in &self.refunds {
+            refunds.entry(refund.intent.as_ref().map_or("", IntentId::as_str)).or_default().push(refund);
         }
-        let mut accounts: HashMap<&str, Vec<Account<'_>>> = HashMap::new();
+        let mut accounts: BTreeMap<&str, Vec<Account<'_>>> = BTreeMap::new();
         for intent in &self.intents {
-            let returned = returned.get(intent.id.as_str()).copied().unwrap_or_default();
-            accounts.entry(intent.order.as_deref().unwrap_or_default()).or_default().push(Account { intent, returned });
+            let refunds = refunds.get(intent.id.as_str()).into_iter().flatten().copied();
+            accounts.entry(intent.order.as_deref().unwrap_or_default()).or_default().push(Account::of(intent, refunds));
         }
         accounts
     }
@@ -263,7 +231,7 @@ impl Books {
     /// Intents that no payment knows are harmless as long as they have taken nothing and wait for nobody but us.
     fn compare_intents(
         &self,
-        accounts: HashMap<&str, Vec<Account<'_>>>,
+        accounts: BTreeMap<&str, Vec<Account<'_>>>,
         payments: &HashMap<OrderId, &PaymentRow>,
         judged: &HashMap<OrderId, (&Order, bool)>,
         differences: &mut Vec<Difference>,
@@ -322,33 +290,6 @@ fn add(counts: &mut BTreeMap<Shelf, i64>, demand: &Demand) {
     for needed in &demand.items {
         let shelf = Shelf { location: demand.location.clone(), day: demand.pickup_day, item: needed.item.clone() };
         *counts.entry(shelf).or_default() += i64::from(needed.quantity);
-    }
-}
-
-/// An intent with what was given back of it.
-struct Account<'a> {
-    intent: &'a BookedIntent,
-    returned: u64,
-}
-
-impl Account<'_> {
-    fn kept(&self) -> i128 {
-        i128::from(self.intent.taken) - i128::from(self.returned)
-    }
-}
-
-impl fmt::Display for Account<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let amount = |amount: u64| Amount { amount: amount.into(), currency: self.intent.currency.clone() };
-        let status = match &self.intent.status {
-            IntentStatus::Unconfirmed => "waits to be confirmed",
-            IntentStatus::Declined(_) => "was declined",
-            IntentStatus::Processing => "is being processed",
-            IntentStatus::Succeeded => "has succeeded",
-            IntentStatus::Cancelled => "is cancelled",
-        };
-        let (taken, returned) = (self.intent.taken, self.returned);
-        write!(f, "{status}, with {} taken and {} given back", amount(taken), amount(returned))
     }
 }
 
@@ -422,7 +363,7 @@ impl Case<'_> {
     fn kept(&self, due: Money) -> Option<Difference> {
         let kept: i128 = self.accounts.iter().map(Account::kept).sum();
         let kept = Amount { amount: kept, currency: due.currency.code().to_owned() };
-        (!kept.is(due)).then(|| Difference::Kept { order: self.order.order_id, status: self.order.status, kept, due })
+        (!kept.is(due)).then_some(Difference::Kept { order: self.order.order_id, status: self.order.status, kept, due })
     }
 
     fn overcharged(&self) -> Option<Difference> {
@@ -445,15 +386,12 @@ impl Case<'_> {
         if *price != order_price {
             differences.push(Difference::Price { order, order_price, whose: "payment", price: (*price).into() });
         }
-        match (expected_field(payment), status.ended_early()) {
-            (None, _) | (Some(PaymentStatus::Captured), true) => {
-                differences.push(Difference::PaymentState { order, status, row: Some(row) });
-            }
-            (Some(expected), false) if expected != PaymentStatus::Captured => {
-                differences.push(Difference::PaymentState { order, status, row: Some(row) });
-            }
-            (Some(expected), _) if expected != field => differences.push(Difference::PaymentField { order, field, row }),
-            _ => {}
+        let expected = expected_field(payment);
+        // Captured for an order that is alive, and for no other.
+        if expected.is_none_or(|expected| (expected == PaymentStatus::Captured) == status.ended_early()) {
+            differences.push(Difference::PaymentState { order, status, row: Some(row) });
+        } else if expected != Some(field) {
+            differences.push(Difference::PaymentField { order, field, row });
         }
         let Some(intent) = payment.intent() else {
             return differences;
@@ -498,9 +436,9 @@ fn agree(payment: &Payment, account: &Account<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use payment::provider::BookedRefund;
+    use payment::provider::BookedRefundStatus;
     use serde_json::json;
-    use shop::{id::CustomerId, money::Currency, payment::IntentId};
+    use shop::{id::CustomerId, money::Currency};
 
     use super::*;
 

@@ -153,7 +153,7 @@ impl<'a> Tables<'a> {
 
 fn read<T: DeserializeOwned>(table: &'static str, key: &str, row: Item) -> Result<T, UnreadableRow> {
     let key = text(&row, key).to_owned();
-    serde_dynamo::from_item(row).map_err(|reason| UnreadableRow { table, key, reason: reason.to_string() })
+    platform::decode::item(row).map_err(|reason| UnreadableRow { table, key, reason: reason.to_string() })
 }
 
 fn text<'a>(row: &'a Item, attribute: &str) -> &'a str {

@@ -61,7 +61,7 @@ impl Dossier {
             add(at.unwrap_or_default(), "event", event["detail-type"].as_str().unwrap_or_default().to_owned());
         }
         if let Some(row) = &self.payment {
-            add(row.updated_at, "payment", format!("{}, as last written", row.payment.name()));
+            add(row.updated_at, "payment row", format!("{}, as last written", row.payment.name()));
         }
         if let Some((intent, refunds)) = &self.account {
             let money = |amount| Money { amount, currency: self.order.currency };
@@ -96,7 +96,7 @@ impl Dossier {
             Some(cause) => format!("because of {}", self.event_name(cause)),
             None => "by a person".to_owned(),
         };
-        format!("{} {} (revision {}), {because}", name(entry.event), name(entry.status), entry.revision)
+        format!("{}, revision {}, {because}", name(entry.event), entry.revision)
     }
 
     /// The name of an event by its id, which follows from the order and the event's name.
@@ -193,10 +193,10 @@ mod tests {
         assert_eq!(
             told(&dossier(Some(vec![event]), vec![line])),
             [
-                "order: order.placed placed (revision 1), by a person",
+                "order: order.placed, revision 1, by a person",
                 "event: order.placed",
                 "inventory: ERROR: record failed error=the table is away receives=1",
-                "order: order.reserved reserved (revision 2), because of inventory.reserved",
+                "order: order.reserved, revision 2, because of inventory.reserved",
             ]
         );
     }

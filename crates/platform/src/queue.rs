@@ -119,7 +119,7 @@ impl Visibility for Queue {
 #[derive(Debug, thiserror::Error)]
 enum RecordError<E> {
     #[error("the record is not what this queue carries: {0}")]
-    Unreadable(#[from] DecodeError),
+    Unreadable(DecodeError),
     #[error("the handler panicked")]
     Panicked,
     #[error(transparent)]
@@ -185,7 +185,7 @@ where
     E: Retryable,
 {
     let body = record.body.as_deref().unwrap_or_default();
-    let message: T = decode::json(body)?;
+    let message: T = decode::json(body).map_err(RecordError::Unreadable)?;
     let span = tracing::info_span!("record", message_id = record.message_id);
     // A handler shares nothing with another record's that a panic could leave half-written: all state is in tables.
     match AssertUnwindSafe(handle(message)).catch_unwind().instrument(span).await {
@@ -255,6 +255,13 @@ mod tests {
         })
         .await;
         (answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect(), waits.0.into_inner().unwrap())
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_record_is_told_once() {
+        let wrong = serde_path_to_error::deserialize::<_, String>(&mut serde_json::Deserializer::from_str("1")).unwrap_err();
+        let reason = "the record is not what this queue carries: invalid type: integer `1`, expected a string at line 1 column 1";
+        assert_eq!(chain(&RecordError::<Failure>::Unreadable(wrong)), reason);
     }
 
     #[tokio::test]

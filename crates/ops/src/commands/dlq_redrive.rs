@@ -5,11 +5,15 @@ use std::{collections::HashSet, fmt};
 use clap::Args;
 use jiff::SignedDuration;
 use platform::bus::{EventBridge, EventBus};
-use shop::{event::ORDERS, id::OrderId};
+use shop::{
+    event::{ORDERS, OrderEvent},
+    id::OrderId,
+    order::Order,
+};
 
 use super::{Verdict, dlq_show::what};
 use crate::{
-    dead_letters::{DeadLetterQueues, Fate, Remedy, StreamGap},
+    dead_letters::{DeadLetter, DeadLetterQueue, DeadLetterQueues, Fate, Remedy, StreamGap},
     deployment::Deployment,
     error::Error,
     output::line,
@@ -31,18 +35,73 @@ pub(super) struct Arguments {
     dry_run: bool,
 }
 
+/// What is done with a letter.
+enum Deed {
+    /// It is sent to the queue of that URL.
+    Send(String),
+    /// These are put on the bus.
+    Announce(Vec<OrderEvent>),
+    /// Nothing, for that reason.
+    Leave(String),
+}
+
+impl Deed {
+    async fn about(
+        deployment: &Deployment,
+        queues: &DeadLetterQueues,
+        queue: &DeadLetterQueue,
+        letter: &DeadLetter,
+    ) -> Result<Self, Error> {
+        Ok(match queues.remedy(queue, letter) {
+            Remedy::Send(url) => Self::Send(url),
+            Remedy::Announce(event) => Self::Announce(vec![*event]),
+            Remedy::AnnounceOrdersOf(gap) => match changed_in(&gap, Tables::of(deployment).orders().await?.rows) {
+                none if none.is_empty() => Self::Leave("no order changed then; see for yourself, and delete it".to_owned()),
+                events => Self::Announce(events),
+            },
+            Remedy::Unreadable(reason) => Self::Leave(format!(
+                "still cannot be read: {reason}. Mend the relay and redrive, or mend the row and announce the order"
+            )),
+            Remedy::Unknown => Self::Leave("does not say where it belongs; see for yourself, and delete it".to_owned()),
+        })
+    }
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(url) => write!(f, "sent to {}", url.rsplit('/').next().unwrap_or_default()),
+            Self::Announce(events) => {
+                let orders = events.iter().map(|event| event.detail.data.order_id.to_string()).collect::<Vec<_>>();
+                write!(f, "announced {}", orders.join(", "))
+            }
+            Self::Leave(advice) => f.write_str(advice),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Sum {
     sent: usize,
     announced: usize,
     left: usize,
-    other_orders: usize,
+    others: usize,
+}
+
+impl Sum {
+    fn add(&mut self, deed: &Deed) {
+        match deed {
+            Deed::Send(_) => self.sent += 1,
+            Deed::Announce(_) => self.announced += 1,
+            Deed::Leave(_) => self.left += 1,
+        }
+    }
 }
 
 impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, announced, left, other_orders } = self;
-        write!(f, "{sent} sent back, {announced} announced, {left} to be mended first, {other_orders} about other orders")
+        let Self { sent, announced, left, others } = self;
+        write!(f, "{sent} sent back, {announced} announced, {left} left for you, {others} not about the order")
     }
 }
 
@@ -51,7 +110,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     let queue = queues.named(&arguments.queue)?;
     let bus = EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
     let wanted = arguments.order.map(|order| order.to_string());
-    let would = if arguments.dry_run { "would be " } else { "" };
+    let dry = if arguments.dry_run { "not done: " } else { "" };
 
     let mut sum = Sum::default();
     // What fails again at once comes back while this is still at it.
@@ -62,63 +121,72 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
                 return Ok(Fate::Stays);
             }
             if wanted.is_some() && wanted.as_deref() != letter.order() {
-                sum.other_orders += 1;
+                sum.others += 1;
                 return Ok(Fate::Stays);
             }
-            let record = format!("{}  {}", letter.id, what(letter));
-            match queues.remedy(queue, letter) {
-                Remedy::Send(url) => {
-                    if !arguments.dry_run {
-                        returned.insert(queues.resend(queue, letter, &url).await?);
-                    }
-                    sum.sent += 1;
-                    let name = url.rsplit('/').next().unwrap_or_default();
-                    line(format!("{record}: {would}sent to {name}"))?;
+            let deed = Deed::about(deployment, &queues, queue, letter).await?;
+            let fate = match &deed {
+                _ if arguments.dry_run => Fate::Stays,
+                Deed::Send(url) => {
+                    returned.insert(queues.resend(queue, letter, url).await?);
+                    Fate::Gone
                 }
-                Remedy::Announce(event) => {
-                    if !arguments.dry_run {
-                        bus.publish(&[event]).await?;
-                        queues.delete(queue, letter).await?;
-                    }
-                    sum.announced += 1;
-                    line(format!("{record}: {would}announced"))?;
+                Deed::Announce(events) => {
+                    bus.publish(events).await?;
+                    queues.delete(queue, letter).await?;
+                    Fate::Gone
                 }
-                hindrance => {
-                    sum.left += 1;
-                    line(format!("{record}: {}", advice(deployment, hindrance).await?))?;
-                    return Ok(Fate::Stays);
-                }
-            }
-            Ok(if arguments.dry_run { Fate::Stays } else { Fate::Gone })
+                Deed::Leave(_) => Fate::Stays,
+            };
+            sum.add(&deed);
+            line(format!("{}  {}: {dry}{deed}", letter.id, what(letter)))?;
+            Ok(fate)
         })
         .await?;
-    line(format!("{}{sum}", if arguments.dry_run { "nothing was done: " } else { "" }))?;
+    line(format!("{dry}{sum}"))?;
     Ok(Verdict::well_if(sum.left == 0))
 }
 
-/// What to do where redriving cannot help.
-async fn advice(deployment: &Deployment, hindrance: Remedy) -> Result<String, Error> {
-    Ok(match hindrance {
-        Remedy::AnnounceOrdersOf(gap) => {
-            let orders = changed_in(deployment, &gap).await?;
-            let commands: String = orders.iter().map(|order| format!("\n  cargo ops order {order} announce")).collect();
-            format!("holds a place in the stream and no record. Announce the orders that changed then, and delete it:{commands}")
-        }
-        Remedy::Unreadable(reason) => format!(
-            "still cannot be read: {reason}. Mend the row or the relay, and redrive; if the order has gone on since, announce \
-             it with `cargo ops order ID announce`"
-        ),
-        Remedy::Nothing => "tells of a row that was deleted, which concerns nobody: delete it".to_owned(),
-        _ => "does not say where it comes from: look into it with the SQS console, and delete it".to_owned(),
-    })
+/// The last events of the orders with a transition in a part of the stream.
+fn changed_in(gap: &StreamGap, orders: Vec<Order>) -> Vec<OrderEvent> {
+    let time = gap.from - STREAM_LAG..=gap.to + STREAM_LAG;
+    let changed = orders.into_iter().filter(|order| order.history.iter().any(|entry| time.contains(&entry.at)));
+    changed.filter_map(OrderEvent::latest).collect()
 }
 
-/// The orders with a transition in a part of the stream.
-async fn changed_in(deployment: &Deployment, gap: &StreamGap) -> Result<Vec<OrderId>, Error> {
-    let time = gap.from - STREAM_LAG..=gap.to + STREAM_LAG;
-    let orders = Tables::of(deployment).orders().await?.rows.into_iter();
-    let changed = orders.filter(|order| order.history.iter().any(|entry| time.contains(&entry.at)));
-    let mut changed: Vec<_> = changed.map(|order| order.order_id).collect();
-    changed.sort();
-    Ok(changed)
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+    use shop::id::CustomerId;
+
+    use super::*;
+
+    fn order(placed_at: &str) -> Order {
+        let id = OrderId::derive(&CustomerId::new("camille"), &placed_at.parse().unwrap());
+        serde_json::from_value(json!({
+            "order_id": id, "customer_id": "camille", "location": "paris", "location_name": "Amélie Paris",
+            "time_zone": "Europe/Paris", "status": "placed", "revision": 1, "payment": "none", "total": 380,
+            "currency": "EUR", "placed_at": placed_at, "pickup_at": placed_at, "pickup_day": "2026-11-24",
+            "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190}],
+            "deadline": placed_at, "fingerprint": "f",
+            "history": [{"revision": 1, "event": "order.placed", "status": "placed", "at": placed_at}]
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn orders_that_changed_in_a_lost_part_of_the_stream_are_announced_and_no_others() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let gap = StreamGap {
+            condition: "RecordAgeExceeded".to_owned(),
+            records: 1,
+            from: at("2026-11-24T08:00:00Z"),
+            to: at("2026-11-24T08:00:30Z"),
+        };
+        let orders = ["2026-11-24T07:59:00Z", "2026-11-24T07:59:59.9Z", "2026-11-24T08:00:31Z", "2026-11-24T08:01:00Z"];
+        let events = changed_in(&gap, orders.map(order).into());
+        let announced: Vec<_> = events.iter().map(|event| event.detail.metadata.occurred_at).collect();
+        assert_eq!(announced, orders[1..3].iter().map(|text| at(text)).collect::<Vec<_>>());
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
     deployment::Deployment,
     error::Error,
     logs,
-    output::{line, moment},
+    output::{count, line, moment},
 };
 
 /// The line that the batch runner logs for every record that fails, and the fields of it that matter here.
@@ -29,7 +29,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     let queues = DeadLetterQueues::of(deployment).await?;
     let queue = queues.named(&arguments.queue)?;
     let letters = queues.look(queue).await?;
-    line(format!("{}: {} records, fed by {}", queue.name, letters.len(), fed_by(queue)))?;
+    line(format!("{}: {}, fed by {}", queue.name, count(letters.len(), "record"), fed_by(queue)))?;
     let reasons = logged_reasons(deployment, &letters).await?;
     for letter in &letters {
         line("")?;

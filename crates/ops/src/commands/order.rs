@@ -2,14 +2,15 @@
 
 use futures::future::{join, try_join3, try_join4};
 use serde_json::{Value, json};
-use shop::{id::OrderId, money::Money, order::Order, stock::Reservation};
+use shop::{id::OrderId, order::Order, stock::Reservation};
 
 use super::Verdict;
 use crate::{
     dead_letters::DeadLetterQueues,
     deployment::Deployment,
     error::Error,
-    ledger, logs,
+    ledger::{self, Account},
+    logs,
     output::{line, moment, name, say, table},
     tables::Tables,
     timeline::Dossier,
@@ -80,12 +81,7 @@ fn facts(dossier: &Dossier) -> [(&'static str, String); 9] {
         let intent = row.payment.intent().map_or_else(String::new, |intent| format!(", intent {}", intent.as_str()));
         format!("{}, {}{intent}", row.payment.name(), row.price)
     });
-    let money = |amount| Money { amount, currency: order.currency };
-    let provider = dossier.account.as_ref().map_or_else(none, |(intent, refunds)| {
-        let refunded = refunds.iter().map(|refund| money(refund.amount).to_string()).collect::<Vec<_>>().join(", ");
-        let refunded = if refunded.is_empty() { "nothing".to_owned() } else { refunded };
-        format!("{:?}, {} taken, {refunded} refunded", intent.status, money(intent.taken))
-    });
+    let provider = dossier.account.as_ref().map_or_else(none, |(intent, refunds)| Account::of(intent, refunds).to_string());
     let notice = dossier.notice.as_ref().map_or_else(none, |row| match row.claimed_until {
         None => format!("told of revision {}", row.revision),
         Some(_) => format!("being told of revision {}", row.revision),

@@ -45,7 +45,8 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
     let (stock, payments) = try_join(tables.stock(), tables.payments()).await?;
     let intents = provider.intents().await?;
     let refunds = provider.refunds(None).await?;
-    let orders = tables.orders().await?;
+    let mut orders = tables.orders().await?;
+    orders.rows.sort_by_key(|order| order.placed_at);
     let letters = DeadLetterQueues::of(deployment).await?;
     let letters = letters.look_everywhere().await?;
     let dead: BTreeSet<_> = letters.iter().filter_map(|(_, letter)| letter.order()?.parse().ok()).collect();
