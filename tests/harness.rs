@@ -184,11 +184,25 @@ impl System {
 
     /// What `cargo ops` says about this stack.
     pub(crate) async fn ops(&self, arguments: &[&str]) -> Said {
+        self.say(|ops| ops.args(["--local", "--state-dir"]).arg(self.stack.state_dir()).args(arguments)).await
+    }
+
+    /// What `cargo ops` says about this stack when it takes it for one in an AWS account.
+    pub(crate) async fn ops_by_name(&self, arguments: &[&str]) -> Said {
+        let account = [
+            ("AWS_ENDPOINT_URL", &*self.stack.endpoint),
+            ("AWS_REGION", &*self.stack.region),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ];
+        self.say(|ops| ops.envs(account).args(["--stack", &*self.stack.stack_name]).args(arguments)).await
+    }
+
+    async fn say(&self, with: impl FnOnce(&mut Command) -> &mut Command) -> Said {
         static BINARIES: OnceCell<Binaries> = OnceCell::const_new();
         let binaries = BINARIES.get_or_init(async || Binaries::build(Progress::Silent).await.unwrap()).await;
         let mut command = Command::new(binaries.path("ops").unwrap());
-        command.args(["--local", "--state-dir"]).arg(self.stack.state_dir()).args(arguments);
-        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
+        let output = with(&mut command).stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
         Said {
             status: output.status.code().unwrap(),
             text: String::from_utf8(output.stdout).unwrap(),

@@ -1,6 +1,9 @@
 //! The dead-letter queues of a stack and what lies in them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 use aws_sdk_sqs::{
     Client as Sqs,
@@ -108,14 +111,15 @@ impl DeadLetterQueues {
         })
     }
 
-    /// Everything in a queue, oldest first. Nothing is taken out of it, and what was to be had is to be had afterwards.
+    /// Everything in a queue that nobody else is looking at, oldest first. Nothing is taken out of it, and what was to be had is
+    /// to be had afterwards.
     pub(crate) async fn look(&self, queue: &DeadLetterQueue) -> Result<Vec<DeadLetter>, Error> {
         let mut letters = Vec::new();
-        self.visit(queue, async |letter| {
+        let collect = async |letter: &DeadLetter| {
             letters.push(letter.clone());
             Ok(Fate::Stays)
-        })
-        .await?;
+        };
+        self.visit(queue, Duration::ZERO, collect).await?;
         letters.sort_by_key(|letter| letter.sent);
         Ok(letters)
     }
@@ -129,24 +133,31 @@ impl DeadLetterQueues {
         Ok(try_join_all(looks).await?.concat())
     }
 
-    /// Visits each message once. What stays is given free at the end, whatever happens.
+    /// Visits each message once, and waits so long for those that others are looking at. What stays is given free at the end,
+    /// whatever happens.
+    ///
+    /// Returns how many others are still looking at.
     pub(crate) async fn visit(
         &self,
         queue: &DeadLetterQueue,
+        patience: Duration,
         visit: impl AsyncFnMut(&DeadLetter) -> Result<Fate, Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let mut hidden = Vec::new();
-        let visited = self.visit_all(queue, visit, &mut hidden).await;
+        let visited = self.visit_all(queue, patience, visit, &mut hidden).await;
         let freed = self.free(queue, &hidden).await;
-        visited.and(freed)
+        let missed = visited?;
+        freed.map(|()| missed)
     }
 
     async fn visit_all(
         &self,
         queue: &DeadLetterQueue,
+        patience: Duration,
         mut visit: impl AsyncFnMut(&DeadLetter) -> Result<Fate, Error>,
         hidden: &mut Vec<String>,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
+        let started = Instant::now();
         let mut seen = HashSet::new();
         loop {
             let received = self
@@ -160,12 +171,19 @@ impl DeadLetterQueues {
                 .message_attribute_names("All")
                 .send();
             let received = received.await.map_err(aws("sqs:ReceiveMessage"))?.messages.unwrap_or_default();
+            if received.is_empty() {
+                let elsewhere = self.hidden(queue).await?.saturating_sub(hidden.len() as u64);
+                if elsewhere > 0 && started.elapsed() < patience {
+                    continue;
+                }
+                return Ok(elsewhere);
+            }
             let letters: Vec<DeadLetter> = received.into_iter().map(DeadLetter::of).collect();
             hidden.extend(letters.iter().map(|letter| letter.receipt.clone()));
             // A queue so long that its first messages come into sight again has been seen to its end.
             let new: Vec<_> = letters.iter().filter(|letter| seen.insert(letter.id.clone())).collect();
             if new.is_empty() {
-                return Ok(());
+                return Ok(0);
             }
             for letter in new {
                 if visit(letter).await? == Fate::Gone {
@@ -173,6 +191,14 @@ impl DeadLetterQueues {
                 }
             }
         }
+    }
+
+    /// How many messages somebody is looking at, about.
+    async fn hidden(&self, queue: &DeadLetterQueue) -> Result<u64, Error> {
+        let name = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let attributes = self.client.get_queue_attributes().queue_url(&queue.url).attribute_names(name.clone()).send();
+        let attributes = attributes.await.map_err(aws("sqs:GetQueueAttributes"))?.attributes.unwrap_or_default();
+        Ok(attributes.get(&name).and_then(|count| count.parse().ok()).unwrap_or_default())
     }
 
     async fn free(&self, queue: &DeadLetterQueue, receipts: &[String]) -> Result<(), Error> {

@@ -31,6 +31,17 @@ impl<'a> Account<'a> {
         Self { intent, returned: refunds.map(|refund| refund.amount).sum() }
     }
 
+    /// Where the intent stands, in a word.
+    pub(crate) fn status(&self) -> &'static str {
+        match self.intent.status {
+            IntentStatus::Unconfirmed => "unconfirmed",
+            IntentStatus::Declined(_) => "declined",
+            IntentStatus::Processing => "processing",
+            IntentStatus::Succeeded => "succeeded",
+            IntentStatus::Cancelled => "cancelled",
+        }
+    }
+
     /// What the customer has paid in the end, in minor units.
     pub(crate) fn kept(&self) -> i128 {
         i128::from(self.intent.taken) - i128::from(self.returned)
@@ -40,15 +51,8 @@ impl<'a> Account<'a> {
 impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let amount = |amount: u64| Amount { amount: amount.into(), currency: self.intent.currency.clone() };
-        let status = match &self.intent.status {
-            IntentStatus::Unconfirmed => "waits to be confirmed",
-            IntentStatus::Declined(_) => "was declined",
-            IntentStatus::Processing => "is being processed",
-            IntentStatus::Succeeded => "has succeeded",
-            IntentStatus::Cancelled => "is cancelled",
-        };
         let (taken, returned) = (self.intent.taken, self.returned);
-        write!(f, "{status}, with {} taken and {} given back", amount(taken), amount(returned))
+        write!(f, "stands at {}, with {} taken and {} given back", self.status(), amount(taken), amount(returned))
     }
 }
 

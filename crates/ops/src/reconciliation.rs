@@ -595,7 +595,7 @@ mod tests {
                 said(
                     "o",
                     &format!(
-                        "has a payment that is captured, but its intent {} waits to be confirmed, with 0.00 EUR taken and \
+                        "has a payment that is captured, but its intent {} stands at unconfirmed, with 0.00 EUR taken and \
                          0.00 EUR given back",
                         intent_of(id("o")).as_str()
                     )

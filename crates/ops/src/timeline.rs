@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     dead_letters::{Content, DeadLetter},
+    error::Error,
     logs,
     output::name,
     tables::{NoticeRow, PaymentRow},
@@ -25,8 +26,9 @@ pub(crate) struct Dossier {
     pub(crate) payment: Option<PaymentRow>,
     pub(crate) reservation: Option<Reservation>,
     pub(crate) notice: Option<NoticeRow>,
-    /// What the provider knows; none without an intent, or when the provider does not answer.
-    pub(crate) account: Option<(BookedIntent, Vec<BookedRefund>)>,
+    /// What the provider knows of the payment's intent, if there is one. All else is worth knowing also while the provider
+    /// is what is broken.
+    pub(crate) account: Result<Option<(BookedIntent, Vec<BookedRefund>)>, Error>,
     /// With the name of the queue that each lies in.
     pub(crate) dead_letters: Vec<(String, DeadLetter)>,
     /// What passed the bus, as whole envelopes; none where nobody records it.
@@ -63,7 +65,7 @@ impl Dossier {
         if let Some(row) = &self.payment {
             add(row.updated_at, "payment row", format!("{}, as last written", row.payment.name()));
         }
-        if let Some((intent, refunds)) = &self.account {
+        if let Ok(Some((intent, refunds))) = &self.account {
             let money = |amount| Money { amount, currency: self.order.currency };
             add(intent.created, "provider", format!("{} made for {}", intent.id.as_str(), money(intent.amount)));
             for refund in refunds {
@@ -174,7 +176,7 @@ mod tests {
 
     fn dossier(events: Option<Vec<Value>>, log: Vec<LogLine>) -> Dossier {
         let order = order();
-        Dossier { order, payment: None, reservation: None, notice: None, account: None, dead_letters: vec![], events, log }
+        Dossier { order, payment: None, reservation: None, notice: None, account: Ok(None), dead_letters: vec![], events, log }
     }
 
     fn told(dossier: &Dossier) -> Vec<String> {

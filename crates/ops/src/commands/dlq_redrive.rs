@@ -1,6 +1,6 @@
 //! Dead letters, back to where they come from.
 
-use std::{collections::HashSet, fmt};
+use std::{collections::HashSet, fmt, time::Duration};
 
 use clap::Args;
 use jiff::SignedDuration;
@@ -11,7 +11,10 @@ use shop::{
     order::Order,
 };
 
-use super::{Verdict, dlq_show::what};
+use super::{
+    Verdict,
+    dlq_show::{elsewhere, what},
+};
 use crate::{
     dead_letters::{DeadLetter, DeadLetterQueue, DeadLetterQueues, Fate, Remedy, StreamGap},
     deployment::Deployment,
@@ -22,6 +25,9 @@ use crate::{
 
 /// By how much what the stream calls a record's time may differ from the order's own.
 const STREAM_LAG: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long to wait for records that somebody else is looking at: that takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -110,13 +116,12 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     let queue = queues.named(&arguments.queue)?;
     let bus = EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
     let wanted = arguments.order.map(|order| order.to_string());
-    let dry = if arguments.dry_run { "not done: " } else { "" };
 
     let mut sum = Sum::default();
     // What fails again at once comes back while this is still at it.
     let mut returned = HashSet::new();
-    queues
-        .visit(queue, async |letter| {
+    let missed = queues
+        .visit(queue, PATIENCE, async |letter| {
             if returned.contains(&letter.id) {
                 return Ok(Fate::Stays);
             }
@@ -139,12 +144,16 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
                 Deed::Leave(_) => Fate::Stays,
             };
             sum.add(&deed);
-            line(format!("{}  {}: {dry}{deed}", letter.id, what(letter)))?;
+            let would = if arguments.dry_run && !matches!(deed, Deed::Leave(_)) { "would be " } else { "" };
+            line(format!("{}  {}: {would}{deed}", letter.id, what(letter)))?;
             Ok(fate)
         })
         .await?;
-    line(format!("{dry}{sum}"))?;
-    Ok(Verdict::well_if(sum.left == 0))
+    line(format!("{}{sum}", if arguments.dry_run { "nothing was done, but would be: " } else { "" }))?;
+    if missed > 0 {
+        line(elsewhere(missed))?;
+    }
+    Ok(Verdict::well_if(sum.left == 0 && missed == 0))
 }
 
 /// The last events of the orders with a transition in a part of the stream.

@@ -39,6 +39,10 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
         let reason = letter.reason().or_else(|| reasons.get(&letter.id).cloned());
         line(format!("  {}", reason.as_deref().unwrap_or("no error was logged for it")))?;
     }
+    let missed = queue.depth.saturating_sub(letters.len() as u64);
+    if missed > 0 {
+        line(format!("\n{}", elsewhere(missed)))?;
+    }
     Ok(Verdict::AllIsWell)
 }
 
@@ -53,6 +57,11 @@ pub(super) fn what(letter: &DeadLetter) -> String {
         }
         Content::Unknown { bytes } => format!("{bytes} bytes that are no event"),
     }
+}
+
+/// What to do about records that others hide.
+pub(super) fn elsewhere(missed: u64) -> String {
+    format!("{missed} more could not be had, since somebody else is looking at them: try again in two minutes")
 }
 
 /// The last error logged for each of the letters, by the letter's id.

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     ledger::{self, Account},
     logs,
-    output::{line, moment, name, say, table},
+    output::{line, moment, name, table},
     tables::Tables,
     timeline::Dossier,
 };
@@ -56,11 +56,6 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<Dossier, Error> 
     let told = try_join3(letters, events, logs::lines(deployment, &text, order.placed_at));
     let (account, told) = join(account, told).await;
     let (dead_letters, events, log) = told?;
-    // The rest is worth knowing also while the provider is what is broken.
-    let account = account.unwrap_or_else(|error| {
-        say(format!("without the provider's own account: {error}"));
-        None
-    });
     Ok(Dossier { order, payment, reservation, notice, account, dead_letters, events, log })
 }
 
@@ -81,7 +76,11 @@ fn facts(dossier: &Dossier) -> [(&'static str, String); 9] {
         let intent = row.payment.intent().map_or_else(String::new, |intent| format!(", intent {}", intent.as_str()));
         format!("{}, {}{intent}", row.payment.name(), row.price)
     });
-    let provider = dossier.account.as_ref().map_or_else(none, |(intent, refunds)| Account::of(intent, refunds).to_string());
+    let provider = match &dossier.account {
+        Ok(Some((intent, refunds))) => Account::of(intent, refunds).to_string(),
+        Ok(None) => none(),
+        Err(error) => error.to_string(),
+    };
     let notice = dossier.notice.as_ref().map_or_else(none, |row| match row.claimed_until {
         None => format!("told of revision {}", row.revision),
         Some(_) => format!("being told of revision {}", row.revision),
@@ -120,15 +119,17 @@ fn json(dossier: &Dossier) -> Result<Value, Error> {
     let letters = dossier.dead_letters.iter().map(
         |(queue, letter)| json!({"queue": queue, "message_id": letter.id, "sent": letter.sent, "receives": letter.receives}),
     );
-    let account = dossier.account.as_ref().map(|(intent, refunds)| {
-        let refunds = refunds.iter().map(|refund| {
-            json!({"id": refund.id, "amount": refund.amount, "status": format!("{:?}", refund.status).to_lowercase(), "created": refund.created})
-        });
-        json!({
-            "intent": intent.id, "amount": intent.amount, "currency": intent.currency, "taken": intent.taken,
-            "created": intent.created, "refunds": refunds.collect::<Vec<_>>()
-        })
-    });
+    let account = match &dossier.account {
+        Ok(Some((intent, refunds))) => {
+            let account = Account::of(intent, refunds);
+            json!({
+                "intent": intent.id, "status": account.status(), "amount": intent.amount, "currency": intent.currency,
+                "taken": intent.taken, "returned": account.returned, "created": intent.created
+            })
+        }
+        Ok(None) => Value::Null,
+        Err(error) => json!({"error": error.to_string()}),
+    };
     Ok(json!({
         "order": serde_json::to_value(&dossier.order)?,
         "payment": dossier.payment,
