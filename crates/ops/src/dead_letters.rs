@@ -66,11 +66,9 @@ impl DeadLetterQueues {
     /// Finds the queues among the resources of a stack.
     pub(crate) async fn of(deployment: &Deployment) -> Result<Self, Error> {
         let client = Sqs::new(&deployment.config);
-        let described = deployment.resources("AWS::SQS::Queue").map(async |(logical_id, url)| {
-            let attributes = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send();
-            let attributes = attributes.await.map_err(aws("sqs:GetQueueAttributes"))?.attributes.unwrap_or_default();
-            Ok::<_, Error>((logical_id, url, attributes))
-        });
+        let described = deployment
+            .resources("AWS::SQS::Queue")
+            .map(async |(logical_id, url)| Ok::<_, Error>((logical_id, url, attributes(&client, url).await?)));
         let described = try_join_all(described).await?;
 
         let attribute = |attributes: &HashMap<_, String>, name| attributes.get(&name).cloned().unwrap_or_default();
@@ -86,12 +84,10 @@ impl DeadLetterQueues {
             urls.insert(arn, (*url).to_owned());
         }
         let queues = described.iter().filter_map(|(logical_id, url, attributes)| {
-            let count = |name| attribute(attributes, name).parse().unwrap_or(0);
             Some(DeadLetterQueue {
                 name: logical_id.strip_suffix(SUFFIX)?.to_lowercase(),
                 source: sources.get(&attribute(attributes, QueueAttributeName::QueueArn)).cloned(),
-                depth: count(QueueAttributeName::ApproximateNumberOfMessages)
-                    + count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
+                depth: depth(attributes),
                 url: (*url).to_owned(),
             })
         });
@@ -136,7 +132,7 @@ impl DeadLetterQueues {
     /// Visits each message once, and waits so long for those that others are looking at. What stays is given free at the end,
     /// whatever happens.
     ///
-    /// Returns how many others are still looking at.
+    /// Returns how many it has missed, about.
     pub(crate) async fn visit(
         &self,
         queue: &DeadLetterQueue,
@@ -172,11 +168,12 @@ impl DeadLetterQueues {
                 .send();
             let received = received.await.map_err(aws("sqs:ReceiveMessage"))?.messages.unwrap_or_default();
             if received.is_empty() {
-                let elsewhere = self.hidden(queue).await?.saturating_sub(hidden.len() as u64);
-                if elsewhere > 0 && started.elapsed() < patience {
+                // Others may have had them in sight just then.
+                let missed = depth(&attributes(&self.client, &queue.url).await?).saturating_sub(hidden.len() as u64);
+                if missed > 0 && started.elapsed() < patience {
                     continue;
                 }
-                return Ok(elsewhere);
+                return Ok(missed);
             }
             let letters: Vec<DeadLetter> = received.into_iter().map(DeadLetter::of).collect();
             hidden.extend(letters.iter().map(|letter| letter.receipt.clone()));
@@ -191,14 +188,6 @@ impl DeadLetterQueues {
                 }
             }
         }
-    }
-
-    /// How many messages somebody is looking at, about.
-    async fn hidden(&self, queue: &DeadLetterQueue) -> Result<u64, Error> {
-        let name = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
-        let attributes = self.client.get_queue_attributes().queue_url(&queue.url).attribute_names(name.clone()).send();
-        let attributes = attributes.await.map_err(aws("sqs:GetQueueAttributes"))?.attributes.unwrap_or_default();
-        Ok(attributes.get(&name).and_then(|count| count.parse().ok()).unwrap_or_default())
     }
 
     async fn free(&self, queue: &DeadLetterQueue, receipts: &[String]) -> Result<(), Error> {
@@ -239,6 +228,17 @@ impl DeadLetterQueues {
         delete.send().await.map_err(aws("sqs:DeleteMessage"))?;
         Ok(())
     }
+}
+
+async fn attributes(client: &Sqs, url: &str) -> Result<HashMap<QueueAttributeName, String>, Error> {
+    let attributes = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send();
+    Ok(attributes.await.map_err(aws("sqs:GetQueueAttributes"))?.attributes.unwrap_or_default())
+}
+
+/// How many messages a queue holds, whether or not somebody is looking at them. SQS may need a minute to get that right.
+fn depth(attributes: &HashMap<QueueAttributeName, String>) -> u64 {
+    let count = |name| attributes.get(&name).and_then(|count| count.parse::<u64>().ok()).unwrap_or_default();
+    count(QueueAttributeName::ApproximateNumberOfMessages) + count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
 }
 
 /// What a visit makes of a message.

@@ -59,9 +59,9 @@ pub(super) fn what(letter: &DeadLetter) -> String {
     }
 }
 
-/// What to do about records that others hide.
+/// What to do about records that others may be looking at.
 pub(super) fn elsewhere(missed: u64) -> String {
-    format!("{missed} more could not be had, since somebody else is looking at them: try again in two minutes")
+    format!("about {missed} more may be there, in sight of somebody else: see what `dlq list` says in two minutes")
 }
 
 /// The last error logged for each of the letters, by the letter's id.
