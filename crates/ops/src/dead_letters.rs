@@ -15,6 +15,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use local::error::aws;
 use order_relay::handler::{Unreadable, read};
+use platform::decode;
 use serde_json::{Value, value::RawValue};
 use shop::event::OrderEvent;
 
@@ -398,13 +399,15 @@ fn remedy(source: Option<&Source>, urls: &BTreeMap<String, String>, letter: &Dea
         (Some(target), ..) => urls.get(target).cloned().map_or(Remedy::Unknown, Remedy::Send),
         (None, Some(source), _) => Remedy::Send(source.url.clone()),
         (None, None, Content::StreamGap(gap)) => Remedy::AnnounceOrdersOf(gap.clone()),
-        (None, None, Content::StreamRecord { .. }) => match serde_json::from_str::<&RawValue>(&letter.body).map(read) {
-            Ok(Ok(Some(event))) => Remedy::Announce(Box::new(event)),
-            // Of a row that was deleted: the relay does not bury these.
-            Ok(Ok(None)) => Remedy::Unknown,
-            Ok(Err(reason)) => Remedy::Unreadable(reason),
-            Err(reason) => Remedy::Unreadable(reason.into()),
-        },
+        (None, None, Content::StreamRecord { .. }) => {
+            let record = decode::json::<Box<RawValue>>(&letter.body).map_err(Unreadable::Record);
+            match record.and_then(|record| read(&record)) {
+                Ok(Some(event)) => Remedy::Announce(Box::new(event)),
+                // Of a row that was deleted: the relay does not bury these.
+                Ok(None) => Remedy::Unknown,
+                Err(reason) => Remedy::Unreadable(reason),
+            }
+        }
         (None, None, Content::Event { .. } | Content::Unknown { .. }) => Remedy::Unknown,
     }
 }
