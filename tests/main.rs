@@ -8,6 +8,7 @@
 
 mod audit;
 mod bad_input;
+mod cancel;
 mod conformance;
 mod denials;
 mod duplicates;

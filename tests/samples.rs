@@ -88,6 +88,9 @@ async fn every_sample_event_is_answered_as_it_should() {
     let (status, list) = response(&run("OrderIntake", "order-intake-list-orders.json").await);
     assert_eq!((status, &list["orders"][0]["order_id"]), (200, &json!(PLACED)));
 
+    let (status, cancelled) = response(&run("OrderIntake", "order-intake-cancel-order.json").await);
+    assert_eq!((status, &cancelled["order_id"], &cancelled["status"]), (200, &json!(PLACED), &json!("cancelled")));
+
     let mut failures = async |function, sample| failed(sample, &run(function, sample).await);
     assert_eq!(failures("Inventory", "inventory-stock-queue.json").await, NONE);
     assert_eq!(failures("Payment", "payment-charge-queue.json").await, NONE);

@@ -293,11 +293,34 @@ fn all_but_menus_asks_for_a_token() {
     let mut public = BTreeSet::new();
     for (route, properties) in template.all("AWS::ApiGatewayV2::Route") {
         match properties["AuthorizationType"].as_str() {
-            Some("JWT") => assert_eq!(target(&properties["AuthorizerId"]), "Authorizer", "{route}"),
+            Some("JWT") => {
+                assert_eq!(target(&properties["AuthorizerId"]), "Authorizer", "{route}");
+                // Without it, ID tokens would do as well.
+                assert_eq!(properties["AuthorizationScopes"][0], "aws.cognito.signin.user.admin", "{route}");
+            }
             _ => assert!(public.insert(properties["RouteKey"].as_str().expect("a route key")), "{route}"),
         }
     }
     assert_eq!(public, BTreeSet::from(["GET /locations", "GET /menu/{location}"]));
+}
+
+#[test]
+fn the_document_of_the_api_has_the_templates_routes_and_says_which_ask_for_a_token() {
+    let template = Template::on_aws();
+    let routes = template.all("AWS::ApiGatewayV2::Route").into_iter();
+    let routes: BTreeMap<_, _> = routes
+        .map(|(_, route)| (route["RouteKey"].as_str().expect("a key").to_owned(), route["AuthorizationType"] == "JWT"))
+        .collect();
+    let document: Value = serde_json::from_str(include_str!("../crates/order-intake/openapi.json")).expect("JSON");
+    let paths = document["paths"].as_object().expect("paths").iter();
+    let documented: BTreeMap<_, _> = paths
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().expect("methods by name").iter();
+            methods
+                .map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation["security"].is_array()))
+        })
+        .collect();
+    assert_eq!(documented, routes);
 }
 
 #[test]

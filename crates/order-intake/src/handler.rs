@@ -1,30 +1,28 @@
 //! The use cases, one per route.
 
 use jiff::{SignedDuration, Timestamp};
+use orders_table::{AdvanceError, Outcome};
 use platform::{
     http::{Problem, Request, Response, accepted, json},
     table::StoreError,
 };
-use serde_json::json;
 use shop::{
     id::{CustomerId, LocationId, OrderId},
-    order::Order,
-    placement::{self, Refusal},
+    order::{Order, Status, Trigger},
+    placement,
 };
 
 use crate::{
     menus::{MenuCache, Menus},
+    problem::{key_reused, no_such_order, not_cancellable, refused, unknown_location},
     request::{self, Page},
-    view::OrderView,
+    view::{LocationsView, OrderView, OrdersView},
 };
 
-/// Orders, as far as this function may touch them.
-pub trait Orders {
+/// Orders, as far as this function may touch them: read and moved on like everywhere, and put and listed here alone.
+pub trait Orders: orders_table::Orders {
     /// Writes a new order in one round trip. What was there before under its id, if anything, stays and is returned.
     async fn put(&self, order: &Order) -> Result<Option<Order>, StoreError>;
-
-    /// The order, read consistently.
-    async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError>;
 
     /// A customer's orders, newest first, after `page.after`; an order placed within the last moments may be missing.
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError>;
@@ -57,14 +55,15 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
             Some("POST /orders") => self.place(&request, now).await,
             Some("GET /orders") => self.list(&request).await,
             Some("GET /orders/{id}") => self.show(&request).await,
+            Some("POST /orders/{id}/cancel") => self.cancel(&request, now).await,
             Some("GET /menu/{location}") => self.menu(&request, now).await,
             Some("GET /locations") => self.locations(now).await,
             _ => Err(Problem::not_found("There is no such route.").into()),
         };
         answer.unwrap_or_else(|failure| match failure {
             Failure::Problem(problem) => (*problem).into(),
-            Failure::Store(error) => {
-                tracing::error!(%error, "could not answer");
+            Failure::Store(_) | Failure::Advance(_) => {
+                tracing::error!(error = %failure, "could not answer");
                 Problem::unavailable().into()
             }
         })
@@ -105,11 +104,24 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
     }
 
     async fn show(&self, request: &Request) -> Result<Response, Failure> {
+        Ok(json(200, &OrderView::from(self.own_order(request).await?)))
+    }
+
+    /// A body that comes along is ignored: there is nothing to say beyond the path.
+    async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Response, Failure> {
+        let order = self.own_order(request).await?;
+        match orders_table::advance(&self.orders, order, &Trigger::Cancelled, None, now).await? {
+            Outcome::Unchanged(order) if order.status != Status::Cancelled => Err(not_cancellable(order.status).into()),
+            Outcome::Changed(order) | Outcome::Unchanged(order) => Ok(json(200, &OrderView::from(order))),
+        }
+    }
+
+    /// The order that the path names. Another customer's does not exist.
+    async fn own_order(&self, request: &Request) -> Result<Order, Failure> {
         let customer = request::customer(request)?;
         let id = request::order_id(request)?;
         let order = self.orders.get(id).await?.filter(|order| order.customer_id == customer);
-        let order = order.ok_or_else(|| Problem::not_found("You have no such order."))?;
-        Ok(json(200, &OrderView::from(order)))
+        Ok(order.ok_or_else(no_such_order)?)
     }
 
     async fn list(&self, request: &Request) -> Result<Response, Failure> {
@@ -118,8 +130,8 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
         let orders = self.orders.list(&customer, &page).await?;
         // A full page may be the last one; then the next is empty.
         let next = orders.last().filter(|_| orders.len() == page.limit).map(request::cursor);
-        let orders: Vec<_> = orders.into_iter().map(OrderView::from).collect();
-        Ok(json(200, &json!({"orders": orders, "next": next})))
+        let orders = orders.into_iter().map(OrderView::from).collect();
+        Ok(json(200, &OrdersView { orders, next }))
     }
 
     async fn menu(&self, request: &Request, now: Timestamp) -> Result<Response, Failure> {
@@ -130,7 +142,7 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
     }
 
     async fn locations(&self, now: Timestamp) -> Result<Response, Failure> {
-        Ok(json(200, &json!({"locations": &*self.menus.locations(now).await?})))
+        Ok(json(200, &LocationsView { locations: &self.menus.locations(now).await? }))
     }
 }
 
@@ -141,6 +153,8 @@ enum Failure {
     Problem(Box<Problem>),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Advance(#[from] AdvanceError),
 }
 
 impl From<Problem> for Failure {
@@ -149,37 +163,18 @@ impl From<Problem> for Failure {
     }
 }
 
-fn unknown_location(location: &LocationId) -> Problem {
-    Problem::invalid_field(422, "location", format!("there is no shop `{location}`; GET /locations lists all"))
-}
-
-fn key_reused() -> Problem {
-    let detail = "This Idempotency-Key has placed another order; use a new key for a new order.";
-    Problem::new(422, "idempotency-key-reused", "Idempotency key reused", detail)
-        .field("Idempotency-Key", "belongs to an order with another body")
-}
-
-fn refused(refusal: Refusal) -> Problem {
-    match refusal {
-        Refusal::PriceChanged { total } => {
-            let detail = "The total is no longer what you expected; repeat the order with the new one to accept it.";
-            Problem::new(409, "price-changed", "The price has changed", detail)
-                .field(refusal.field(), &refusal)
-                .with("total", total.amount)
-                .with("currency", total.currency.code())
-        }
-        _ => Problem::invalid_field(422, refusal.field(), &refusal),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use orders_table::Orders as _;
     use proptest::prelude::*;
-    use serde_json::Value;
-    use shop::{menu::Menu, order::Status};
+    use serde_json::{Value, json};
+    use shop::{menu::Menu, money::MAX_TOTAL};
 
     use super::*;
-    use crate::memory::MemoryTables;
+    use crate::{
+        memory::MemoryTables,
+        openapi::{Document, json_of},
+    };
 
     /// A Tuesday morning; the shop is open.
     const NOW: &str = "2026-11-24T08:00:00Z";
@@ -200,13 +195,14 @@ mod tests {
     struct Api {
         tables: MemoryTables,
         intake: OrderIntake<MemoryTables>,
+        document: Document,
     }
 
     fn api() -> Api {
         let tables = MemoryTables::default();
         tables.load(menu(190));
         let intake = OrderIntake::new(tables.clone(), SignedDuration::from_mins(15), SignedDuration::from_secs(60));
-        Api { tables, intake }
+        Api { tables, intake, document: Document::committed() }
     }
 
     fn order() -> Value {
@@ -231,25 +227,33 @@ mod tests {
         request("POST /orders", customer, |event| event["body"] = json!(order.to_string()))
     }
 
-    fn body(response: &Response) -> Value {
-        match response.body.as_ref().unwrap() {
-            aws_lambda_events::encodings::Body::Text(text) => serde_json::from_str(text).unwrap(),
-            other => panic!("{other:?}"),
-        }
-    }
-
     impl Api {
         async fn send(&self, request: Request) -> (i64, Value) {
             self.send_at(request, NOW).await
         }
 
         async fn send_at(&self, request: Request, now: &str) -> (i64, Value) {
+            let route = request.route_key.clone().unwrap();
             let response = self.intake.handle(request, at(now)).await;
-            (response.status_code, body(&response))
+            self.document.check(&route, &response);
+            (response.status_code, json_of(&response))
         }
 
         async fn show(&self, customer: &str, id: &Value) -> (i64, Value) {
             self.send(request("GET /orders/{id}", customer, |event| event["pathParameters"] = json!({"id": id}))).await
+        }
+
+        async fn cancel(&self, customer: &str, id: &Value) -> (i64, Value) {
+            self.send(request("POST /orders/{id}/cancel", customer, |event| event["pathParameters"] = json!({"id": id}))).await
+        }
+
+        /// Lets an order go through states, as other functions would.
+        async fn go_through(&self, id: &Value, triggers: &[Trigger]) {
+            for trigger in triggers {
+                let order = self.tables.get(id.as_str().unwrap().parse().unwrap()).await.unwrap().unwrap();
+                let outcome = orders_table::advance(&self.tables, order, trigger, None, at(NOW)).await.unwrap();
+                assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
+            }
         }
     }
 
@@ -257,7 +261,7 @@ mod tests {
     async fn an_order_is_accepted_with_its_prices_and_can_be_seen() {
         let api = api();
         let response = api.intake.handle(post("camille", &order()), at(NOW)).await;
-        let placed = body(&response);
+        let placed = json_of(&response);
         assert_eq!(response.status_code, 202);
         assert_eq!(response.headers["location"], format!("/orders/{}", placed["order_id"].as_str().unwrap()));
         assert_eq!((&placed["status"], &placed["total"], &placed["currency"]), (&json!("placed"), &json!(380), &json!("EUR")));
@@ -284,11 +288,7 @@ mod tests {
     async fn the_same_key_and_body_is_the_same_order_in_its_current_state() {
         let api = api();
         let (_, placed) = api.send(post("camille", &order())).await;
-        let id = placed["order_id"].as_str().unwrap().parse().unwrap();
-        let row = api.tables.get(id).await.unwrap().unwrap();
-        let reserved = row.transition(shop::order::Trigger::StockReserved, at(NOW), None).unwrap();
-        api.tables.replace(row.after(reserved));
-
+        api.go_through(&placed["order_id"], &[Trigger::StockReserved]).await;
         let (status, replayed) = api.send(post("camille", &order())).await;
         assert_eq!((status, &replayed["order_id"], &replayed["status"]), (202, &placed["order_id"], &json!(Status::Reserved)));
     }
@@ -327,6 +327,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_order_is_cancelled_until_it_is_being_made_and_again_is_the_same() {
+        let api = api();
+        let on_the_way: [&[Trigger]; 3] = [&[], &[Trigger::StockReserved], &[Trigger::StockReserved, Trigger::PaymentCaptured]];
+        for (key, triggers) in on_the_way.into_iter().enumerate() {
+            let keyed = request("POST /orders", "camille", |event| {
+                event["body"] = json!(order().to_string());
+                event["headers"]["idempotency-key"] = json!(key.to_string());
+            });
+            let (_, placed) = api.send(keyed).await;
+            api.go_through(&placed["order_id"], triggers).await;
+            let (status, cancelled) = api.cancel("camille", &placed["order_id"]).await;
+            assert_eq!((status, &cancelled["status"], &cancelled["order_id"]), (200, &json!("cancelled"), &placed["order_id"]));
+            assert_eq!(api.cancel("camille", &placed["order_id"]).await, (200, cancelled.clone()));
+            assert_eq!(api.show("camille", &placed["order_id"]).await, (200, cancelled));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_order_that_has_gone_too_far_or_has_ended_is_not_cancelled_and_tells_where_it_stands() {
+        let made = [Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::PreparationStarted];
+        for (triggers, stands) in [(&made[..], "preparing"), (&[Trigger::StockRejected(vec![])], "rejected")] {
+            let api = api();
+            let (_, placed) = api.send(post("camille", &order())).await;
+            api.go_through(&placed["order_id"], triggers).await;
+            let (status, problem) = api.cancel("camille", &placed["order_id"]).await;
+            let kind = json!("urn:amelie:problem:not-cancellable");
+            assert_eq!((status, &problem["type"], &problem["order_status"]), (409, &kind, &json!(stands)));
+            assert_eq!(api.show("camille", &placed["order_id"]).await.1["status"], stands);
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_cancels_somebody_elses_order_or_one_that_is_none() {
+        let api = api();
+        let (_, placed) = api.send(post("camille", &order())).await;
+        let (status, theirs) = api.cancel("noor", &placed["order_id"]).await;
+        let nothing = json!("00000000-0000-0000-0000-000000000000");
+        assert_eq!((status, theirs), api.cancel("camille", &nothing).await);
+        assert_eq!((status, &api.show("camille", &placed["order_id"]).await.1), (404, &placed));
+        let (status, problem) = api.cancel("camille", &json!("42")).await;
+        assert_eq!((status, &problem["errors"][0]["field"]), (400, &json!("id")));
+    }
+
+    #[tokio::test]
     async fn a_total_that_no_longer_holds_is_a_conflict_that_tells_the_one_that_does() {
         let mut stale = order();
         stale["expected_total"] = json!(360);
@@ -337,11 +381,18 @@ mod tests {
     #[tokio::test]
     async fn bad_orders_are_told_their_field_and_leave_no_trace() {
         let api = api();
-        let cases: [(&str, Value, i64, &str); 7] = [
+        let order = || {
+            let mut order = order();
+            order["expected_total"] = json!(380);
+            order
+        };
+        let cases: [(&str, Value, i64, &str); 9] = [
             ("/location", json!("nowhere"), 422, "location"),
             ("/lines", json!([]), 400, "lines"),
             ("/lines/0/quantity", json!(101), 400, "lines[0].quantity"),
             ("/lines/0/quantity", json!(1.5), 400, "lines[0].quantity"),
+            ("/lines/0", json!(["croissant", 2]), 400, "lines[0]"),
+            ("/expected_total", json!(MAX_TOTAL + 1), 400, "expected_total"),
             ("/lines/0/item", json!("bagel"), 422, "lines[0].item"),
             ("/payment_method", json!("pm card"), 400, "payment_method"),
             ("/location", json!("Où?"), 400, "location"),
@@ -464,7 +515,7 @@ mod tests {
         fn no_request_makes_the_handler_panic_or_fail(body in any::<String>(), key in any::<String>(), query in any::<String>(), base64 in any::<bool>()) {
             let api = api();
             let block_on = |request| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(api.send(request)).0;
-            for route in ["POST /orders", "GET /orders", "GET /orders/{id}", "GET /menu/{location}"] {
+            for route in ["POST /orders", "GET /orders", "GET /orders/{id}", "POST /orders/{id}/cancel", "GET /menu/{location}"] {
                 let event = json!({
                     "routeKey": route, "body": body, "isBase64Encoded": base64, "headers": {"content-type": "application/json"},
                     "queryStringParameters": {"limit": query, "cursor": query}, "pathParameters": {"id": key, "location": key},

@@ -3,6 +3,9 @@
 pub mod handler;
 pub mod memory;
 pub mod menus;
+#[cfg(test)]
+mod openapi;
+mod problem;
 pub mod request;
 pub mod store;
 mod view;

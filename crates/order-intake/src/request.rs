@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use garde::Validate;
 use jiff::Timestamp;
-use platform::http::{FieldError, Problem, Request, json_body};
+use platform::http::{FieldError, Problem, ProblemType, Request, json_body};
 use serde::{Deserialize, Serialize};
 use shop::{
     id::{CustomerId, IdempotencyKey, LocationId, OrderId},
@@ -12,9 +12,9 @@ use shop::{
 };
 
 /// How many orders a page of the list holds when the customer does not say.
-const DEFAULT_PAGE: usize = 20;
+pub(crate) const DEFAULT_PAGE: usize = 20;
 /// The most that it can.
-const MAX_PAGE: usize = 50;
+pub(crate) const MAX_PAGE: usize = 50;
 
 /// A page of a customer's orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) fn customer(request: &Request) -> Result<CustomerId, Problem> {
     let claims = request.request_context.authorizer.as_ref().and_then(|authorizer| authorizer.jwt.as_ref());
     let subject = claims.and_then(|jwt| jwt.claims.get("sub"));
     // The gateway admits nobody without a token; this is for whoever calls the function past it.
-    subject.map(CustomerId::new).ok_or_else(|| Problem::new(401, "unauthorized", "Unauthorized", "Send a bearer token."))
+    subject.map(CustomerId::new).ok_or_else(|| Problem::new(401, ProblemType::UNAUTHORIZED, "Send a bearer token."))
 }
 
 pub(crate) fn idempotency_key(request: &Request) -> Result<IdempotencyKey, Problem> {

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
+use orders_table::{Applied, OrdersTable};
 use platform::{
     decode::{self, DecodeError},
     table::StoreError,
@@ -17,7 +18,7 @@ use serde::de::DeserializeOwned;
 use shop::{
     id::{CustomerId, LocationId, OrderId},
     menu::{Location, Menu},
-    order::Order,
+    order::{Order, Transition},
 };
 
 use crate::{handler::Orders, menus::Menus, request::Page};
@@ -29,7 +30,7 @@ const BY_CUSTOMER: &str = "by-customer";
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     client: Client,
-    orders: String,
+    orders: OrdersTable,
     menu: String,
 }
 
@@ -43,7 +44,18 @@ impl DynamoDb {
     /// The tables of these names.
     #[must_use]
     pub fn new(config: &SdkConfig, orders: String, menu: String) -> Self {
-        Self { client: Client::new(config), orders, menu }
+        let client = Client::new(config);
+        Self { orders: OrdersTable::new(client.clone(), orders), client, menu }
+    }
+}
+
+impl orders_table::Orders for DynamoDb {
+    async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
+        self.orders.get(order).await
+    }
+
+    async fn apply(&self, order: OrderId, transition: &Transition) -> Result<Applied, StoreError> {
+        self.orders.apply(order, transition).await
     }
 }
 
@@ -52,7 +64,7 @@ impl Orders for DynamoDb {
         let put = self
             .client
             .put_item()
-            .table_name(&self.orders)
+            .table_name(self.orders.name())
             .set_item(Some(serde_dynamo::to_item(order)?))
             .condition_expression("attribute_not_exists(order_id)")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -61,13 +73,6 @@ impl Orders for DynamoDb {
             Err(PutItemError::ConditionalCheckFailedException(first)) => Ok(Some(decode::item(first.item.unwrap_or_default())?)),
             Err(error) => Err(StoreError::call("PutItem", error)),
         }
-    }
-
-    async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
-        let key = AttributeValue::S(order.to_string());
-        let get = self.client.get_item().table_name(&self.orders).key("order_id", key).consistent_read(true);
-        let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
-        Ok(row.map(decode::item).transpose()?)
     }
 
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError> {
@@ -82,7 +87,7 @@ impl Orders for DynamoDb {
         let query = self
             .client
             .query()
-            .table_name(&self.orders)
+            .table_name(self.orders.name())
             .index_name(BY_CUSTOMER)
             .key_condition_expression("customer_id = :customer")
             .expression_attribute_values(":customer", AttributeValue::S(customer.as_str().to_owned()))

@@ -1,47 +1,92 @@
-//! An order as its customer sees it.
+//! What the API answers with.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use shop::{
     id::{ItemId, LocationId, OrderId},
+    menu::Location,
     money::Currency,
     order::{HistoryEntry, Line, Order, OrderEventType, PaymentStatus, Rejection, Status},
 };
 
-/// The body of every answer about an order. Amounts are minor units of `currency`.
-#[derive(Debug, Serialize)]
+/// An order as its customer sees it. Amounts are minor units of `currency`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Order")]
 pub(crate) struct OrderView {
+    /// Its id.
     order_id: OrderId,
+    /// Where it stands.
     status: Status,
+    /// What became of the money.
     payment: PaymentStatus,
+    /// Why it was rejected, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     rejection: Option<Rejection>,
+    /// At which shop.
     location: LocationId,
+    /// What was ordered, each item once.
     lines: Vec<LineView>,
+    /// The sum of all lines.
     total: u64,
+    /// The currency of all prices.
     currency: Currency,
+    /// When it was placed.
     placed_at: Timestamp,
+    /// When it can be picked up.
     pickup_at: Timestamp,
+    /// An order that is not confirmed by then expires.
     deadline: Timestamp,
+    /// The customer's words to the shop.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    /// Every transition, oldest first.
     history: Vec<Step>,
 }
 
-#[derive(Debug, Serialize)]
+/// One item of an order.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Line")]
 struct LineView {
+    /// What.
     item: ItemId,
+    /// Its name when the order was placed.
     name: String,
+    /// How many pieces.
     quantity: u32,
+    /// Price of one piece when the order was placed.
     unit_price: u64,
+    /// Price of all of them.
     price: u64,
 }
 
-#[derive(Debug, Serialize)]
+/// One transition of an order.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Step {
+    /// What happened.
     event: OrderEventType,
+    /// Where the order stood after it.
     status: Status,
+    /// When it was decided.
     at: Timestamp,
+}
+
+/// A page of a customer's orders, newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Orders")]
+pub(crate) struct OrdersView {
+    /// The orders.
+    pub(crate) orders: Vec<OrderView>,
+    /// The `cursor` of the next page; null on the last one.
+    pub(crate) next: Option<String>,
+}
+
+/// All shops, sorted by name.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Locations")]
+pub(crate) struct LocationsView<'a> {
+    /// The shops.
+    pub(crate) locations: &'a [Location],
 }
 
 impl From<Order> for OrderView {

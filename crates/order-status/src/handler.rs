@@ -1,33 +1,15 @@
-//! The use cases: apply a report, and expire. The order's own transition function decides; this reads the row, asks it,
-//! and writes on the condition that nobody else was faster.
+//! The use cases: apply a report, and expire.
 
 use jiff::Timestamp;
+use orders_table::{AdvanceError, Orders, advance};
 use platform::{queue::Retryable, table::StoreError};
 use serde::Deserialize;
 use shop::{
     event::{InventoryEvent, OrderEvent, PaymentEvent},
     id::OrderId,
-    order::{Order, Transition, Trigger},
+    order::Trigger,
 };
 use uuid::Uuid;
-
-/// Orders, as far as this function may touch them.
-pub trait Orders {
-    /// The order, read consistently.
-    async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError>;
-
-    /// Writes a transition, unless the order has moved on from the revision that it starts from.
-    async fn apply(&self, order: OrderId, transition: &Transition) -> Result<Applied, StoreError>;
-}
-
-/// What came of writing a transition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// It is written.
-    Yes,
-    /// The order has moved on: read it again.
-    Outdated,
-}
 
 /// What the other domains report.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,9 +27,9 @@ pub enum StatusError {
     /// The table failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Others changed the order again and again while this one tried.
-    #[error("the order changed {MAX_ATTEMPTS} times meanwhile; it comes again")]
-    Contended,
+    /// The order could not be moved on.
+    #[error(transparent)]
+    Advance(#[from] AdvanceError),
     /// The deadline is still to come.
     #[error("the deadline is only at {0}; it comes again")]
     TooEarly(Timestamp),
@@ -60,14 +42,12 @@ impl Retryable for StatusError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
-            Self::Contended | Self::TooEarly(_) => true,
+            Self::Advance(error) => error.is_transient(),
+            Self::TooEarly(_) => true,
             Self::UnknownOrder => false,
         }
     }
 }
-
-/// How often a transition is tried against others that are faster: more often than an order has states to go through.
-const MAX_ATTEMPTS: u32 = 10;
 
 /// The function with its ports.
 #[derive(Debug)]
@@ -99,18 +79,9 @@ impl<O: Orders> OrderStatus<O> {
     }
 
     async fn pull(&self, id: OrderId, trigger: &Trigger, cause: Uuid, now: Timestamp) -> Result<(), StatusError> {
-        for _ in 0..MAX_ATTEMPTS {
-            let order = self.orders.get(id).await?.ok_or(StatusError::UnknownOrder)?;
-            let Some(transition) = order.transition(trigger.clone(), now, Some(cause)) else {
-                tracing::info!(order_id = %id, status = ?order.status, ?trigger, "does not apply (any more)");
-                return Ok(());
-            };
-            if self.orders.apply(id, &transition).await? == Applied::Yes {
-                tracing::info!(order_id = %id, revision = transition.entry.revision, event = ?transition.entry.event, "applied");
-                return Ok(());
-            }
-        }
-        Err(StatusError::Contended)
+        let order = self.orders.get(id).await?.ok_or(StatusError::UnknownOrder)?;
+        advance(&self.orders, order, trigger, Some(cause), now).await?;
+        Ok(())
     }
 }
 
@@ -134,11 +105,11 @@ fn triggered(report: Report) -> (OrderId, Trigger, Uuid) {
 
 #[cfg(test)]
 mod tests {
+    use orders_table::MemoryOrders;
     use serde_json::{Value, json};
-    use shop::order::Status;
+    use shop::order::{Order, Status};
 
     use super::*;
-    use crate::memory::MemoryOrders;
 
     const ORDER: &str = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa";
     const NOW: &str = "2026-11-24T08:00:05Z";
@@ -229,34 +200,5 @@ mod tests {
         status.apply(captured(), at(NOW)).await.unwrap();
         status.expire(OrderEvent::latest(placed()).unwrap(), at("2026-11-24T08:15:00Z")).await.unwrap();
         assert_eq!(now(&status).await.status, Status::Confirmed);
-    }
-
-    /// Orders that somebody else changes between every read and write, for a while.
-    struct Contended {
-        orders: MemoryOrders,
-        times: std::cell::Cell<u32>,
-    }
-
-    impl Orders for Contended {
-        async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
-            self.orders.get(order).await
-        }
-
-        async fn apply(&self, order: OrderId, transition: &Transition) -> Result<Applied, StoreError> {
-            if self.times.get() == 0 {
-                return self.orders.apply(order, transition).await;
-            }
-            self.times.set(self.times.get() - 1);
-            Ok(Applied::Outdated)
-        }
-    }
-
-    #[tokio::test]
-    async fn who_is_outrun_reads_again_and_decides_anew() {
-        let contended =
-            |times: u32| OrderStatus { orders: Contended { orders: MemoryOrders::new([placed()]), times: times.into() } };
-        contended(3).apply(report("inventory.reserved", json!({})), at(NOW)).await.unwrap();
-        let error = contended(1_000).apply(report("inventory.reserved", json!({})), at(NOW)).await.unwrap_err();
-        assert!(error.is_transient());
     }
 }

@@ -1,5 +1,3 @@
 //! Applies to an order what inventory and payment report, and its deadline.
 
 pub mod handler;
-pub mod memory;
-pub mod store;

@@ -1,12 +1,11 @@
 //! The function behind the results queue and the deadline queue.
 
 use aws_lambda_events::sqs::SqsEvent;
+use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use order_status::{
-    handler::{OrderStatus, Report},
-    store::DynamoDb,
-};
+use order_status::handler::{OrderStatus, Report};
+use orders_table::OrdersTable;
 use platform::{
     aws, log,
     queue::{Backoff, Queue},
@@ -21,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let backoff = Backoff::outlasting(settings::seconds("RETRY_BUDGET_SECONDS")?);
     let results = Queue::new(&config, settings::text("RESULTS_QUEUE_URL")?, backoff);
     let deadlines = Queue::new(&config, settings::text("DEADLINE_QUEUE_URL")?, backoff);
-    let status = OrderStatus { orders: DynamoDb::new(&config, settings::text("ORDERS_TABLE")?) };
+    let status = OrderStatus { orders: OrdersTable::new(Client::new(&config), settings::text("ORDERS_TABLE")?) };
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let batch = event.payload;
         let now = Timestamp::now();

@@ -6,6 +6,7 @@ use aws_lambda_events::{
     http::{HeaderValue, header},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -17,23 +18,59 @@ pub type Response = ApiGatewayV2httpResponse;
 /// The largest body that is read, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// An error as RFC 9457 has it. `type` is a URN that names the kind of problem; `detail` is for people and says what
-/// to do; `errors` names the fields that are wrong.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// An error as RFC 9457 has it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Problem {
+    /// A URN that names the kind of problem.
     #[serde(rename = "type")]
     kind: String,
+    /// The kind of problem in English.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// What to do, for people.
     detail: String,
+    /// The fields that are wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     #[serde(flatten)]
     extensions: Map<String, Value>,
 }
 
+/// A kind of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProblemType {
+    /// The last part of its URN: a few words in lower case with hyphens.
+    pub name: &'static str,
+    /// The same in English.
+    pub title: &'static str,
+}
+
+impl ProblemType {
+    /// Fields of the request are wrong.
+    pub const INVALID_REQUEST: Self = Self { name: "invalid-request", title: "The request is not valid" };
+    /// There is no such thing, or not for this caller.
+    pub const NOT_FOUND: Self = Self { name: "not-found", title: "Not found" };
+    /// Something failed here.
+    pub const UNAVAILABLE: Self = Self { name: "unavailable", title: "Temporarily unavailable" };
+    /// The caller has no token.
+    pub const UNAUTHORIZED: Self = Self { name: "unauthorized", title: "Unauthorized" };
+    /// The body is of another content type than JSON.
+    pub const UNSUPPORTED_MEDIA_TYPE: Self = Self { name: "unsupported-media-type", title: "Unsupported media type" };
+    /// The body is larger than [`MAX_BODY`].
+    pub const CONTENT_TOO_LARGE: Self = Self { name: "content-too-large", title: "Content too large" };
+    /// The body is not one JSON object.
+    pub const MALFORMED_JSON: Self = Self { name: "malformed-json", title: "The body is not a JSON object" };
+
+    /// `type` of the problems of this kind.
+    #[must_use]
+    pub fn urn(self) -> String {
+        format!("urn:amelie:problem:{}", self.name)
+    }
+}
+
 /// What is wrong with one field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
     /// Its path in the body, such as `lines[0].quantity`, or the name of a header or parameter.
     pub field: String,
@@ -42,10 +79,10 @@ pub struct FieldError {
 }
 
 impl Problem {
-    /// A problem of that kind: a few words in lower case with hyphens, which `title` puts in English.
+    /// A problem of that kind.
     #[must_use]
-    pub fn new(status: u16, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
-        let kind = format!("urn:amelie:problem:{kind}");
+    pub fn new(status: u16, kind: ProblemType, detail: impl Into<String>) -> Self {
+        let (title, kind) = (kind.title, kind.urn());
         Self { kind, title, status, detail: detail.into(), errors: Vec::new(), extensions: Map::new() }
     }
 
@@ -54,7 +91,7 @@ impl Problem {
     pub fn invalid(status: u16, errors: Vec<FieldError>) -> Self {
         let fields = errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>().join(", ");
         let detail = format!("Mend {fields}; see `errors`.");
-        Self { errors, ..Self::new(status, "invalid-request", "The request is not valid", detail) }
+        Self { errors, ..Self::new(status, ProblemType::INVALID_REQUEST, detail) }
     }
 
     /// A problem with one field of the request.
@@ -66,14 +103,14 @@ impl Problem {
     /// There is no such thing, or not for this caller.
     #[must_use]
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(404, "not-found", "Not found", detail)
+        Self::new(404, ProblemType::NOT_FOUND, detail)
     }
 
     /// Something failed here. What, only the log tells.
     #[must_use]
     pub fn unavailable() -> Self {
         let detail = "Send the same request again in a moment; with the same Idempotency-Key it is safe.";
-        Self::new(503, "unavailable", "Temporarily unavailable", detail)
+        Self::new(503, ProblemType::UNAVAILABLE, detail)
     }
 
     /// Says which fields are wrong.
@@ -145,8 +182,9 @@ pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/json") {
         let detail = "Send the order as JSON, with the header Content-Type: application/json.";
-        return Err(Problem::new(415, "unsupported-media-type", "Unsupported media type", detail)
-            .field("Content-Type", "must be application/json"));
+        return Err(
+            Problem::new(415, ProblemType::UNSUPPORTED_MEDIA_TYPE, detail).field("Content-Type", "must be application/json")
+        );
     }
     let text = request.body.as_deref().unwrap_or_default();
     let decoded;
@@ -158,8 +196,9 @@ pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     };
     if bytes.len() > MAX_BODY {
         let detail = format!("The body has {} bytes; at most {MAX_BODY} are read.", bytes.len());
-        return Err(Problem::new(413, "content-too-large", "Content too large", detail)
-            .field("body", format!("must be at most {MAX_BODY} bytes")));
+        return Err(
+            Problem::new(413, ProblemType::CONTENT_TOO_LARGE, detail).field("body", format!("must be at most {MAX_BODY} bytes"))
+        );
     }
     // Serde would also take an array for a struct, by the order of its fields.
     if !bytes.trim_ascii_start().starts_with(b"{") {
@@ -179,8 +218,7 @@ pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
 }
 
 fn malformed(error: impl ToString) -> Problem {
-    Problem::new(400, "malformed-json", "The body is not a JSON object", "Send one JSON object, encoded in UTF-8.")
-        .field("body", error)
+    Problem::new(400, ProblemType::MALFORMED_JSON, "Send one JSON object, encoded in UTF-8.").field("body", error)
 }
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ pub enum InvalidId {
 const MAX_NAME: usize = 64;
 const MAX_KEY: usize = 255;
 
+/// What a shop's and an item's name look like, for JSON Schemas.
+pub const NAME_PATTERN: &str = "^[a-z0-9-]{1,64}$";
+/// What an idempotency key looks like, for JSON Schemas. HTTP strips spaces from both ends.
+pub const KEY_PATTERN: &str = "^[!-~]([ -~]*[!-~])?$";
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -6,6 +6,7 @@ use jiff::{
     Timestamp, ToSpan, civil,
     tz::{self, TimeZone},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// A day of the week.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Weekday {
@@ -42,7 +43,7 @@ impl From<civil::Weekday> for Weekday {
 }
 
 /// A span of opening within one day, in the shop's own time: open at `from`, closed at `to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hours {
     /// The first moment at which an order can be picked up.
@@ -52,7 +53,7 @@ pub struct Hours {
 }
 
 /// An item of a menu.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// Its name in orders, stock and bake plans.
@@ -67,7 +68,7 @@ pub struct Item {
 }
 
 /// Everything that a customer may know of a shop.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Menu {
     /// The shop.
@@ -76,6 +77,7 @@ pub struct Menu {
     pub name: String,
     /// Its time zone, by IANA name: opening hours and pickup days are meant in it.
     #[serde(with = "jiff::fmt::serde::tz::required")]
+    #[schemars(with = "String")]
     pub time_zone: TimeZone,
     /// The currency of its prices.
     pub currency: Currency,
@@ -182,7 +184,7 @@ impl Item {
 }
 
 /// A shop as the list of all shops shows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Location {
     /// The shop.
     pub location: LocationId,
@@ -190,6 +192,7 @@ pub struct Location {
     pub name: String,
     /// Its IANA time zone.
     #[serde(with = "jiff::fmt::serde::tz::required")]
+    #[schemars(with = "String")]
     pub time_zone: TimeZone,
     /// The currency of its prices.
     pub currency: Currency,

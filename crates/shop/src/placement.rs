@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp, civil};
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{self, Visitor},
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use sha2::{Digest, Sha256};
 
 use crate::{
-    id::{CustomerId, IdempotencyKey, InvalidId, ItemId, OrderId},
+    id::{CustomerId, IdempotencyKey, InvalidId, ItemId, NAME_PATTERN, OrderId},
     menu::{MAX_DAYS_AHEAD, Menu, latest_pickup},
     money::{Currency, MAX_TOTAL, Money},
     order::{HistoryEntry, Line, Order, OrderEventType, PaymentMethod, PaymentStatus, Status},
@@ -22,21 +22,27 @@ use crate::{
 pub const MAX_LINES: usize = 50;
 /// The most pieces of one item in one order.
 pub const MAX_QUANTITY: u32 = 100;
+/// What a token for a means of payment looks like, for JSON Schemas.
+const TOKEN_PATTERN: &str = "^[A-Za-z0-9_]{1,255}$";
 /// The longest note, in characters.
 pub const MAX_NOTE: usize = 500;
 
 /// What a customer sends to order. `validate` checks what needs no menu; [`place`] does the rest.
 #[derive(Clone, Debug, Serialize, Deserialize, Validate, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(description = "What a customer sends to order.")]
 pub struct OrderRequest {
     /// The shop, as `GET /locations` names it.
     #[garde(custom(name))]
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub location: String,
     /// What to order.
+    #[serde(deserialize_with = "objects")]
     #[garde(length(min = 1, max = MAX_LINES), dive)]
     pub lines: Vec<LineRequest>,
     /// The provider's token for the means of payment: 1 to 255 letters, digits and underscores.
     #[garde(custom(token))]
+    #[schemars(with = "String", regex(pattern = TOKEN_PATTERN))]
     pub payment_method: PaymentMethod,
     /// When to pick it up, RFC 3339 with an offset; as soon as possible when absent.
     #[serde(default, deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
@@ -44,26 +50,57 @@ pub struct OrderRequest {
     pub pickup_at: Option<Timestamp>,
     /// The total that the customer has seen, in minor units; the order is refused when it no longer holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[garde(skip)]
+    #[garde(range(max = MAX_TOTAL))]
     pub expected_total: Option<u64>,
     /// Words to the shop, at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[garde(inner(length(chars, max = MAX_NOTE)))]
+    #[schemars(length(max = MAX_NOTE))]
     pub note: Option<String>,
 }
 
 /// One line of an [`OrderRequest`].
 #[derive(Clone, Debug, Serialize, Deserialize, Validate, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(description = "What to order of one item.")]
 pub struct LineRequest {
     /// The item, as the menu names it.
     #[garde(custom(name))]
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub item: String,
     /// Pieces, 1 to 100.
     // Wider than it needs to be, so that -1 is told the limit and not how integers are stored.
     #[serde(deserialize_with = "pieces")]
     #[garde(range(min = 1, max = i64::from(MAX_QUANTITY)))]
     pub quantity: i64,
+}
+
+/// Lines as objects alone: serde would also take an array for a struct, by the order of its fields.
+fn objects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequest>, D::Error> {
+    struct Line(LineRequest);
+
+    struct LineVisitor;
+
+    impl<'de> Visitor<'de> for LineVisitor {
+        type Value = Line;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object with `item` and `quantity`")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Line, A::Error> {
+            LineRequest::deserialize(MapAccessDeserializer::new(map)).map(Line)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Line {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_map(LineVisitor)
+        }
+    }
+
+    let lines: Vec<Line> = Vec::deserialize(deserializer)?;
+    Ok(lines.into_iter().map(|Line(line)| line).collect())
 }
 
 /// A whole number. Anything else is told the limit, and not how numbers are stored here.
@@ -429,6 +466,8 @@ mod tests {
         for quantity in [json!(1.5), json!("2"), json!(null)] {
             assert!(fault("/lines/0/quantity", quantity).contains("expected a whole number from 1 to 100"));
         }
+        // Serde alone would take the fields in their order.
+        assert!(fault("/lines/0", json!(["croissant", 2])).contains("expected an object with `item` and `quantity`"));
         assert!(fault("/pickup_at", json!("tomorrow")).contains("must be a time with an offset"));
     }
 

@@ -92,6 +92,12 @@ impl Control {
         Ok(())
     }
 
+    /// Ends the faults that were set for one order.
+    pub async fn clear_faults_of(&self, order_id: &str) -> reqwest::Result<()> {
+        self.call(self.http.delete(self.url("faults")).query(&[("order_id", order_id)])).await?;
+        Ok(())
+    }
+
     /// All intents with their refunds, oldest first.
     pub async fn ledger(&self) -> reqwest::Result<Vec<LedgerEntry>> {
         self.call(self.http.get(self.url("ledger"))).await?.json().await

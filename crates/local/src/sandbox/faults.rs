@@ -65,6 +65,11 @@ impl Faults {
         self.0.clear();
     }
 
+    /// Ends the faults that were set for one order.
+    pub(super) fn clear_for(&mut self, order_id: &str) {
+        self.0.retain(|fault| fault.order_id.as_deref() != Some(order_id));
+    }
+
     /// What is to go wrong with this request: the first fault set that fits and is not used up.
     pub(super) fn hit(&mut self, route: Route, order_id: Option<&str>) -> Fault {
         let fits = |fault: &&mut Fault| {
@@ -117,6 +122,17 @@ mod tests {
         faults.set(failing(500));
         faults.clear();
         assert_eq!(faults.hit(Route::Create, None), Fault::default());
+    }
+
+    #[test]
+    fn the_faults_of_one_order_can_be_cleared_and_those_of_others_stay() {
+        let mut faults = Faults::default();
+        for order in ["o-1", "o-2"] {
+            faults.set(Fault { order_id: Some(order.into()), ..failing(500) });
+        }
+        faults.clear_for("o-1");
+        assert_eq!(faults.hit(Route::Create, Some("o-1")), Fault::default());
+        assert_eq!(faults.hit(Route::Create, Some("o-2")).answer, FaultyAnswer::Fail(500));
     }
 
     #[test]

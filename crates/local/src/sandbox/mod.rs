@@ -6,6 +6,7 @@
 //! ```sh
 //! curl $PROVIDER/_sandbox/faults --json '{"route": "confirm", "times": 2, "delay_ms": 500, "answer": {"fail": 503}}'
 //! curl $PROVIDER/_sandbox/faults --json '{"order_id": "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa", "answer": "lose"}'
+//! curl "$PROVIDER/_sandbox/faults?order_id=0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa" --request DELETE
 //! curl $PROVIDER/_sandbox/faults --request DELETE
 //! curl $PROVIDER/_sandbox/ledger
 //! ```

@@ -9,12 +9,13 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::State,
+    extract::{Query, State},
     http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{any, delete, get, post},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::{net::TcpListener, time::sleep};
 
@@ -104,8 +105,20 @@ async fn set_fault(State(sandbox): State<Arc<Sandbox>>, Json(fault): Json<Fault>
     StatusCode::NO_CONTENT
 }
 
-async fn clear_faults(State(sandbox): State<Arc<Sandbox>>) -> StatusCode {
-    sandbox.books().faults.clear();
+/// Which faults are meant.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cleared {
+    /// Those of this order; all when absent.
+    order_id: Option<String>,
+}
+
+async fn clear_faults(State(sandbox): State<Arc<Sandbox>>, Query(cleared): Query<Cleared>) -> StatusCode {
+    let faults = &mut sandbox.books().faults;
+    match cleared.order_id {
+        Some(order_id) => faults.clear_for(&order_id),
+        None => faults.clear(),
+    }
     StatusCode::NO_CONTENT
 }
 

@@ -1,6 +1,3 @@
-//! The Orders table, as far as this function may touch it.
-
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, error::SdkError, operation::update_item::UpdateItemError, types::AttributeValue};
 use platform::{decode, table::StoreError};
 use serde_dynamo::to_attribute_value;
@@ -9,20 +6,26 @@ use shop::{
     order::{Order, Transition},
 };
 
-use crate::handler::{Applied, Orders};
+use crate::{Applied, Orders};
 
 /// The Orders table in DynamoDB.
 #[derive(Clone, Debug)]
-pub struct DynamoDb {
+pub struct OrdersTable {
     client: Client,
-    table: String,
+    name: String,
 }
 
-impl DynamoDb {
+impl OrdersTable {
     /// The table of that name.
     #[must_use]
-    pub fn new(config: &SdkConfig, table: String) -> Self {
-        Self { client: Client::new(config), table }
+    pub fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -30,9 +33,9 @@ fn key(order: OrderId) -> AttributeValue {
     AttributeValue::S(order.to_string())
 }
 
-impl Orders for DynamoDb {
+impl Orders for OrdersTable {
     async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
-        let get = self.client.get_item().table_name(&self.table).key("order_id", key(order)).consistent_read(true);
+        let get = self.client.get_item().table_name(&self.name).key("order_id", key(order)).consistent_read(true);
         let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
         Ok(row.map(decode::item).transpose()?)
     }
@@ -45,7 +48,7 @@ impl Orders for DynamoDb {
         let mut update = self
             .client
             .update_item()
-            .table_name(&self.table)
+            .table_name(&self.name)
             .key("order_id", key(order))
             .condition_expression("revision = :from")
             .expression_attribute_names("#status", "status")

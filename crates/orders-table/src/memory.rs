@@ -1,8 +1,6 @@
-//! Orders in memory, for tests: the behaviour of [`crate::store::DynamoDb`] without DynamoDB.
-
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use platform::table::StoreError;
@@ -11,21 +9,23 @@ use shop::{
     order::{Order, Transition},
 };
 
-use crate::handler::{Applied, Orders};
+use crate::{Applied, Orders};
 
-/// A table that lives as long as this value.
-#[derive(Debug, Default)]
+/// Orders in memory, for tests: the behaviour of [`crate::OrdersTable`] without DynamoDB. They live as long as the last
+/// clone of this value.
+#[derive(Clone, Debug, Default)]
 pub struct MemoryOrders {
-    rows: Mutex<BTreeMap<OrderId, Order>>,
+    rows: Arc<Mutex<BTreeMap<OrderId, Order>>>,
 }
 
 impl MemoryOrders {
     /// A table with these orders.
     pub fn new(orders: impl IntoIterator<Item = Order>) -> Self {
-        Self { rows: Mutex::new(orders.into_iter().map(|order| (order.order_id, order)).collect()) }
+        Self { rows: Arc::new(Mutex::new(orders.into_iter().map(|order| (order.order_id, order)).collect())) }
     }
 
-    fn rows(&self) -> MutexGuard<'_, BTreeMap<OrderId, Order>> {
+    /// The rows, for as long as the guard is held.
+    pub fn rows(&self) -> MutexGuard<'_, BTreeMap<OrderId, Order>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
