@@ -1,10 +1,5 @@
 //! Input that is refused: each with its status, the field and the limit in the answer, and nothing written.
 
-use aws_sdk_cognitoidentityprovider::{
-    Client as Cognito,
-    types::{AuthFlowType, ExplicitAuthFlowsType},
-};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures::future::join_all;
 use jiff::{Timestamp, ToSpan, civil};
 use local::shops::Shop;
@@ -194,64 +189,4 @@ async fn ids_that_are_none_are_bad_requests_and_ids_of_nothing_are_not_found() {
     for path in ["/menu/atlantis", "/orders/00000000-0000-0000-0000-000000000000", "/baskets"] {
         assert_eq!(camille.get(path).await.status, 404, "{path}");
     }
-}
-
-/// The access token of somebody who is a customer elsewhere.
-async fn foreign_token(system: &System) -> String {
-    let cognito = Cognito::new(&system.stack.aws());
-    let (name, password) = ("camille", "Only-For-The-Emulator-1");
-    let pool = cognito.create_user_pool().pool_name("elsewhere").send().await.unwrap().user_pool.unwrap().id.unwrap();
-    let client = cognito.create_user_pool_client().user_pool_id(&pool).client_name("elsewhere");
-    let client = client.explicit_auth_flows(ExplicitAuthFlowsType::AllowAdminUserPasswordAuth).send().await.unwrap();
-    let client = client.user_pool_client.unwrap().client_id.unwrap();
-    cognito.admin_create_user().user_pool_id(&pool).username(name).send().await.unwrap();
-    let secret = cognito.admin_set_user_password().user_pool_id(&pool).username(name).password(password).permanent(true);
-    secret.send().await.unwrap();
-    let sign_in =
-        cognito.admin_initiate_auth().user_pool_id(pool).client_id(client).auth_flow(AuthFlowType::AdminUserPasswordAuth);
-    let sign_in = sign_in.auth_parameters("USERNAME", name).auth_parameters("PASSWORD", password).send().await.unwrap();
-    sign_in.authentication_result.unwrap().access_token.unwrap()
-}
-
-/// The customer's token with other claims under its signature.
-fn tampered(customer: &Customer<'_>, change: impl FnOnce(&mut Value)) -> String {
-    let [header, claims, signature] = customer.token.split('.').collect::<Vec<_>>()[..] else { panic!("no token") };
-    let mut claims: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
-    change(&mut claims);
-    format!("{header}.{}.{signature}", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()))
-}
-
-#[tokio::test]
-async fn nobody_gets_in_without_a_token_of_this_system() {
-    let system = System::shared().await;
-    let (camille, noor) = (system.customer().await, system.customer().await);
-    let shop = system.shop().await;
-    let unsigned = {
-        let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
-        let claims = camille.token.split('.').nth(1).unwrap();
-        format!("Bearer {header}.{claims}.")
-    };
-    let cases = [
-        ("no token", None),
-        ("an empty token", Some("Bearer ".to_owned())),
-        ("no JWT", Some("Bearer letmein".to_owned())),
-        ("half a token", Some(format!("Bearer {}", &camille.token[..camille.token.len() / 2]))),
-        ("a name and a password", Some("Basic Y2FtaWxsZTpzZWNyZXQ=".to_owned())),
-        ("somebody else's name", Some(format!("Bearer {}", tampered(&camille, |claims| claims["sub"] = json!(noor.id))))),
-        ("a longer life", Some(format!("Bearer {}", tampered(&camille, |claims| claims["exp"] = json!(4_102_444_800_u64))))),
-        ("a token without signature", Some(unsigned)),
-        ("a token of another user pool", Some(format!("Bearer {}", foreign_token(&system).await))),
-    ];
-    for (case, token) in cases {
-        let order = format!("/orders/{}", Uuid::new_v4());
-        for (method, path) in [(Method::POST, "/orders"), (Method::GET, "/orders"), (Method::GET, &order)] {
-            let mut request = system.request(method, path).header("idempotency-key", "k").json(&croissants(&shop, 1));
-            if let Some(token) = &token {
-                request = request.header("authorization", token);
-            }
-            let answer = Answer::to(request).await;
-            assert_eq!(answer.status, 401, "{case}: {path}: {}", answer.body);
-        }
-    }
-    nothing_is_written(&system, &shop).await;
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod authorization;
 mod bad_input;
 mod cancel;
 mod conformance;

@@ -57,6 +57,8 @@ impl Emulator {
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("TMPDIR", &scratch)
             .env("HOME", &scratch)
+            // The keys that tokens are signed with.
+            .env("STATE_DIR", scratch.join("state"))
             .env("GATEWAY_PORT", address.port().to_string())
             .env("BIND_HOST", address.ip().to_string())
             // Where it finds itself, such as the keys that tokens are checked with.
