@@ -40,6 +40,7 @@ async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
         ("/lines", json!([]), 400, "lines", "lower than 1"),
         ("/lines", json!(vec![line(1); 51]), 400, "lines", "greater than 50"),
         ("/lines", json!([line(100), line(1)]), 422, "lines[1].quantity", "at most 100"),
+        ("/lines/0", json!(["croissant", 2]), 400, "lines[0]", "an object with `item` and `quantity`"),
         ("/lines/0/quantity", Value::Null, 400, "lines[0]", "missing field `quantity`"),
         ("/lines/0/quantity", json!(0), 400, "lines[0].quantity", "lower than 1"),
         ("/lines/0/quantity", json!(101), 400, "lines[0].quantity", "greater than 100"),
@@ -61,6 +62,8 @@ async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
         ("/pickup_at", json!(now + 337.hours()), 422, "pickup_at", "at most 14 days ahead"),
         ("/note", json!("é".repeat(501)), 400, "note", "greater than 500"),
         ("/expected_total", json!(-380), 400, "expected_total", "`-380`"),
+        ("/expected_total", json!(3.8), 400, "expected_total", "a whole number from 0 to 99999999"),
+        ("/expected_total", json!(100_000_000), 400, "expected_total", "greater than 99999999"),
         ("/expected_total", json!(379), 409, "expected_total", "is now 380"),
     ];
     join_all(cases.map(async |(place, value, status, field, limit)| {
@@ -77,10 +80,10 @@ async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
 fn spoil(order: &mut Value, place: &str, value: Value) {
     let (parent, field) = place.rsplit_once('/').unwrap();
     let parent = order.pointer_mut(parent).unwrap();
-    if value.is_null() {
-        parent.as_object_mut().unwrap().remove(field);
-    } else {
-        parent[field] = value;
+    match parent {
+        Value::Array(items) => items[field.parse::<usize>().unwrap()] = value,
+        parent if value.is_null() => drop(parent.as_object_mut().unwrap().remove(field)),
+        parent => parent[field] = value,
     }
 }
 

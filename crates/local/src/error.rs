@@ -26,7 +26,7 @@ pub enum Error {
     #[error("could not create a Python environment (on Debian and Ubuntu, `apt install python3-venv` helps): {0}")]
     PythonEnvironment(String),
     /// `pip install` failed; it has printed why.
-    #[error("could not install the emulator with pip; see its message above, and check the connection to PyPI")]
+    #[error("could not install Python packages with pip; see its message above, and check the connection to PyPI")]
     PythonPackages,
 
     /// `cargo build` failed; it has printed why.

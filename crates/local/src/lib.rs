@@ -38,6 +38,6 @@ pub use logs::{LogLine, Logs};
 pub use mail::Mail;
 pub use options::Options;
 pub use progress::{Progress, Step};
-pub use python::prepare;
+pub use python::{environment as python_environment, prepare};
 pub use recorder::Events;
 pub use stack::{Running, Stack};

@@ -1,4 +1,4 @@
-//! The Python environment that the emulator runs in.
+//! Python environments under the target directory: the emulator's, and those of tools written in Python.
 
 use std::{
     ffi::OsString,
@@ -11,19 +11,27 @@ use tokio::process::Command;
 
 use crate::{Error, error::io, process::ProcessGroup, progress::Progress, workspace};
 
-/// Every package of the environment, with its version.
-const REQUIREMENTS: &str = include_str!("../requirements.txt");
-
-/// The oldest Python that the emulator runs on.
+/// The oldest Python that any of them runs on.
 const OLDEST: (u32, u32) = (3, 10);
 
 /// Installs the emulator, with exactly the versions of `requirements.txt`, when it is missing or outdated, and returns
 /// the Python interpreter that has it.
 ///
 /// # Errors
-/// There is no Python that is recent enough, or the packages cannot be installed.
+/// As [`environment`].
 pub async fn prepare(progress: Progress) -> Result<PathBuf, Error> {
-    let directory = workspace::target().join("local-python");
+    environment("local-python", "crates/local/requirements.txt", progress).await
+}
+
+/// Makes a Python environment in `name` under the target directory, when it is missing or outdated, and returns its
+/// interpreter. `requirements` names every package of it with its version: a file, from the root of the repository.
+///
+/// # Errors
+/// There is no Python that is recent enough, the file cannot be read, or its packages cannot be installed.
+pub async fn environment(name: &str, requirements: &str, progress: Progress) -> Result<PathBuf, Error> {
+    let wanted = workspace::root().join(requirements);
+    let packages = fs::read_to_string(&wanted).map_err(io(format!("reading {}", wanted.display())))?;
+    let directory = workspace::target().join(name);
     let python = directory.join("bin/python");
     fs::create_dir_all(workspace::target()).map_err(io("creating the target directory"))?;
 
@@ -38,17 +46,17 @@ pub async fn prepare(progress: Progress) -> Result<PathBuf, Error> {
 
     let installed = directory.join("requirements.txt");
     // The interpreter is a link, which breaks when the system's Python is replaced.
-    if python.exists() && fs::read_to_string(&installed).is_ok_and(|text| text == REQUIREMENTS) {
+    if python.exists() && fs::read_to_string(&installed).is_ok_and(|text| text == packages) {
         return Ok(python);
     }
     let base = find(candidates()).await?;
-    progress.note("installing the emulator into target/local-python (once)");
+    progress.note(&format!("installing the packages of {requirements} into target/{name} (once)"));
     let step = progress.step();
     create(&base, &directory).await?;
-    install(&python).await?;
+    install(&python, &wanted).await?;
     // Written last: an environment that was left half-way is made again.
-    fs::write(&installed, REQUIREMENTS).map_err(io(format!("writing {}", installed.display())))?;
-    step.done("emulator installed");
+    fs::write(&installed, packages).map_err(io(format!("writing {}", installed.display())))?;
+    step.done("Python packages installed");
     drop(lock);
     Ok(python)
 }
@@ -97,10 +105,10 @@ async fn create(python: &OsString, directory: &Path) -> Result<(), Error> {
     Err(Error::PythonEnvironment(said.trim().lines().next().unwrap_or_default().to_owned()))
 }
 
-async fn install(python: &Path) -> Result<(), Error> {
+async fn install(python: &Path, requirements: &Path) -> Result<(), Error> {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--requirement"])
-        .arg(workspace::root().join("crates/local/requirements.txt"))
+        .arg(requirements)
         .stdin(Stdio::null())
         // Standard output is for results.
         .stdout(std::io::stderr());

@@ -1,4 +1,4 @@
-//! The API: takes a customer's orders and shows them, and shows what there is to order.
+//! The API: takes, shows and cancels a customer's orders, and shows what there is to order.
 
 pub mod handler;
 pub mod memory;

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp, civil};
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{self, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 use sha2::{Digest, Sha256};
 
@@ -49,7 +49,7 @@ pub struct OrderRequest {
     #[garde(skip)]
     pub pickup_at: Option<Timestamp>,
     /// The total that the customer has seen, in minor units; the order is refused when it no longer holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "total", skip_serializing_if = "Option::is_none")]
     #[garde(range(max = MAX_TOTAL))]
     pub expected_total: Option<u64>,
     /// Words to the shop, at most 500 characters.
@@ -103,27 +103,51 @@ fn objects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequest
     Ok(lines.into_iter().map(|Line(line)| line).collect())
 }
 
-/// A whole number. Anything else is told the limit, and not how numbers are stored here.
+/// A whole number, `2.0` included: JSON knows numbers only. Anything else is told the limits, and not how numbers are
+/// stored here; validation tells those that do not keep to them.
+struct WholeNumber {
+    from: i64,
+    to: i64,
+}
+
+impl Visitor<'_> for WholeNumber {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from {} to {}", self.from, self.to)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<i64, E> {
+        Ok(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<i64, E> {
+        let whole = number as i64;
+        if whole as f64 == number { Ok(whole) } else { Err(E::invalid_type(Unexpected::Float(number), &self)) }
+    }
+}
+
 fn pieces<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    struct Pieces;
+    deserializer.deserialize_i64(WholeNumber { from: 1, to: MAX_QUANTITY.into() })
+}
 
-    impl Visitor<'_> for Pieces {
-        type Value = i64;
+fn total<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    struct Total(u64);
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "a whole number from 1 to {MAX_QUANTITY}")
-        }
-
-        fn visit_i64<E>(self, number: i64) -> Result<i64, E> {
-            Ok(number)
-        }
-
-        fn visit_u64<E>(self, number: u64) -> Result<i64, E> {
-            Ok(i64::try_from(number).unwrap_or(i64::MAX))
+    impl<'de> Deserialize<'de> for Total {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let limits = || WholeNumber { from: 0, to: MAX_TOTAL.cast_signed() };
+            let total = deserializer.deserialize_i64(limits())?;
+            total.try_into().map(Self).map_err(|_| de::Error::invalid_value(Unexpected::Signed(total), &limits()))
         }
     }
 
-    deserializer.deserialize_i64(Pieces)
+    let total: Option<Total> = Option::deserialize(deserializer)?;
+    Ok(total.map(|Total(total)| total))
 }
 
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
@@ -459,16 +483,28 @@ mod tests {
     #[test]
     fn what_is_of_another_type_is_told_what_it_should_be() {
         let fault = |pointer: &str, value: Value| {
-            let mut body = json!({"location": "paris", "lines": [{"item": "croissant", "quantity": 2}], "payment_method": "pm", "pickup_at": null});
+            let mut body = json!({"location": "paris", "lines": [{"item": "croissant", "quantity": 2}], "payment_method": "pm", "pickup_at": null, "expected_total": null});
             *body.pointer_mut(pointer).unwrap() = value;
             serde_json::from_value::<OrderRequest>(body).unwrap_err().to_string()
         };
         for quantity in [json!(1.5), json!("2"), json!(null)] {
             assert!(fault("/lines/0/quantity", quantity).contains("expected a whole number from 1 to 100"));
         }
+        for total in [json!(-1), json!(3.8), json!("380")] {
+            assert!(fault("/expected_total", total).contains("expected a whole number from 0 to 99999999"));
+        }
         // Serde alone would take the fields in their order.
         assert!(fault("/lines/0", json!(["croissant", 2])).contains("expected an object with `item` and `quantity`"));
         assert!(fault("/pickup_at", json!("tomorrow")).contains("must be a time with an offset"));
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_decimals() {
+        let written = request(|body| {
+            body["lines"][0]["quantity"] = json!(2.0);
+            body["expected_total"] = json!(830.0);
+        });
+        assert_eq!((written.lines[0].quantity, written.expected_total), (2, Some(830)));
     }
 
     #[test]
