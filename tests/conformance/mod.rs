@@ -11,10 +11,10 @@ mod mailer;
 mod menus;
 mod notices;
 mod orders;
+mod orders_table;
 mod payments;
 mod provider;
 mod queue;
-mod status;
 mod stock;
 
 use shop::id::OrderId;

@@ -13,10 +13,8 @@ use notifications::{
     memory::{MemoryCustomers, MemoryMailer, MemoryNotices},
     notice::Templates,
 };
-use order_status::{
-    handler::{OrderStatus, Report},
-    memory::MemoryOrders,
-};
+use order_status::handler::{OrderStatus, Report};
+use orders_table::MemoryOrders;
 use payment::{
     handler::Cashier,
     memory::{MemoryPayments, MemoryProvider},

@@ -25,7 +25,7 @@ pub struct MemoryTables {
 impl MemoryTables {
     /// Adds or replaces a shop's menu.
     pub fn load(&self, menu: Menu) {
-        self.menus().insert(menu.location.clone(), menu);
+        self.menu_rows().insert(menu.location.clone(), menu);
     }
 
     /// Replaces an order, as another function would.
@@ -33,7 +33,7 @@ impl MemoryTables {
         self.orders.rows().insert(order.order_id, order);
     }
 
-    fn menus(&self) -> MutexGuard<'_, BTreeMap<LocationId, Menu>> {
+    fn menu_rows(&self) -> MutexGuard<'_, BTreeMap<LocationId, Menu>> {
         self.menus.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,11 +69,11 @@ impl Orders for MemoryTables {
 
 impl Menus for MemoryTables {
     async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError> {
-        Ok(self.menus().get(location).cloned())
+        Ok(self.menu_rows().get(location).cloned())
     }
 
     async fn menus(&self) -> Result<Vec<Menu>, StoreError> {
-        Ok(self.tables().menus.values().cloned().collect())
+        Ok(self.menu_rows().values().cloned().collect())
     }
 
     async fn locations(&self) -> Result<Vec<Location>, StoreError> {
@@ -83,6 +83,6 @@ impl Menus for MemoryTables {
             time_zone: menu.time_zone.clone(),
             currency: menu.currency,
         };
-        Ok(self.menus().values().map(location).collect())
+        Ok(self.menu_rows().values().map(location).collect())
     }
 }

@@ -1,11 +1,7 @@
-//! [`Orders`] as order-status has them: read, and moved on.
+//! [`Orders`] as order-intake and order-status share them: read, and moved on.
 
 use futures::future::join_all;
-use order_status::{
-    handler::{Applied, Orders},
-    memory::MemoryOrders,
-    store::DynamoDb,
-};
+use orders_table::{Applied, MemoryOrders, Orders, OrdersTable};
 use shop::{
     order::{Order, Trigger},
     stock::Shortage,
@@ -39,14 +35,14 @@ fn memory() -> Book<MemoryOrders> {
     Book { orders: MemoryOrders::new(placed.clone()), placed }
 }
 
-async fn dynamodb() -> Book<DynamoDb> {
+async fn dynamodb() -> Book<OrdersTable> {
     let system = System::shared().await;
     let (table, placed) = (table(&system).await, [(); 4].map(|()| placed()));
     for order in &placed {
         let put = system.dynamodb.put_item().table_name(&table).set_item(Some(serde_dynamo::to_item(order).unwrap()));
         put.send().await.unwrap();
     }
-    Book { orders: DynamoDb::new(&system.stack.aws(), table), placed }
+    Book { orders: OrdersTable::new(system.dynamodb.clone(), table), placed }
 }
 
 async fn an_order_that_there_is_not_is_not_found_and_cannot_be_moved_on(book: Book<impl Orders>) {
