@@ -12,13 +12,9 @@ use uuid::Uuid;
 
 use crate::harness::{Answer, Customer, System, croissants, eventually, paid_with};
 
-async fn cancel(customer: &Customer<'_>, order: &str) -> Answer {
-    Answer::to(customer.request(Method::POST, &format!("/orders/{order}/cancel"))).await
-}
-
 /// Cancels an order that can be.
 async fn cancelled(customer: &Customer<'_>, order: &str) -> Value {
-    let answer = cancel(customer, order).await;
+    let answer = customer.cancel(order).await;
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("cancelled")), "{}", answer.body);
     answer.body
 }
@@ -131,7 +127,7 @@ async fn an_order_that_is_being_made_cannot_be_cancelled_any_more() {
     let begun = advance(&table, order, &Trigger::PreparationStarted, None, Timestamp::now()).await.unwrap();
     assert!(matches!(begun, Outcome::Changed(_)), "{begun:?}");
 
-    let refused = cancel(&camille, &id).await;
+    let refused = camille.cancel(&id).await;
     assert_eq!((refused.status, &refused.body["type"]), (409, &json!("urn:amelie:problem:not-cancellable")));
     assert_eq!(refused.headers["content-type"], "application/problem+json");
     assert_eq!(refused.body["order_status"], "preparing");
@@ -146,7 +142,7 @@ async fn an_order_that_was_rejected_cannot_be_cancelled_any_more() {
     let camille = system.customer().await;
     let id = camille.places(&paid_with("pm_card_chargeDeclined", croissants(&system.shop().await, 2))).await;
     camille.outcome(&id).await;
-    let refused = cancel(&camille, &id).await;
+    let refused = camille.cancel(&id).await;
     assert_eq!((refused.status, &refused.body["order_status"]), (409, &json!("rejected")), "{}", refused.body);
 }
 
@@ -155,9 +151,9 @@ async fn nobody_cancels_somebody_elses_order_or_one_that_is_none() {
     let system = System::shared().await;
     let (camille, noor) = (system.customer().await, system.customer().await);
     let id = camille.places(&croissants(&system.shop().await, 1)).await;
-    let (theirs, nothing) = (cancel(&noor, &id).await, cancel(&noor, &Uuid::new_v4().to_string()).await);
+    let (theirs, nothing) = (noor.cancel(&id).await, noor.cancel(&Uuid::new_v4().to_string()).await);
     assert_eq!((theirs.status, &theirs.body), (404, &nothing.body));
-    let unnamed = cancel(&noor, "42").await;
+    let unnamed = noor.cancel("42").await;
     assert!(unnamed.status == 400 && unnamed.blames("id", "must be a UUID"), "{unnamed:?}");
     camille.sees_confirmed(&id).await;
 }

@@ -288,6 +288,11 @@ impl Customer<'_> {
         answer.body["order_id"].as_str().unwrap().to_owned()
     }
 
+    /// Calls an order off.
+    pub(crate) async fn cancel(&self, id: &str) -> Answer {
+        Answer::to(self.request(Method::POST, &format!("/orders/{id}/cancel"))).await
+    }
+
     pub(crate) async fn order(&self, id: &str) -> Value {
         let answer = self.get(&format!("/orders/{id}")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
