@@ -23,6 +23,12 @@ pub struct MemoryTables {
 }
 
 impl MemoryTables {
+    /// These orders, which others may write as well, and no menus.
+    #[must_use]
+    pub fn over(orders: MemoryOrders) -> Self {
+        Self { orders, menus: Arc::default() }
+    }
+
     /// Adds or replaces a shop's menu.
     pub fn load(&self, menu: Menu) {
         self.menu_rows().insert(menu.location.clone(), menu);

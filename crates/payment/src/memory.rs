@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use shop::{
     id::OrderId,
     money::Money,
     payment::{IntentId, Payment},
+    tombstone_expiry,
 };
 
 use crate::{
@@ -22,12 +23,30 @@ use crate::{
 /// A table that lives as long as this value.
 #[derive(Debug, Default)]
 pub struct MemoryPayments {
-    rows: Mutex<BTreeMap<OrderId, Payment>>,
+    rows: Mutex<BTreeMap<OrderId, Row>>,
+}
+
+#[derive(Debug)]
+struct Row {
+    payment: Payment,
+    /// In seconds since the epoch; none for what stays.
+    expires_at: Option<i64>,
+}
+
+impl MemoryPayments {
+    /// Deletes what has lived its time at `now`, as DynamoDB does.
+    pub fn expire(&self, now: Timestamp) {
+        self.rows().retain(|_, row| row.expires_at.is_none_or(|at| now.as_second() < at));
+    }
+
+    fn rows(&self) -> MutexGuard<'_, BTreeMap<OrderId, Row>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Payments for MemoryPayments {
     async fn find(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
-        Ok(self.rows.lock().unwrap_or_else(PoisonError::into_inner).get(&order).cloned())
+        Ok(self.rows().get(&order).map(|row| row.payment.clone()))
     }
 
     async fn write(
@@ -36,21 +55,33 @@ impl Payments for MemoryPayments {
         _price: Money,
         from: Option<&Payment>,
         next: &Payment,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<Written, StoreError> {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = self.rows();
         match (rows.get(&order), from) {
-            (Some(row), from) if from.map(Payment::name) != Some(row.name()) => Ok(Written::Instead(row.clone())),
-            (None, Some(_)) => Err(StoreError::Row(DecodeError::Unfit { place: "state".to_owned() })),
-            _ => {
-                rows.insert(order, next.clone());
-                Ok(Written::Yes)
+            (Some(row), from) if from.map(Payment::name) != Some(row.payment.name()) => {
+                return Ok(Written::Instead(row.payment.clone()));
             }
+            (None, Some(_)) => return Err(StoreError::Row(DecodeError::Unfit { place: "state".to_owned() })),
+            _ => {}
         }
+        let expires_at = matches!(next, Payment::Forbidden).then(|| tombstone_expiry(now));
+        rows.insert(order, Row { payment: next.clone(), expires_at });
+        Ok(Written::Yes)
     }
 }
 
-/// A provider that keeps intents. It never forgets and never sees a card: what becomes of a charge is what it was last told.
+/// A provider that keeps intents, and knows the test payment methods below by their names; any other `pm_card_…` pays.
+///
+/// | payment method | |
+/// |---|---|
+/// | `pm_card_chargeDeclined` | is declined with `generic_decline` |
+/// | `pm_card_chargeDeclinedInsufficientFunds` | is declined with `insufficient_funds` |
+/// | `pm_card_authenticationRequired` | is declined with `authentication_required` |
+/// | `pm_card_pendingRefund` | its refund is pending when it is first asked for, and then succeeds |
+/// | `pm_card_refundFail` | its refunds fail |
+/// | `pm_usBankAccount_processing` | its charge is processing until it is asked for, and then succeeds |
+/// | any other name | is no payment method: its intent is declined from the start |
 #[derive(Debug, Default)]
 pub struct MemoryProvider {
     state: Mutex<ProviderState>,
@@ -58,9 +89,9 @@ pub struct MemoryProvider {
 
 #[derive(Debug, Default)]
 struct ProviderState {
-    intents: BTreeMap<String, StoredIntent>,
-    /// The intent that was made for each order, whose id is the idempotency key.
-    made: BTreeMap<OrderId, IntentId>,
+    intents: BTreeMap<IntentId, StoredIntent>,
+    /// The first answer to each order's idempotency key, as it is replayed.
+    keys: BTreeMap<OrderId, Intent>,
     decline: Option<String>,
     refund_failure: Option<String>,
     lost_answers: u32,
@@ -68,9 +99,39 @@ struct ProviderState {
 
 #[derive(Debug)]
 struct StoredIntent {
+    order_id: OrderId,
+    price: Money,
+    payment_method: String,
     status: IntentStatus,
-    amount: u64,
-    refunded: bool,
+    refund: Option<Refund>,
+}
+
+/// What became of one intent's money.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The intent.
+    pub intent: Intent,
+    /// The order that it was made for.
+    pub order_id: OrderId,
+    /// What it takes.
+    pub price: Money,
+    /// What came of giving it back, if that was asked for.
+    pub refund: Option<Refund>,
+}
+
+impl Account {
+    /// What the customer has paid with it and not got back, in minor units.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        let paid = self.intent.status == IntentStatus::Succeeded && self.refund != Some(Refund::Succeeded);
+        if paid { self.price.amount } else { 0 }
+    }
+
+    /// Whether it could still take something.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        !matches!(self.intent.status, IntentStatus::Succeeded | IntentStatus::Cancelled)
+    }
 }
 
 impl MemoryProvider {
@@ -89,21 +150,36 @@ impl MemoryProvider {
         self.state().lost_answers = times;
     }
 
+    /// Forgets all idempotency keys, as providers do after a day.
+    pub fn forget_keys(&self) {
+        self.state().keys.clear();
+    }
+
+    /// All intents, in the order of their ids.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Account> {
+        let account = |(id, stored): (&IntentId, &StoredIntent)| Account {
+            intent: Intent { id: id.clone(), status: stored.status.clone() },
+            order_id: stored.order_id,
+            price: stored.price,
+            refund: stored.refund.clone(),
+        };
+        self.state().intents.iter().map(account).collect()
+    }
+
     /// What customers have paid in all and not got back, in minor units.
     #[must_use]
     pub fn taken(&self) -> u64 {
-        let paid = |intent: &&StoredIntent| intent.status == IntentStatus::Succeeded && !intent.refunded;
-        self.state().intents.values().filter(paid).map(|intent| intent.amount).sum()
+        self.accounts().iter().map(Account::taken).sum()
     }
 
     /// How many intents could still take something.
     #[must_use]
     pub fn open(&self) -> usize {
-        let open = |intent: &&StoredIntent| matches!(intent.status, IntentStatus::Unconfirmed | IntentStatus::Declined(_));
-        self.state().intents.values().filter(open).count()
+        self.accounts().iter().filter(|account| account.is_open()).count()
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, ProviderState> {
+    fn state(&self) -> MutexGuard<'_, ProviderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,47 +198,79 @@ impl ProviderState {
     fn intent(&mut self, id: &IntentId) -> Result<&mut StoredIntent, ProviderError> {
         let missing =
             || ProviderError::Refused { status: 404, code: Some("resource_missing".into()), param: None, request_id: None };
-        self.intents.get_mut(id.as_str()).ok_or_else(missing)
+        self.intents.get_mut(id).ok_or_else(missing)
+    }
+}
+
+impl StoredIntent {
+    /// The intent as it is now, for whoever asks: what was processing has settled by the next question.
+    fn asked(&mut self, id: &IntentId) -> Intent {
+        let now = Intent { id: id.clone(), status: self.status.clone() };
+        if self.status == IntentStatus::Processing {
+            self.status = IntentStatus::Succeeded;
+        }
+        now
+    }
+}
+
+/// What an attempt to charge comes to.
+fn charge(payment_method: &str) -> IntentStatus {
+    let declined = |code: &str| IntentStatus::Declined(code.to_owned());
+    match payment_method {
+        "pm_card_chargeDeclined" => declined("generic_decline"),
+        "pm_card_chargeDeclinedInsufficientFunds" => declined("insufficient_funds"),
+        "pm_card_authenticationRequired" => declined("authentication_required"),
+        "pm_usBankAccount_processing" => IntentStatus::Processing,
+        _ => IntentStatus::Succeeded,
     }
 }
 
 impl Provider for MemoryProvider {
     async fn create(&self, new: &NewIntent) -> Result<Intent, ProviderError> {
         self.answer(|state| {
-            // To the same key the first answer comes again, whatever the intent has come to since.
-            if let Some(id) = state.made.get(&new.order_id) {
-                return Ok(Intent { id: id.clone(), status: IntentStatus::Unconfirmed });
+            if let Some(first) = state.keys.get(&new.order_id) {
+                return Ok(first.clone());
             }
-            let id = IntentId::new(format!("pi_{}", state.intents.len()));
-            let stored = StoredIntent { status: IntentStatus::Unconfirmed, amount: new.price.amount, refunded: false };
-            state.intents.insert(id.as_str().to_owned(), stored);
-            state.made.insert(new.order_id, id.clone());
-            Ok(Intent { id, status: IntentStatus::Unconfirmed })
+            let payment_method = new.payment_method.expose();
+            let known = payment_method.starts_with("pm_card_") || payment_method == "pm_usBankAccount_processing";
+            let status = if known { IntentStatus::Unconfirmed } else { IntentStatus::Declined("payment_method_unusable".into()) };
+            let intent = Intent { id: IntentId::new(format!("pi_{}", state.intents.len())), status };
+            let stored = StoredIntent {
+                order_id: new.order_id,
+                price: new.price,
+                payment_method: payment_method.to_owned(),
+                status: intent.status.clone(),
+                refund: None,
+            };
+            state.intents.insert(intent.id.clone(), stored);
+            state.keys.insert(new.order_id, intent.clone());
+            Ok(intent)
         })
     }
 
     async fn find(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
-        self.answer(|state| Ok(Intent { id: intent.clone(), status: state.intent(intent)?.status.clone() }))
+        self.answer(|state| Ok(state.intent(intent)?.asked(intent)))
     }
 
     async fn confirm(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
         self.answer(|state| {
-            let outcome = state.decline.clone().map_or(IntentStatus::Succeeded, IntentStatus::Declined);
+            let decline = state.decline.clone();
             let stored = state.intent(intent)?;
             if stored.status == IntentStatus::Unconfirmed {
-                stored.status = outcome;
+                stored.status = decline.map_or_else(|| charge(&stored.payment_method), IntentStatus::Declined);
+                return Ok(Intent { id: intent.clone(), status: stored.status.clone() });
             }
-            Ok(Intent { id: intent.clone(), status: stored.status.clone() })
+            Ok(stored.asked(intent))
         })
     }
 
     async fn cancel(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
         self.answer(|state| {
             let stored = state.intent(intent)?;
-            if stored.status != IntentStatus::Succeeded {
+            if matches!(stored.status, IntentStatus::Unconfirmed | IntentStatus::Declined(_)) {
                 stored.status = IntentStatus::Cancelled;
             }
-            Ok(Intent { id: intent.clone(), status: stored.status.clone() })
+            Ok(stored.asked(intent))
         })
     }
 
@@ -171,15 +279,18 @@ impl Provider for MemoryProvider {
             let failure = state.refund_failure.clone();
             let stored = state.intent(intent)?;
             if stored.status != IntentStatus::Succeeded {
-                return Err(ProviderError::Refused { status: 400, code: None, param: None, request_id: None });
+                let code = Some("payment_intent_unexpected_state".into());
+                return Err(ProviderError::Refused { status: 400, code, param: None, request_id: None });
             }
-            match failure {
-                Some(reason) if !stored.refunded => Ok(Refund::Failed { reason }),
-                _ => {
-                    stored.refunded = true;
-                    Ok(Refund::Succeeded)
-                }
-            }
+            let refund = match (&stored.refund, stored.payment_method.as_str()) {
+                (Some(Refund::Succeeded | Refund::Pending), _) => Refund::Succeeded,
+                (_, "pm_card_refundFail") => Refund::Failed { reason: "expired_or_canceled_card".into() },
+                _ if failure.is_some() => Refund::Failed { reason: failure.unwrap_or_default() },
+                (_, "pm_card_pendingRefund") => Refund::Pending,
+                _ => Refund::Succeeded,
+            };
+            stored.refund = Some(refund.clone());
+            Ok(refund)
         })
     }
 }

@@ -62,13 +62,18 @@ impl Backoff {
 }
 
 /// Decides when a message is seen again.
-trait Visibility {
+pub trait Visibility {
+    /// Hides the message that was received under this handle for `wait` from now on; none at all offers it again at once.
+    ///
+    /// # Errors
+    /// When it may still have the wait that it had.
     async fn hide(&self, receipt_handle: &str, wait: Duration) -> Result<(), HideError>;
 }
 
+/// Why a message may have kept its wait.
 #[derive(Debug, thiserror::Error)]
 #[error("the message keeps its visibility timeout: {0}")]
-struct HideError(String);
+pub struct HideError(pub String);
 
 /// A queue that feeds this function.
 #[derive(Clone, Debug)]
@@ -92,9 +97,7 @@ impl Queue {
         arn.rsplit(':').next() == self.url.rsplit('/').next()
     }
 
-    /// Handles all records of a batch at once and answers which have failed. A record that cannot be read or that
-    /// panics fails alone, and is offered again at once until it ends in the dead-letter queue; a transient failure
-    /// waits as the queue's [`Backoff`] has it.
+    /// Handles a batch of this queue, as [`process`] has it.
     pub async fn process<T, E>(&self, event: SqsEvent, handle: impl AsyncFn(T) -> Result<(), E>) -> SqsBatchResponse
     where
         T: DeserializeOwned,
@@ -142,7 +145,10 @@ struct CorrelatedMetadata {
     correlation_id: Uuid,
 }
 
-async fn process<T, E>(
+/// Handles all records of a batch at once and answers which have failed. A record that cannot be read or that panics
+/// fails alone, and is offered again at once until it ends in the dead-letter queue; a transient failure waits as
+/// `backoff` has it.
+pub async fn process<T, E>(
     visibility: &impl Visibility,
     backoff: Backoff,
     event: SqsEvent,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The provider's id of a charge.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IntentId(String);
 

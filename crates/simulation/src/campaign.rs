@@ -1,0 +1,85 @@
+//! Many runs, on all processors.
+
+use std::{
+    collections::HashSet,
+    panic::catch_unwind,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::run::{Outcome, Telling, run};
+
+/// How long to go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// The first seed; the others follow one by one.
+    pub first: u64,
+    /// How many runs there are at most.
+    pub runs: u64,
+    /// How long it takes at most; a run that has begun is finished.
+    pub time: Option<Duration>,
+    /// Whether the first failure is the end.
+    pub until_failure: bool,
+}
+
+/// What came of many runs.
+#[derive(Debug, Default)]
+pub struct Campaign {
+    /// How many.
+    pub runs: u64,
+    /// How many different courses they took.
+    pub schedules: usize,
+    /// How many steps they took in all.
+    pub steps: u64,
+    /// Why runs failed, by seed.
+    pub failures: Vec<(u64, String)>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Campaign {
+    /// Runs one seed after the other.
+    #[must_use]
+    pub fn run(extent: Extent) -> Self {
+        let start = Instant::now();
+        let (next, over, seen) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new((Self::default(), HashSet::new())));
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let work = || {
+            while !over.load(Ordering::Relaxed) && extent.time.is_none_or(|time| start.elapsed() < time) {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= extent.runs {
+                    return;
+                }
+                let seed = extent.first + number;
+                let outcome = catch_unwind(|| run(seed, Telling::Silent));
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let (campaign, schedules) = &mut *seen;
+                campaign.runs += 1;
+                let failure = match outcome {
+                    Ok(Outcome { broken, schedule, steps, .. }) => {
+                        schedules.insert(schedule);
+                        campaign.steps += steps;
+                        broken.map(|broken| broken.to_string())
+                    }
+                    Err(_) => Some("it panicked".to_owned()),
+                };
+                if let Some(failure) = failure {
+                    campaign.failures.push((seed, failure));
+                    over.fetch_or(extent.until_failure, Ordering::Relaxed);
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(work);
+            }
+        });
+        let (mut campaign, schedules) = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        campaign.failures.sort();
+        Self { schedules: schedules.len(), elapsed: start.elapsed(), ..campaign }
+    }
+}

@@ -1,0 +1,208 @@
+//! The functions, wired as their `main` wires them: real handlers and the real batch runner, on ports of this world.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use inventory::{handler::Inventory, memory::MemoryStock};
+use jiff::SignedDuration;
+use notifications::{
+    handler::Notifications,
+    memory::{MemoryCustomers, MemoryMailer, MemoryNotices},
+    notice::Templates,
+};
+use order_intake::{handler::OrderIntake, memory::MemoryTables};
+use order_relay::handler::{Relay, StreamEvent};
+use order_status::{
+    handler::{OrderStatus, Report},
+    memory::MemoryOrders,
+};
+use payment::{
+    handler::Cashier,
+    memory::{MemoryPayments, MemoryProvider},
+};
+use platform::{
+    http::{Request, Response},
+    queue::{Backoff, Retryable, process},
+};
+use serde::de::DeserializeOwned;
+use shop::event::{INVENTORY, ORDERS, OrderEvent, PAYMENT};
+
+use crate::{
+    call::Port,
+    port::{Bus, Graves, Unreliable, Visible},
+    queue::Place,
+    stream::Reading,
+    topology::TOPOLOGY,
+    world::World,
+};
+
+type Notifier = Notifications<Unreliable<MemoryNotices>, Unreliable<MemoryCustomers>, Unreliable<MemoryMailer>>;
+
+/// All functions of the template.
+#[derive(Clone)]
+pub(crate) struct Functions {
+    world: Rc<World>,
+    intake: Rc<OrderIntake<Unreliable<MemoryTables>>>,
+    relay: Rc<Relay<Bus, Graves>>,
+    status: Rc<OrderStatus<Unreliable<MemoryOrders>>>,
+    inventory: Rc<Inventory<Unreliable<MemoryStock>, Bus>>,
+    cashier: Rc<Cashier<Unreliable<MemoryPayments>, Unreliable<MemoryProvider>, Bus>>,
+    notifications: Rc<Notifier>,
+}
+
+impl Functions {
+    pub(crate) fn new(world: &Rc<World>) -> Self {
+        let seconds = |name| SignedDuration::from_secs(world.parameters[name]);
+        Self {
+            world: world.clone(),
+            intake: Rc::new(OrderIntake::new(
+                Unreliable::new(world, &world.intake_tables),
+                seconds("ConfirmWithinSeconds"),
+                seconds("MenuCacheSeconds"),
+            )),
+            relay: Rc::new(Relay { bus: Bus::new(world, ORDERS), dead_letters: Graves(world.clone()) }),
+            status: Rc::new(OrderStatus { orders: Unreliable::new(world, &world.orders) }),
+            inventory: Rc::new(Inventory { stock: Unreliable::new(world, &world.stock), bus: Bus::new(world, INVENTORY) }),
+            cashier: Rc::new(Cashier {
+                payments: Unreliable::new(world, &world.payments),
+                provider: Unreliable::new(world, &world.provider),
+                bus: Bus::new(world, PAYMENT),
+            }),
+            notifications: Rc::new(Notifications {
+                notices: Unreliable::new(world, &world.notices),
+                customers: Unreliable::new(world, &world.customers),
+                mailer: Unreliable::new(world, &world.mailer),
+                templates: Templates::new().expect("the templates compile"),
+            }),
+        }
+    }
+
+    /// Asks the API. None when the function died over it.
+    pub(crate) fn ask(&self, request: Request) -> impl Future<Output = Option<Response>> + use<> {
+        let (intake, now) = (self.intake.clone(), self.world.now());
+        self.world.invoke("OrderIntake", async move { intake.handle(request, now).await })
+    }
+
+    /// The function of order-status that changes an order.
+    pub(crate) fn orders(&self) -> &Unreliable<MemoryOrders> {
+        &self.status.orders
+    }
+
+    /// Delivers messages of a queue to its function.
+    pub(crate) fn deliver(&self, queue: usize) {
+        let (world, this) = (self.world.clone(), self.clone());
+        match TOPOLOGY.queues[queue].id.as_str() {
+            "StockQueue" => self.batch(queue, "RetryBudgetSeconds", async move |event: OrderEvent| {
+                this.inventory.handle(event, world.now()).await
+            }),
+            "ChargeQueue" => self.batch(queue, "ChargeRetryBudgetSeconds", async move |event: OrderEvent| {
+                this.cashier.handle(event, world.now()).await
+            }),
+            "RefundQueue" => self.batch(queue, "RefundRetryBudgetSeconds", async move |event: OrderEvent| {
+                this.cashier.handle(event, world.now()).await
+            }),
+            "ResultsQueue" => {
+                self.batch(queue, "RetryBudgetSeconds", async move |report: Report| this.status.apply(report, world.now()).await)
+            }
+            "DeadlineQueue" => self.batch(queue, "RetryBudgetSeconds", async move |placed: OrderEvent| {
+                this.status.expire(placed, world.now()).await
+            }),
+            "NoticeQueue" => {
+                let until = world.now() + TOPOLOGY.timeouts["Notifications"];
+                self.batch(queue, "RetryBudgetSeconds", async move |event: OrderEvent| {
+                    this.notifications.handle(&event, world.now(), until).await
+                });
+            }
+            other => panic!("the template has a {other}, and the simulation does not know what reads it"),
+        }
+    }
+
+    fn batch<T, E>(&self, queue: usize, budget: &str, handle: impl AsyncFn(T) -> Result<(), E> + 'static)
+    where
+        T: DeserializeOwned + 'static,
+        E: Retryable + 'static,
+    {
+        let world = self.world.clone();
+        let records = world.queues.borrow_mut().receive(queue, &world);
+        if records.is_empty() {
+            return;
+        }
+        let backoff = Backoff::outlasting(u32::try_from(world.parameters[budget]).expect("a budget"));
+        let place = Place::take(&world, queue);
+        let work = {
+            let world = world.clone();
+            async move {
+                let handles: Vec<_> = records
+                    .iter()
+                    .map(|record| {
+                        (record.message_id.clone().unwrap_or_default(), record.receipt_handle.clone().unwrap_or_default())
+                    })
+                    .collect();
+                let mut event = SqsEvent::default();
+                event.records = records;
+                let visible = Visible { world: world.clone(), queue };
+                let answer = process(&visible, backoff, event, handle).await;
+                for handle in handled(handles, &answer) {
+                    acknowledge(&world, queue, handle).await;
+                }
+                drop(place);
+            }
+        };
+        drop(world.invoke(&TOPOLOGY.queues[queue].function, work));
+    }
+
+    /// Hands changes of orders to the relay.
+    pub(crate) fn announce(&self, shard: usize) {
+        let (world, relay) = (self.world.clone(), self.relay.clone());
+        let reading = Reading::begin(&world, shard);
+        let length = world.stream.borrow().len(shard);
+        let count = 1 + world.luck.below(length.min(100));
+        let records = world.stream.borrow().read(shard, count);
+        let work = {
+            let world = world.clone();
+            async move {
+                if let Err(error) = relay.handle(StreamEvent { records }).await {
+                    world.tell("OrderRelay", || format!("the batch failed: {error}"));
+                    return;
+                }
+                let advance = {
+                    let world = world.clone();
+                    move || {
+                        world.stream.borrow_mut().advance(shard, count);
+                        Ok::<_, &str>(())
+                    }
+                };
+                if world.call(Port::Stream, "advance", advance, || "no answer").await.is_ok() {
+                    reading.end();
+                }
+            }
+        };
+        drop(world.invoke("OrderRelay", work));
+    }
+}
+
+/// The receipts of all messages that an answer does not call failed. An answer that names a message which was not in the
+/// batch fails all of it.
+fn handled(handles: Vec<(String, String)>, answer: &SqsBatchResponse) -> Vec<String> {
+    let failed: BTreeSet<_> = answer.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
+    if failed.iter().any(|id| !handles.iter().any(|(known, _)| known == id)) {
+        return Vec::new();
+    }
+    handles.into_iter().filter(|(id, _)| !failed.contains(id.as_str())).map(|(_, handle)| handle).collect()
+}
+
+async fn acknowledge(world: &Rc<World>, queue: usize, handle: String) {
+    let task = world.current_task();
+    let delete = {
+        let world = world.clone();
+        move || {
+            let deleted = world.queues.borrow_mut().delete(queue, &handle, &world);
+            if let Some(message) = deleted {
+                world.witness.borrow_mut().acknowledged(&world, task, queue, &message);
+            }
+            Ok::<_, &str>(())
+        }
+    };
+    // What is not deleted comes again.
+    world.call(Port::Queue, "delete", delete, || "no answer").await.ok();
+}

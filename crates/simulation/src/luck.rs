@@ -1,0 +1,109 @@
+//! All chance of a run: it follows from the seed alone.
+
+use std::cell::{Cell, RefCell};
+
+use fastrand::Rng;
+use jiff::SignedDuration;
+
+/// What can go wrong, each in so many of 1,000 cases.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Odds {
+    /// An invocation dies at a port call.
+    pub(crate) dies: u32,
+    /// A call fails before it has any effect.
+    pub(crate) fails: u32,
+    /// A call has its effect, but its answer is lost.
+    pub(crate) loses_answer: u32,
+    /// A call is given up, and has its effect afterwards.
+    pub(crate) acts_late: u32,
+    /// A call is sent twice by whoever is in between, and the second answer is the one that arrives.
+    pub(crate) acts_twice: u32,
+    /// A call takes seconds.
+    pub(crate) is_slow: u32,
+    /// The code around a call panics.
+    pub(crate) panics: u32,
+    /// Time passes although there is something to do.
+    pub(crate) time_flies: u32,
+    /// A message is delivered late.
+    pub(crate) late_message: u32,
+    /// A message is delivered twice.
+    pub(crate) doubled_message: u32,
+    /// A message that is being handled is received again.
+    pub(crate) shared_message: u32,
+}
+
+/// The seed's random numbers.
+#[derive(Debug)]
+pub(crate) struct Luck {
+    rng: RefCell<Rng>,
+    odds: Odds,
+    good: Cell<bool>,
+}
+
+impl Luck {
+    /// Draws the odds of the run. Each misfortune is left out of a third of all runs: what is always there can hide what
+    /// only shows without it.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        // One run in sixteen has no bad luck at all.
+        let bad = rng.u32(0..16) > 0;
+        let mut odds = |worst: u32| {
+            let (drawn, share) = (rng.u32(0..3) > 0, rng.f64());
+            if bad && drawn { 1 + (f64::from(worst) * share * share) as u32 } else { 0 }
+        };
+        let odds = Odds {
+            dies: odds(40),
+            fails: odds(120),
+            loses_answer: odds(80),
+            acts_late: odds(60),
+            acts_twice: odds(60),
+            is_slow: odds(80),
+            panics: odds(15),
+            time_flies: odds(250),
+            late_message: odds(400),
+            doubled_message: odds(300),
+            shared_message: odds(150),
+        };
+        Self { rng: RefCell::new(rng), odds, good: Cell::new(false) }
+    }
+
+    /// The odds of the run, as long as luck has not turned.
+    pub(crate) fn odds(&self) -> Odds {
+        if self.good.get() { Odds::default() } else { self.odds }
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub(crate) fn turns(&self) {
+        self.good.set(true);
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        self.good.get()
+    }
+
+    /// A number below `end`, which is not 0.
+    pub(crate) fn below(&self, end: usize) -> usize {
+        self.rng.borrow_mut().usize(0..end)
+    }
+
+    /// A number of `from` to `to`, both included.
+    pub(crate) fn between(&self, from: i64, to: i64) -> i64 {
+        self.rng.borrow_mut().i64(from..=to)
+    }
+
+    /// True in so many of 1,000 cases.
+    pub(crate) fn strikes(&self, odds: u32) -> bool {
+        odds > 0 && self.rng.borrow_mut().u32(0..1_000) < odds
+    }
+
+    pub(crate) fn one_of<'a, T>(&self, choices: &'a [T]) -> &'a T {
+        &choices[self.below(choices.len())]
+    }
+
+    /// Up to `longest`, and more often short than long: every order of magnitude from milliseconds on is as likely.
+    pub(crate) fn wait(&self, longest: SignedDuration) -> SignedDuration {
+        let longest = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
+        let magnitude = self.between(0, i64::from(longest.max(2).ilog2()));
+        SignedDuration::from_millis(self.between(0, (1 << magnitude).min(longest)))
+    }
+}
