@@ -1,7 +1,7 @@
 //! Many runs, on all processors.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     panic::catch_unwind,
     sync::{
         Mutex, PoisonError,
@@ -10,6 +10,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::run::{Outcome, Telling, run};
 
@@ -27,7 +29,7 @@ pub struct Extent {
 }
 
 /// What came of many runs.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Campaign {
     /// How many.
     pub runs: u64,
@@ -35,7 +37,9 @@ pub struct Campaign {
     pub schedules: usize,
     /// How many steps they took in all.
     pub steps: u64,
-    /// Why runs failed, by seed.
+    /// How many orders ended in each status, with what became of the money.
+    pub ends: BTreeMap<String, u64>,
+    /// Why runs failed, by seed and in its order.
     pub failures: Vec<(u64, String)>,
     /// How long it took.
     pub elapsed: Duration,
@@ -60,7 +64,10 @@ impl Campaign {
                 let (campaign, schedules) = &mut *seen;
                 campaign.runs += 1;
                 let failure = match outcome {
-                    Ok(Outcome { broken, schedule, steps, .. }) => {
+                    Ok(Outcome { broken, schedule, steps, ends, .. }) => {
+                        for (end, orders) in ends {
+                            *campaign.ends.entry(end).or_default() += orders;
+                        }
                         schedules.insert(schedule);
                         campaign.steps += steps;
                         broken.map(|broken| broken.to_string())

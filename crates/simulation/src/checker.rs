@@ -286,6 +286,15 @@ impl Witness {
         }
     }
 
+    /// How the orders have ended, with what became of the money: how many of each.
+    pub(crate) fn ends(&self) -> BTreeMap<String, u64> {
+        let mut ends = BTreeMap::new();
+        for order in self.orders.values().filter_map(|seen| seen.rows.last()) {
+            *ends.entry(format!("{:?}/{:?}", order.status, order.payment)).or_default() += 1;
+        }
+        ends
+    }
+
     /// Checks everything, once the run has come to rest.
     pub(crate) fn check(&self, world: &World) -> Result<(), Broken> {
         self.check_rest(world)?;

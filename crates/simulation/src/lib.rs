@@ -13,6 +13,7 @@
 //! | `workload` | what customers, shops and operators do |
 //! | `checker` | the invariants |
 //! | [`campaign`] | many seeds |
+//! | [`fault`] | deliberate faults, each of which has to be noticed |
 
 mod call;
 mod checker;
@@ -28,6 +29,7 @@ mod workload;
 mod world;
 
 pub mod campaign;
+pub mod fault;
 pub mod run;
 
 pub use checker::{Broken, Rule};

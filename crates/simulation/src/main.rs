@@ -9,6 +9,7 @@ use std::{
 use clap::Parser;
 use simulation::{
     campaign::{Campaign, Extent},
+    fault::{self, Trial},
     run::{Telling, run},
 };
 
@@ -34,6 +35,13 @@ struct Cli {
     /// Stops at the first failure.
     #[arg(long)]
     until_failure: bool,
+    /// Puts one deliberate fault after the other into a copy of the code, and shows how many runs it takes to notice each.
+    /// With a name, only those that contain it.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["first", "minutes", "seed"])]
+    faults: Option<String>,
+    /// Prints the figures as JSON.
+    #[arg(long, conflicts_with_all = ["faults", "seed"])]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -41,12 +49,20 @@ fn main() -> ExitCode {
     if let Some(seed) = cli.seed {
         return alone(seed, cli.trace);
     }
+    if let Some(filter) = &cli.faults {
+        return faults(filter, cli.seeds);
+    }
     let campaign = Campaign::run(Extent {
         first: cli.first,
         runs: if cli.minutes.is_some() { u64::MAX } else { cli.seeds },
         time: cli.minutes.map(|minutes| Duration::from_secs(60 * minutes)),
         until_failure: cli.until_failure,
     });
+    let passed = if campaign.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if cli.json {
+        say(&serde_json::to_string(&campaign).expect("figures and texts"));
+        return passed;
+    }
     for (seed, failure) in &campaign.failures {
         say(&format!("seed {seed}: {failure}\n  cargo simulate --seed {seed} --trace"));
     }
@@ -59,7 +75,32 @@ fn main() -> ExitCode {
         campaign.steps,
         campaign.failures.len(),
     ));
-    if campaign.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let ends: Vec<_> = campaign.ends.iter().map(|(end, orders)| format!("{orders} {end}")).collect();
+    say(&format!("orders and payments: {}", ends.join(", ")));
+    passed
+}
+
+fn faults(filter: &str, seeds: u64) -> ExitCode {
+    let mut escaped = 0;
+    say("| fault | what breaks | runs until then |\n|---|---|---|");
+    let all = fault::try_all(filter, seeds, |Trial { title, caught, .. }| match caught {
+        Some((seed, what)) => say(&format!("| {title} | {what} | {} |", seed + 1)),
+        None => {
+            escaped += 1;
+            say(&format!("| {title} | **nothing** | {seeds} |"));
+        }
+    });
+    match all {
+        Ok(()) if escaped == 0 => ExitCode::SUCCESS,
+        Ok(()) => {
+            say(&format!("{escaped} escaped: close the hole in the simulation"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn alone(seed: u64, trace: bool) -> ExitCode {

@@ -1,5 +1,7 @@
 //! One run: everything that happens follows from its seed.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 
 use crate::{
@@ -25,6 +27,8 @@ pub struct Outcome {
     pub schedule: u64,
     /// How many steps it took.
     pub steps: u64,
+    /// How many orders ended in each status, with what became of the money.
+    pub ends: BTreeMap<String, u64>,
     /// The first rule that broke, if any did.
     pub broken: Option<Broken>,
 }
@@ -55,7 +59,8 @@ pub fn run(seed: u64, telling: Telling) -> Outcome {
     let mut scheduler = Scheduler::new(world.clone());
     let workload = Workload::begin(&world, scheduler.functions());
     let broken = play(&world, &mut scheduler, &workload).err();
-    Outcome { seed, schedule: scheduler.schedule(), steps: scheduler.steps(), broken }
+    let ends = world.witness.borrow().ends();
+    Outcome { seed, schedule: scheduler.schedule(), steps: scheduler.steps(), ends, broken }
 }
 
 fn play(world: &World, scheduler: &mut Scheduler, workload: &Workload) -> Result<(), Broken> {

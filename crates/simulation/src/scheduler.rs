@@ -138,10 +138,9 @@ impl Scheduler {
         if idle || world.luck.strikes(world.luck.odds().time_flies) {
             let Some(next) = self.next_moment(now) else { return Ok(!idle) };
             // While somebody works, time passes by minutes and not by days.
-            if idle || next.duration_since(now) < SignedDuration::from_mins(10) {
-                world.time_is(next);
-                return Ok(true);
-            }
+            let wait = next.duration_since(now).min(SignedDuration::from_mins(10));
+            world.time_is(if idle { next } else { now + world.luck.wait(wait) });
+            return Ok(true);
         }
         match self.choices[world.luck.below(self.choices.len())] {
             Choice::Call(call) => self.go_on(call),

@@ -12,8 +12,10 @@ use crate::world::World;
 /// An order's changes are all in one shard.
 const SHARDS: usize = 2;
 
-/// How long a failed batch waits.
-const RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// How long a batch waits after its first failure; each further wait is twice as long.
+const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// How often that doubles.
+const DOUBLINGS: u32 = 6;
 
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
@@ -25,6 +27,7 @@ pub(crate) struct Stream {
 struct Shard {
     records: VecDeque<Record>,
     is_read: bool,
+    failures: u32,
     retry_at: Timestamp,
 }
 
@@ -154,6 +157,11 @@ impl Drop for Reading {
     fn drop(&mut self) {
         let shard = &mut self.world.stream.borrow_mut().shards[self.shard];
         shard.is_read = false;
-        shard.retry_at = self.world.now() + if self.is_done { SignedDuration::ZERO } else { RETRY };
+        if self.is_done {
+            shard.failures = 0;
+        } else {
+            shard.retry_at = self.world.now() + FIRST_RETRY * 2_i32.pow(shard.failures.min(DOUBLINGS));
+            shard.failures += 1;
+        }
     }
 }

@@ -123,8 +123,8 @@ impl Workload {
     /// Decides what a shop bakes a day: little, and not everything.
     fn bake(&self, shop: &str) {
         let luck = &self.world.luck;
-        let baked = ITEMS.iter().filter(|_| !luck.strikes(150));
-        let capacity = baked.map(|(sku, _)| (sku.parse().expect("a name"), u32::try_from(luck.between(0, 5)).unwrap_or(0)));
+        let baked = ITEMS.iter().filter(|_| !luck.strikes(100));
+        let capacity = baked.map(|(sku, _)| (sku.parse().expect("a name"), u32::try_from(luck.between(0, 9)).unwrap_or(0)));
         let (plan, shop) = (BakePlan { capacity: capacity.collect() }, shop.parse::<shop::id::LocationId>().expect("a name"));
         self.world.tell(shop.as_str(), || format!("bakes {:?}", plan.capacity));
         self.world.witness.borrow_mut().baking(self.world.now(), shop.clone(), plan.clone());
@@ -152,7 +152,7 @@ impl Workload {
     fn order(&self, wish: &Wish) {
         let (world, luck) = (&self.world, &self.world.luck);
         let start = world.now() + wish.at;
-        let quarter = SignedDuration::from_mins(20);
+        let soon = || SignedDuration::from_secs(luck.between(0, 20 * 60));
         self.customer(wish, &wish.body, start);
         if luck.strikes(200) {
             // Somebody who cannot wait.
@@ -162,12 +162,15 @@ impl Workload {
             let other = wish.body.replacen("\"quantity\":1", "\"quantity\":3", 1).replacen("\"quantity\":2", "\"quantity\":1", 1);
             self.customer(wish, &other, start + luck.wait(SignedDuration::from_secs(30)));
         }
-        if luck.strikes(300) {
-            self.moves(wish.id, start + luck.wait(quarter), vec![Trigger::Cancelled]);
+        if luck.strikes(250) {
+            // At once, or when the charge is under way, or long after.
+            let after = if luck.strikes(500) { luck.wait(SignedDuration::from_mins(5)) } else { soon() };
+            self.moves(wish.id, start + after, vec![Trigger::Cancelled]);
         }
         if luck.strikes(400) {
-            let steps = vec![Trigger::PreparationStarted, Trigger::PreparationFinished, Trigger::PickedUp];
-            self.moves(wish.id, start + luck.wait(quarter), steps);
+            let mut steps = vec![Trigger::PreparationStarted, Trigger::PreparationFinished, Trigger::PickedUp];
+            steps.truncate(1 + luck.below(steps.len()));
+            self.moves(wish.id, start + soon(), steps);
         }
     }
 
@@ -201,7 +204,7 @@ impl Workload {
                     }
                     world.sleep(world.luck.wait(SignedDuration::from_mins(5))).await;
                 }
-                world.sleep(world.luck.wait(SignedDuration::from_mins(10))).await;
+                world.sleep(SignedDuration::from_secs(world.luck.between(0, 10 * 60))).await;
             }
         });
     }
