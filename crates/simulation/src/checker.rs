@@ -83,6 +83,8 @@ pub(crate) struct Witness {
     pub(crate) broken: Option<Broken>,
     /// What the API answered to orders.
     pub(crate) answers: Vec<Answer>,
+    /// Orders that the API has called cancelled.
+    pub(crate) cancelled: Vec<OrderId>,
     /// Records that the relay has buried.
     pub(crate) buried: Vec<String>,
     /// Rows and messages that nobody can read, as they were put in.
@@ -334,6 +336,9 @@ impl Witness {
         let Some(seen) = self.orders.get(&order.order_id) else { return breaks(Rule::I1, "nobody saw it placed".into()) };
         if matches!(order.status, Status::Placed | Status::Reserved) {
             return breaks(Rule::I1, "stuck".into());
+        }
+        if self.cancelled.contains(&order.order_id) && order.status != Status::Cancelled {
+            return breaks(Rule::I1, "its customer was told that it is cancelled".into());
         }
 
         let accounts = world.provider.accounts().into_iter().filter(|account| account.order_id == order.order_id);

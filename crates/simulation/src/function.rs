@@ -12,10 +12,8 @@ use notifications::{
 };
 use order_intake::{handler::OrderIntake, memory::MemoryTables};
 use order_relay::handler::{Relay, StreamEvent};
-use order_status::{
-    handler::{OrderStatus, Report},
-    memory::MemoryOrders,
-};
+use order_status::handler::{OrderStatus, Report};
+use orders_table::MemoryOrders;
 use payment::{
     handler::Cashier,
     memory::{MemoryPayments, MemoryProvider},

@@ -5,7 +5,7 @@ use std::{collections::HashMap, rc::Rc};
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use notifications::{handler::Address, memory::MemoryCustomers};
-use order_status::handler::{Applied, Orders};
+use orders_table::{Orders, Outcome, advance};
 use platform::http::{Request, Response};
 use serde_json::{Value, json};
 use shop::{
@@ -165,7 +165,7 @@ impl Workload {
         if luck.strikes(250) {
             // At once, or when the charge is under way, or long after.
             let after = if luck.strikes(500) { luck.wait(SignedDuration::from_mins(5)) } else { soon() };
-            self.moves(wish.id, start + after, vec![Trigger::Cancelled]);
+            self.cancels(wish, start + after);
         }
         if luck.strikes(400) {
             let mut steps = vec![Trigger::PreparationStarted, Trigger::PreparationFinished, Trigger::PickedUp];
@@ -189,11 +189,24 @@ impl Workload {
         });
     }
 
-    /// Somebody moves an order on, one step after the other, as far as that goes.
+    /// A customer calls an order off, until there is an answer or it is enough.
+    fn cancels(&self, wish: &Wish, at: Timestamp) {
+        let (world, functions, wish) = (self.world.clone(), self.functions.clone(), wish.clone());
+        self.world.spawn_person(wish.customer.as_str().to_owned(), async move {
+            world.sleep_until(at).await;
+            for _ in 0..3 {
+                if cancel(&world, &functions, &wish).await {
+                    return;
+                }
+                world.sleep(world.luck.wait(SignedDuration::from_mins(5))).await;
+            }
+        });
+    }
+
+    /// The staff moves an order on, one step after the other, as far as that goes.
     fn moves(&self, order: OrderId, at: Timestamp, steps: Vec<Trigger>) {
         let (world, functions) = (self.world.clone(), self.functions.clone());
-        let who = if steps[0] == Trigger::Cancelled { "customer" } else { "staff" };
-        self.world.spawn_person(who, async move {
+        self.world.spawn_person("staff", async move {
             world.sleep_until(at).await;
             for step in steps {
                 for _ in 0..3 {
@@ -307,17 +320,42 @@ async fn post(world: &Rc<World>, functions: &Functions, wish: &Wish, body: &str)
     status < 500
 }
 
+/// Whether there is an answer that says how it went; there is none while there is no order.
+async fn cancel(world: &Rc<World>, functions: &Functions, wish: &Wish) -> bool {
+    world.tell(wish.customer.as_str(), || format!("POST /orders/{}/cancel", wish.id));
+    let Some(response) = functions.ask(cancellation(wish)).await else {
+        return false;
+    };
+    let status = response.status_code;
+    world.tell(wish.customer.as_str(), || format!("{status} for cancelling {}", wish.id));
+    if status == 200 {
+        world.witness.borrow_mut().cancelled.push(wish.id);
+    }
+    matches!(status, 200 | 409)
+}
+
 fn request(wish: &Wish, body: &str) -> Request {
-    let request = json!({
-        "version": "2.0", "routeKey": "POST /orders", "rawPath": "/orders",
-        "headers": {"content-type": "application/json", "idempotency-key": wish.key},
+    let mut request = by(wish, "POST /orders");
+    request["headers"] = json!({"content-type": "application/json", "idempotency-key": wish.key});
+    request["body"] = json!(body);
+    serde_json::from_value(request).expect("a request")
+}
+
+fn cancellation(wish: &Wish) -> Request {
+    let mut request = by(wish, "POST /orders/{id}/cancel");
+    request["pathParameters"] = json!({"id": wish.id});
+    serde_json::from_value(request).expect("a request")
+}
+
+/// A customer's request, as the gateway hands it on.
+fn by(wish: &Wish, route: &str) -> Value {
+    json!({
+        "version": "2.0", "routeKey": route, "rawPath": "/", "headers": {}, "isBase64Encoded": false,
         "requestContext": {
-            "http": {"method": "POST", "path": "/orders"},
+            "http": {"method": "POST", "path": "/"},
             "authorizer": {"jwt": {"claims": {"sub": wish.customer}, "scopes": null}},
         },
-        "body": body, "isBase64Encoded": false,
-    });
-    serde_json::from_value(request).expect("a request")
+    })
 }
 
 /// The order of an answer.
@@ -331,16 +369,10 @@ fn placed(response: &Response) -> OrderId {
 
 /// Takes an order one step on; false when that does not work out (yet).
 async fn move_on(orders: &impl Orders, id: OrderId, step: &Trigger, now: Timestamp) -> bool {
-    for _ in 0..10 {
-        let Ok(Some(order)) = orders.get(id).await else { return false };
-        let Some(transition) = order.transition(step.clone(), now, None) else {
-            return order.status.ended_early() || order.status == Status::Collected;
-        };
-        match orders.apply(id, &transition).await {
-            Ok(Applied::Yes) => return true,
-            Ok(Applied::Outdated) => {}
-            Err(_) => return false,
-        }
+    let Ok(Some(order)) = orders.get(id).await else { return false };
+    match advance(orders, order, step, None, now).await {
+        Ok(Outcome::Changed(_)) => true,
+        Ok(Outcome::Unchanged(order)) => order.status.ended_early() || order.status == Status::Collected,
+        Err(_) => false,
     }
-    false
 }
