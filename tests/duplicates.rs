@@ -1,6 +1,5 @@
 //! The same thing twice, from customers and from queues.
 
-use aws_sdk_eventbridge::{Client as EventBridge, types::PutEventsRequestEntry};
 use futures::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
@@ -75,17 +74,7 @@ async fn events_that_come_again_change_nothing() {
     let confirmed = camille.order(&id).await;
 
     let events = eventually("all events", async || Some(system.events(&id)).filter(|events| events.len() >= 5)).await;
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let again = events.iter().map(|event| {
-        PutEventsRequestEntry::builder()
-            .event_bus_name(system.stack.outputs.get("EventBusName").unwrap())
-            .source(text(&event["source"]))
-            .detail_type(text(&event["detail-type"]))
-            .detail(event["detail"].to_string())
-            .build()
-    });
-    let bus = EventBridge::new(&system.stack.aws());
-    bus.put_events().set_entries(Some(again.collect())).send().await.unwrap();
+    system.publish_again(&events).await;
 
     // What comes of them is followed by what comes of a later order.
     eventually("the events to be there twice", async || (system.events(&id).len() >= 2 * events.len()).then_some(())).await;

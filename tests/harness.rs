@@ -1,10 +1,14 @@
 //! The words that the tests are written in: a [`System`] with its shops, its [`Customer`]s and its [`Queue`]s.
 
-use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio, time::Duration};
 
 use aws_sdk_cloudformation::Client as CloudFormation;
 use aws_sdk_dynamodb::Client as DynamoDb;
-use aws_sdk_sqs::{Client as Sqs, types::SendMessageBatchRequestEntry};
+use aws_sdk_eventbridge::{Client as EventBridge, types::PutEventsRequestEntry};
+use aws_sdk_sqs::{
+    Client as Sqs,
+    types::{QueueAttributeName, SendMessageBatchRequestEntry},
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use local::{
     Binaries, Mail, Options, Progress, Running, Stack,
@@ -169,6 +173,34 @@ impl System {
         events
     }
 
+    /// Puts envelopes that have passed the bus before onto it once more.
+    pub(crate) async fn publish_again(&self, envelopes: &[Value]) {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let entry = |envelope: &Value| {
+            PutEventsRequestEntry::builder()
+                .event_bus_name(self.stack.outputs.get("EventBusName").unwrap())
+                .source(text(&envelope["source"]))
+                .detail_type(text(&envelope["detail-type"]))
+                .detail(envelope["detail"].to_string())
+                .build()
+        };
+        let bus = EventBridge::new(&self.stack.aws());
+        bus.put_events().set_entries(Some(envelopes.iter().map(entry).collect())).send().await.unwrap();
+    }
+
+    /// The bodies of the messages in all queues at one moment, those included that are delayed or being handled, by the
+    /// queue's URL. Nothing is received by that.
+    pub(crate) async fn messages(&self) -> BTreeMap<String, Vec<String>> {
+        let Stack { endpoint, region, .. } = &self.stack;
+        let answer = Answer::to(self.http.get(format!("{endpoint}/_ministack/sqs/messages"))).await;
+        let queues = answer.body["messages"]["000000000000"][region].as_object().unwrap();
+        let bodies = |messages: &Value| {
+            let messages = messages.as_array().unwrap().iter();
+            messages.map(|message| message["Body"].as_str().unwrap().to_owned()).collect()
+        };
+        queues.iter().map(|(url, messages)| (url.clone(), bodies(messages))).collect()
+    }
+
     /// All that a function has logged.
     pub(crate) async fn log(&self, function: &str) -> String {
         let mut log = self.stack.logs(Some(function)).await.unwrap();
@@ -281,6 +313,10 @@ impl Customer<'_> {
         OrderId::derive(&CustomerId::new(&self.id), &key.parse().unwrap()).to_string()
     }
 
+    pub(crate) async fn cancel(&self, id: &str) -> Answer {
+        Answer::to(self.request(Method::POST, &format!("/orders/{id}/cancel"))).await
+    }
+
     /// Places an order and returns its id.
     pub(crate) async fn places(&self, order: &Value) -> String {
         let answer = self.post(&Uuid::new_v4().to_string(), order).await;
@@ -380,20 +416,29 @@ pub(crate) struct Queue<'a> {
 impl Queue<'_> {
     /// Sends messages that are received at once, and most likely together.
     pub(crate) async fn send(&self, bodies: &[String]) {
+        self.send_later(bodies, 0).await;
+    }
+
+    /// Sends messages that are received after so many seconds.
+    pub(crate) async fn send_later(&self, bodies: &[String], seconds: u16) {
         let entry = |(id, body): (usize, &String)| {
-            SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body).delay_seconds(0).build().unwrap()
+            let entry = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body);
+            entry.delay_seconds(seconds.into()).build().unwrap()
         };
         let entries = bodies.iter().enumerate().map(entry).collect();
         let sent = self.system.sqs.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await.unwrap();
         assert!(sent.failed.is_empty(), "{:?}", sent.failed);
     }
 
+    /// How many messages could be received now.
+    pub(crate) async fn waiting(&self) -> usize {
+        let waiting = QueueAttributeName::ApproximateNumberOfMessages;
+        let attributes = self.system.sqs.get_queue_attributes().queue_url(&self.url).attribute_names(waiting.clone());
+        attributes.send().await.unwrap().attributes.unwrap()[&waiting].parse().unwrap()
+    }
+
     /// The bodies of all messages in it. Nothing is received by that.
     pub(crate) async fn messages(&self) -> Vec<String> {
-        let Stack { endpoint, region, .. } = &self.system.stack;
-        let inspection = self.system.http.get(format!("{endpoint}/_ministack/sqs/messages")).query(&[("QueueUrl", &self.url)]);
-        let answer = Answer::to(inspection).await;
-        let messages = answer.body["messages"]["000000000000"][region][&self.url].as_array();
-        messages.unwrap().iter().map(|message| message["Body"].as_str().unwrap().to_owned()).collect()
+        self.system.messages().await.remove(&self.url).unwrap()
     }
 }

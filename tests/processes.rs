@@ -9,56 +9,20 @@ use tokio::{
     process::Command,
 };
 
-use crate::harness::{eventually, stack};
-
-/// A process: its id and what it runs, which tells it from a later one of the same id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Process {
-    id: u32,
-    parent: u32,
-    command: String,
-}
-
-/// All processes that have not ended.
-async fn processes() -> Vec<Process> {
-    let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat=,args="]).output().await.expect("ps, which POSIX has");
-    let listed = String::from_utf8(listed.stdout).unwrap();
-    let processes = listed.lines().filter_map(|line| {
-        let mut columns = line.split_whitespace();
-        let (id, parent) = (columns.next()?.parse().ok()?, columns.next()?.parse().ok()?);
-        // A zombie has ended; only its parent has not noticed yet.
-        let alive = !columns.next()?.starts_with('Z');
-        alive.then(|| Process { id, parent, command: columns.collect::<Vec<_>>().join(" ") })
-    });
-    processes.collect()
-}
-
-/// A process and all that it has started, and what those have started.
-async fn family(head: u32) -> Vec<Process> {
-    let all = processes().await;
-    let mut family: Vec<Process> = all.iter().filter(|process| process.id == head).cloned().collect();
-    let mut next = 0;
-    while let Some(parent) = family.get(next).map(|process| process.id) {
-        family.extend(all.iter().filter(|process| process.parent == parent).cloned());
-        next += 1;
-    }
-    family
-}
+use crate::{
+    harness::{eventually, stack},
+    process::{self, Process, family, kill},
+};
 
 async fn is_gone(family: &[Process]) {
     let left = async || {
-        let running = processes().await;
+        let running = process::all().await;
         family
             .iter()
             .all(|member| !running.iter().any(|process| process.id == member.id && process.command == member.command))
             .then_some(())
     };
     eventually("all processes to end", left).await;
-}
-
-async fn kill(signal: &str, process: u32) {
-    let status = Command::new("kill").args([signal, &process.to_string()]).status().await.unwrap();
-    assert!(status.success());
 }
 
 /// The command line of a stack of its own.
@@ -106,9 +70,9 @@ impl Drop for CommandLine {
     }
 }
 
-/// How many of the processes are functions: each is unpacked into the state directory.
+/// How many of the processes are functions.
 fn functions(family: &[Process], state_dir: &Path) -> usize {
-    family.iter().filter(|process| Path::new(&process.command).starts_with(state_dir)).count()
+    family.iter().filter(|process| process.is_function(state_dir)).count()
 }
 
 /// Those that an order needs to be confirmed; its mail may still be on its way.
@@ -125,7 +89,7 @@ async fn a_detached_stack_is_driven_from_the_command_line_and_leaves_nothing_whe
     }
     let killed = family(local.host()).await;
     assert!(functions(&killed, &local.options.state_dir) >= CONFIRMING, "{killed:?}");
-    kill("-KILL", killed[0].id).await;
+    assert!(kill("-KILL", killed[0].id).await);
     is_gone(&killed).await;
     assert_eq!(local.run(&["status"]).await, "nothing is running\n");
 
@@ -199,7 +163,7 @@ async fn an_interrupted_stack_leaves_nothing() {
 
     let family = family(process.id().unwrap()).await;
     assert!(functions(&family, &local.options.state_dir) >= CONFIRMING, "{family:?}");
-    kill("-INT", process.id().unwrap()).await;
+    assert!(kill("-INT", process.id().unwrap()).await);
     assert!(process.wait().await.unwrap().success());
     is_gone(&family[1..]).await;
 }

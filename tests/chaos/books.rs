@@ -1,0 +1,319 @@
+//! What is left when everything has settled, and whether it adds up.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
+
+use futures::future::join_all;
+use local::{Events, Mail, Options, sandbox::LedgerEntry, shops::Shop};
+use serde_json::Value;
+use shop::order::{Order, PaymentStatus, Status};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{
+    customers::Wish,
+    trouble::{Poison, QUEUES},
+};
+use crate::harness::System;
+
+/// How long it may take until nothing moves any more.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How often that is looked at.
+const POLL: Duration = Duration::from_secs(2);
+
+/// How often each function ended in mid-invocation, by its logical id: killed, or replaced by a deployment.
+pub(super) fn crashes(options: &Options) -> BTreeMap<String, usize> {
+    let log = fs::read_to_string(options.state_dir.join("emulator.log")).unwrap();
+    let mut crashes = BTreeMap::new();
+    for line in log.lines() {
+        // Lambda STACK-FUNCTION-SUFFIX: Runtime exited before returning a response
+        let function = line.split_once(": Runtime exited before").and_then(|(start, _)| start.split_once("Lambda "));
+        if let Some(function) = function.and_then(|(_, name)| name.split('-').nth(1)) {
+            *crashes.entry(function.to_owned()).or_default() += 1;
+        }
+    }
+    crashes
+}
+
+/// What the bus said of an order's revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Announcement {
+    name: String,
+    payment: String,
+}
+
+/// All that a run leaves behind.
+#[derive(Default)]
+pub(super) struct Books {
+    /// The rows of the Orders table that are orders.
+    pub(super) orders: BTreeMap<String, Order>,
+    /// The keys of those that are not.
+    others: BTreeSet<String>,
+    /// By order and revision.
+    announced: BTreeMap<(String, u32), Announcement>,
+    /// By queue, such as `StockQueue` and `StockDeadLetters`.
+    messages: BTreeMap<String, Vec<String>>,
+    mail: Vec<Mail>,
+    ledger: Vec<LedgerEntry>,
+    stock: Vec<Value>,
+}
+
+/// What the audit has found.
+#[derive(Default)]
+pub(super) struct Audit {
+    /// Whatever should not be, in words.
+    pub(super) differences: Vec<String>,
+    /// Notices sent.
+    pub(super) told: usize,
+    /// Notices that were sent before.
+    pub(super) repeated: usize,
+    /// Notices that were never sent, a newer one having been.
+    pub(super) overtaken: usize,
+}
+
+impl Books {
+    /// The books as soon as nothing moves any more. What still moves comes with them when that takes too long.
+    pub(super) async fn settled(system: &System) -> Result<Self, (Self, String)> {
+        let names: Vec<String> =
+            QUEUES.iter().flat_map(|queue| [format!("{queue}Queue"), format!("{queue}DeadLetters")]).collect();
+        let names = names.into_iter().chain(["RelayDeadLetters", "RuleDeadLetters"].map(str::to_owned));
+        let queues = join_all(names.map(async |name| (system.queue(&name).await.url, name))).await;
+        let mut events = system.stack.events().unwrap();
+        let mut books = Self::default();
+        let deadline = Instant::now() + PATIENCE;
+        let unsettled = loop {
+            let Some(moving) = books.moving(system, &queues.iter().cloned().collect(), &mut events).await else { break None };
+            if Instant::now() > deadline {
+                break Some(format!("not settled after {} s: {moving}", PATIENCE.as_secs()));
+            }
+            sleep(POLL).await;
+        };
+        books.mail = system.stack.mail().await.unwrap();
+        books.ledger = system.provider.ledger().await.unwrap();
+        books.stock = system.rows("StockTableName").await;
+        match unsettled {
+            None => Ok(books),
+            Some(unsettled) => Err((books, unsettled)),
+        }
+    }
+
+    /// What still moves, if anything.
+    ///
+    /// The order of looking matters. The bus has announced every row as it is, and has told the queues by then; when they
+    /// are empty after that, all of it has been handled; and when the rows are still the same after that, nothing came of it.
+    async fn moving(&mut self, system: &System, queues: &BTreeMap<String, String>, events: &mut Events) -> Option<String> {
+        self.read_orders(system).await;
+        for event in events.recorded().unwrap() {
+            let (data, name) = (&event["detail"]["data"], &event["detail-type"]);
+            if let (Some(order), Some(revision)) = (data["order_id"].as_str(), data["revision"].as_u64()) {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let announcement = Announcement { name: text(name), payment: text(&data["payment"]) };
+                self.announced.insert((order.to_owned(), u32::try_from(revision).unwrap()), announcement);
+            }
+        }
+        let unannounced = self.orders.iter().filter(|(id, order)| !self.announced.contains_key(&((*id).clone(), order.revision)));
+        let unannounced = unannounced.count();
+
+        self.messages.clear();
+        for (url, messages) in system.messages().await {
+            if let Some(name) = queues.get(&url) {
+                self.messages.insert(name.clone(), messages);
+            }
+        }
+        let waiting = QUEUES.map(|queue| self.messages[&format!("{queue}Queue")].len());
+        let before = self.orders.clone();
+        self.read_orders(system).await;
+        let changed = before.iter().filter(|(id, order)| self.orders[*id].revision != order.revision).count();
+        (unannounced > 0 || changed > 0 || waiting.iter().any(|count| *count > 0))
+            .then(|| format!("{unannounced} orders not announced, {changed} changing; in the queues {QUEUES:?}: {waiting:?}"))
+    }
+
+    async fn read_orders(&mut self, system: &System) {
+        for row in system.rows("OrdersTableName").await {
+            let id = row["order_id"].as_str().unwrap().to_owned();
+            match serde_json::from_value::<Order>(row) {
+                Ok(order) => drop(self.orders.insert(id, order)),
+                Err(_) => drop(self.others.insert(id)),
+            }
+        }
+    }
+
+    /// Checks the invariants.
+    pub(super) fn audit(&self, wishes: &[Wish<'_>], shops: &[Shop], poison: &Poison, crashes: &BTreeMap<String, usize>) -> Audit {
+        let mut audit = Audit::default();
+        self.audit_orders(wishes, &mut audit);
+        self.audit_money(&mut audit);
+        self.audit_stock(shops, &mut audit);
+        let crashes = |function| crashes.get(function).copied().unwrap_or(0);
+        self.audit_notices(wishes, crashes("Notifications"), &mut audit);
+        self.audit_dead_letters(poison, crashes("OrderRelay"), &mut audit);
+        audit
+    }
+
+    /// I1 and I4: each order that somebody placed is there once, and has ended or is confirmed; its history has no gap, and
+    /// the bus knows all of it.
+    fn audit_orders(&self, wishes: &[Wish<'_>], audit: &mut Audit) {
+        let wanted: BTreeSet<String> = wishes.iter().map(Wish::order_id).collect();
+        for id in wanted.iter().filter(|id| !self.orders.contains_key(*id)) {
+            audit.differences.push(format!("I1: order {id} was accepted and is gone"));
+        }
+        for (id, order) in &self.orders {
+            if !wanted.contains(id) {
+                audit.differences.push(format!("I4: nobody placed order {id}"));
+            }
+            if matches!(order.status, Status::Placed | Status::Reserved) {
+                audit.differences.push(format!("I1: order {id} is stuck in {:?}", order.status));
+            }
+            let revisions = order.history.iter().map(|entry| entry.revision);
+            if !revisions.clone().eq(1..=order.revision) {
+                audit.differences.push(format!("the history of order {id} has a gap: {:?}", order.history));
+            }
+            for revision in revisions.filter(|revision| !self.announced.contains_key(&(id.clone(), *revision))) {
+                audit.differences.push(format!("revision {revision} of order {id} was never announced"));
+            }
+        }
+    }
+
+    /// I2: charged exactly once when confirmed, net zero otherwise, and the order says so.
+    fn audit_money(&self, audit: &mut Audit) {
+        let mut intents: BTreeMap<&str, Vec<&LedgerEntry>> = BTreeMap::new();
+        for intent in &self.ledger {
+            intents.entry(intent.order_id.as_deref().unwrap_or("none")).or_default().push(intent);
+        }
+        for stray in intents.keys().filter(|order| !self.orders.contains_key(**order)) {
+            audit.differences.push(format!("I2: the provider knows order {stray}, and nobody else does"));
+        }
+        for (id, order) in &self.orders {
+            let intents = intents.get(&**id).map_or(&[][..], Vec::as_slice);
+            let captures: Vec<_> = intents.iter().filter(|intent| intent.captured > 0).collect();
+            let net: u64 = intents.iter().map(|intent| intent.net()).sum();
+            let owed = if order.status.ended_early() { 0 } else { order.total };
+            let payment: &[PaymentStatus] = match (order.status.ended_early(), captures.len()) {
+                (false, _) => &[PaymentStatus::Captured],
+                (true, 0) => &[PaymentStatus::None, PaymentStatus::Voided],
+                (true, _) => &[PaymentStatus::Refunded],
+            };
+            let currency = order.currency.code().to_lowercase();
+            let right = net == owed
+                && captures.len() <= 1
+                && captures.iter().all(|intent| intent.captured == order.total && intent.currency == currency)
+                && payment.contains(&order.payment);
+            if !right {
+                let (status, payment, total) = (order.status, order.payment, order.total);
+                audit.differences.push(format!("I2: order {id} of {total} is {status:?}, {payment:?}, with {intents:?}"));
+            }
+        }
+    }
+
+    /// I3: what is held per shop, day and item is what the living orders need, and no more than is baked.
+    fn audit_stock(&self, shops: &[Shop], audit: &mut Audit) {
+        let mut needed: BTreeMap<String, i64> = BTreeMap::new();
+        for order in self.orders.values().filter(|order| !order.status.ended_early()) {
+            for line in &order.lines {
+                *needed.entry(format!("held#{}#{}#{}", order.location, order.pickup_day, line.item)).or_default() +=
+                    i64::from(line.quantity);
+            }
+        }
+        let key = |row: &Value| row["key"].as_str().unwrap_or_default().to_owned();
+        let held = self.stock.iter().filter(|row| key(row).starts_with("held#"));
+        let held: BTreeMap<String, i64> = held.map(|row| (key(row), row["held"].as_i64().unwrap_or(i64::MIN))).collect();
+        for key in needed.keys().chain(held.keys()).collect::<BTreeSet<_>>() {
+            let (needed, held) = [&needed, &held].map(|pieces| pieces.get(key).copied().unwrap_or(0)).into();
+            if held != needed {
+                audit.differences.push(format!("I3: {key} is {held}, and the orders need {needed}"));
+            }
+            let capacity = shops.iter().find_map(|shop| {
+                let (day, item) = key.strip_prefix(&format!("held#{}#", shop.menu.location))?.split_once('#')?;
+                debug_assert!(day.len() == "2026-11-24".len());
+                shop.bake_plan.iter().find(|(baked, _)| baked.as_str() == item).map(|(_, capacity)| i64::from(*capacity))
+            });
+            if held > capacity.unwrap_or(0) {
+                audit.differences.push(format!("I3: {key} is {held} of {capacity:?}"));
+            }
+        }
+    }
+
+    /// I5: each customer was told of what concerns them in order and of the last of it, and nothing more often than
+    /// notifications was killed. A notice may be missing only where a newer one went out before.
+    fn audit_notices(&self, wishes: &[Wish<'_>], crashes: usize, audit: &mut Audit) {
+        let mut told: BTreeMap<String, Vec<&Mail>> = BTreeMap::new();
+        for mail in &self.mail {
+            let words = mail.text.split_whitespace().filter_map(|word| word.parse::<Uuid>().ok());
+            told.entry(words.last().unwrap_or_default().to_string()).or_default().push(mail);
+        }
+        let addresses: BTreeMap<String, &str> = wishes.iter().map(|wish| (wish.order_id(), &*wish.customer.address)).collect();
+        for (id, order) in &self.orders {
+            let announced = order.history.iter().filter_map(|entry| self.announced.get(&(id.clone(), entry.revision)));
+            let due: Vec<&str> = announced.filter_map(subject).collect();
+            let mail = told.remove(id).unwrap_or_default();
+            let subjects: Vec<&str> = mail.iter().map(|mail| &*mail.subject).collect();
+            let steps: Vec<_> = subjects.iter().map(|subject| due.iter().position(|due| due == subject)).collect();
+            let mut distinct = steps.clone();
+            distinct.dedup();
+            let repeated = steps.len() - distinct.len();
+            let right = steps.is_sorted()
+                && steps.iter().all(Option::is_some)
+                && subjects.last() == due.last()
+                && repeated <= crashes
+                && mail.iter().all(|mail| mail.to.iter().map(String::as_str).eq(addresses.get(id).copied()));
+            if !right {
+                audit
+                    .differences
+                    .push(format!("I5: of order {id} its customer should be told {due:?} and was told {subjects:?}"));
+            }
+            audit.told += steps.len();
+            audit.repeated += repeated;
+            audit.overtaken += due.len().saturating_sub(distinct.len());
+        }
+        for (id, mail) in told {
+            audit.differences.push(format!("I5: {} mails about {id}, which is no order", mail.len()));
+        }
+    }
+
+    /// Only the poison is among the dead letters, each record once; the relay may bury one more often when it is killed
+    /// before it can say so.
+    fn audit_dead_letters(&self, poison: &Poison, relay_crashes: usize, audit: &mut Audit) {
+        for queue in QUEUES {
+            let name = format!("{queue}DeadLetters");
+            let mut sent = poison.records.get(queue).cloned().unwrap_or_default();
+            let mut dead = self.messages[&name].clone();
+            sent.sort();
+            dead.sort();
+            if sent != dead {
+                audit.differences.push(format!("{name}: sent was {sent:#?}, and dead is {dead:#?}"));
+            }
+        }
+        if self.others != poison.rows {
+            audit.differences.push(format!("the Orders table has the strange rows {:?}", self.others));
+        }
+        let dead = &self.messages["RelayDeadLetters"];
+        for row in &poison.rows {
+            let buried = dead.iter().filter(|record| record.contains(row)).count();
+            if buried == 0 || buried > 1 + relay_crashes {
+                audit.differences.push(format!("RelayDeadLetters: {row} is there {buried} times"));
+            }
+        }
+        for other in dead.iter().filter(|record| !poison.rows.iter().any(|row| record.contains(row))) {
+            audit.differences.push(format!("RelayDeadLetters: {other}"));
+        }
+        for undelivered in &self.messages["RuleDeadLetters"] {
+            audit.differences.push(format!("RuleDeadLetters: {undelivered}"));
+        }
+    }
+}
+
+/// The subject of the notice about an event, if it concerns the customer.
+fn subject(event: &Announcement) -> Option<&'static str> {
+    Some(match (&*event.name, &*event.payment) {
+        ("order.confirmed", _) => "Your order is confirmed",
+        ("order.rejected", _) => "We could not take your order",
+        ("order.cancelled", _) => "Your order is cancelled",
+        ("order.expired", _) => "We could not confirm your order in time",
+        ("order.payment_changed", "refunded") => "We have given your money back",
+        _ => return None,
+    })
+}
