@@ -73,17 +73,20 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
     /// answer could let a later change of an order overtake an earlier one.
     pub async fn handle(&self, batch: StreamEvent) -> Result<(), RelayError> {
         let mut events = Vec::with_capacity(batch.records.len());
+        let mut unreadable = Vec::new();
         for record in &batch.records {
             match read(record) {
                 Ok(Some(event)) => events.push(event),
                 Ok(None) => {}
-                Err(reason) => {
-                    tracing::error!(error = %reason, "record buried");
-                    self.dead_letters.bury(record, &reason).await?;
-                }
+                Err(reason) => unreadable.push((record, reason)),
             }
         }
         self.bus.publish(&events).await?;
+        // Last: a batch comes again for as long as the bus fails, and would be buried each time.
+        for (record, reason) in unreadable {
+            tracing::error!(error = %reason, "record buried");
+            self.dead_letters.bury(record, &reason).await?;
+        }
         for event in &events {
             let data = &event.detail.data;
             tracing::info!(order_id = %data.order_id, revision = data.revision, event = ?event.event_type, "announced");
@@ -164,6 +167,13 @@ mod tests {
     async fn a_bus_that_takes_less_than_everything_fails_the_whole_batch() {
         let relay = Relay { bus: BrokenBus, dead_letters: MemoryDeadLetters::default() };
         assert!(matches!(relay.handle(batch(vec![record("INSERT", 1)])).await, Err(RelayError::Publish(_))));
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_comes_again_has_buried_nothing() {
+        let relay = Relay { bus: BrokenBus, dead_letters: Graves::default() };
+        relay.handle(batch(vec![json!("what?"), record("INSERT", 1)])).await.unwrap_err();
+        assert!(relay.dead_letters.0.borrow().is_empty());
     }
 
     #[tokio::test]

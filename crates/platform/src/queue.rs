@@ -50,14 +50,16 @@ impl Backoff {
         Self { floor: Self::FLOOR, budget: Duration::from_secs(seconds.into()) }
     }
 
-    /// The wait after a message's `receives`th failure, from 1 on; `jitter` between 0 and 1 spreads messages that
-    /// failed together over a quarter more.
+    /// The wait after a message's `receives`th failure, from 1 on, in whole seconds as SQS takes it; `jitter` between 0
+    /// and 1 spreads messages that failed together over a quarter more.
     #[must_use]
     pub fn wait(&self, receives: u32, jitter: f64) -> Duration {
         let waits = MAX_RECEIVES - 1;
         let share = 2_u32.pow(receives.clamp(1, waits) - 1);
         let shortest = (self.budget * share / (2_u32.pow(waits) - 1)).max(self.floor);
-        shortest.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0).min(MAX_WAIT)
+        let wait = shortest.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0).min(MAX_WAIT);
+        // Rounded up: four waits cut short could end before the budget does.
+        Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
     }
 }
 
@@ -306,9 +308,9 @@ mod tests {
         #[test]
         fn all_waits_together_outlast_the_budget(budget in 1_u32..40_000, jitter in 0.0..=1.0) {
             let backoff = Backoff::outlasting(budget);
-            let waits: Duration = (1..MAX_RECEIVES).map(|receives| backoff.wait(receives, jitter)).sum();
-            // Each wait is rounded down to a nanosecond.
-            prop_assert!(waits + Duration::from_nanos(10) >= backoff.budget);
+            // SQS is told whole seconds.
+            let waits: u64 = (1..MAX_RECEIVES).map(|receives| backoff.wait(receives, jitter).as_secs()).sum();
+            prop_assert!(waits >= u64::from(budget));
         }
 
         #[test]
