@@ -5,12 +5,15 @@ use std::{collections::BTreeSet, time::Duration};
 use fastrand::Rng;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use local::shops::Shop;
+use local::{
+    sandbox::{Fault, FaultyAnswer, Route},
+    shops::Shop,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::harness::{Answer, Customer, order, paid_with};
+use crate::harness::{Answer, Customer, System, order, paid_with};
 
 /// How long a customer waits before asking again.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -29,8 +32,40 @@ pub(super) struct Wish<'a> {
     reuses_key: bool,
     /// When it is called off, if it is.
     cancelled_after: Option<Duration>,
-    /// Whether the provider never confirms its payment.
-    pub(super) hopeless: bool,
+    /// What the provider does wrong with its payment.
+    pub(super) trouble: Trouble,
+}
+
+/// What the provider does wrong with one payment, beside what it does wrong with all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    None,
+    /// It never confirms it.
+    Hopeless,
+    /// On this route it fails more often than one invocation tries.
+    Stumbles(Route),
+}
+
+impl Trouble {
+    fn random(random: &mut Rng) -> Self {
+        match random.u8(..30) {
+            0 => Self::Hopeless,
+            1..=2 => Self::Stumbles(Route::Create),
+            3..=4 => Self::Stumbles(Route::Confirm),
+            5..=9 => Self::Stumbles(Route::Cancel),
+            10..=14 => Self::Stumbles(Route::Refund),
+            _ => Self::None,
+        }
+    }
+
+    fn fault(self) -> Option<Fault> {
+        let fails = |route, times| Some(Fault { route: Some(route), times, answer: FaultyAnswer::Fail(503), ..Fault::default() });
+        match self {
+            Self::None => None,
+            Self::Hopeless => fails(Route::Confirm, None),
+            Self::Stumbles(route) => fails(route, Some(4)),
+        }
+    }
 }
 
 impl<'a> Wish<'a> {
@@ -57,7 +92,7 @@ impl<'a> Wish<'a> {
             copies: if random.u8(..4) == 0 { random.usize(2..=4) } else { 1 },
             reuses_key: random.u8(..20) == 0,
             cancelled_after: (random.f64() < super::CANCELLED).then(|| SECOND_THOUGHTS.mul_f64(random.f64())),
-            hopeless: random.u8(..30) == 0,
+            trouble: Trouble::random(random),
         }
     }
 
@@ -65,8 +100,16 @@ impl<'a> Wish<'a> {
         self.customer.order_id(&self.key)
     }
 
+    /// Makes the provider fail with the payment as it shall.
+    pub(super) async fn has_trouble(&self, system: &System) {
+        if let Some(fault) = self.trouble.fault() {
+            system.fail(&self.order_id(), fault).await;
+        }
+    }
+
     /// Places the order, counts it, and does with it what else is wanted. Returns an answer that should not have come.
-    pub(super) async fn comes_true(&self, placed: &watch::Sender<usize>) -> Option<String> {
+    pub(super) async fn comes_true(&self, system: &System, placed: &watch::Sender<usize>) -> Option<String> {
+        self.has_trouble(system).await;
         let complaint = self.is_placed().await.err();
         placed.send_modify(|placed| *placed += 1);
         if complaint.is_some() {
