@@ -13,7 +13,7 @@ use local::{
     shops::Shop,
 };
 use serde_json::Value;
-use shop::order::{Order, PaymentStatus, Status};
+use shop::order::{Order, PaymentStatus, Rejection, Status};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -147,6 +147,20 @@ impl Books {
         }
     }
 
+    /// How many orders have come to which end.
+    pub(super) fn ends(&self) -> [(&'static str, usize); 5] {
+        let ended = |status| self.orders.values().filter(move |order| order.status == status);
+        let short = |order: &&Order| matches!(order.rejection, Some(Rejection::OutOfStock { .. }));
+        let out_of_stock = ended(Status::Rejected).filter(short).count();
+        [
+            ("confirmed", ended(Status::Confirmed).count()),
+            ("rejected, out of stock", out_of_stock),
+            ("rejected, card declined", ended(Status::Rejected).count() - out_of_stock),
+            ("expired", ended(Status::Expired).count()),
+            ("cancelled", ended(Status::Cancelled).count()),
+        ]
+    }
+
     /// Checks the invariants.
     pub(super) fn audit(&self, wishes: &[Wish<'_>], shops: &[Shop], poison: &Poison, crashes: &BTreeMap<String, usize>) -> Audit {
         let mut audit = Audit::default();
@@ -207,7 +221,7 @@ impl Books {
             if !settled.contains(&&*state)
                 || self.ledger.iter().any(|entry| entry.intent == intent && open.contains(&entry.status))
             {
-                audit.differences.push(format!("I2: order {id} is {:?}, its payment {row}, the intent still open", order.status));
+                audit.differences.push(format!("I2: order {id} is {:?}, and its payment is not settled: {row}", order.status));
             }
             let intents = intents.get(&**id).map_or(&[][..], Vec::as_slice);
             let captures: Vec<_> = intents.iter().filter(|intent| intent.captured > 0).collect();
@@ -262,8 +276,8 @@ impl Books {
     fn audit_notices(&self, wishes: &[Wish<'_>], crashes: usize, audit: &mut Audit) {
         let mut told: BTreeMap<String, Vec<&Mail>> = BTreeMap::new();
         for mail in &self.mail {
-            let words = mail.text.split_whitespace().filter_map(|word| word.parse::<Uuid>().ok());
-            told.entry(words.last().unwrap_or_default().to_string()).or_default().push(mail);
+            let mut ids = mail.text.split_whitespace().rev().filter_map(|word| word.parse::<Uuid>().ok());
+            told.entry(ids.next().unwrap_or_default().to_string()).or_default().push(mail);
         }
         let addresses: BTreeMap<String, &str> = wishes.iter().map(|wish| (wish.order_id(), &*wish.customer.address)).collect();
         for (id, order) in &self.orders {

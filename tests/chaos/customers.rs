@@ -19,7 +19,7 @@ use crate::harness::{Answer, Customer, System, order, paid_with};
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest time after which somebody changes their mind.
-const SECOND_THOUGHTS: Duration = Duration::from_secs(8);
+const SECOND_THOUGHTS: Duration = Duration::from_secs(15);
 
 /// An order that somebody wants, and how they go about it.
 pub(super) struct Wish<'a> {
@@ -33,12 +33,12 @@ pub(super) struct Wish<'a> {
     /// When it is called off, if it is.
     cancelled_after: Option<Duration>,
     /// What the provider does wrong with its payment.
-    pub(super) trouble: Trouble,
+    trouble: Trouble,
 }
 
 /// What the provider does wrong with one payment, beside what it does wrong with all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+enum Trouble {
     None,
     /// It never confirms it.
     Hopeless,
@@ -100,7 +100,17 @@ impl<'a> Wish<'a> {
         self.customer.order_id(&self.key)
     }
 
-    /// Makes the provider fail with the payment as it shall.
+    /// Whether the payment is never confirmed.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.trouble == Trouble::Hopeless
+    }
+
+    /// Whether the provider fails with the payment for a while.
+    pub(super) fn stumbles(&self) -> bool {
+        matches!(self.trouble, Trouble::Stumbles(_))
+    }
+
+    /// Makes the provider do with the payment what it shall do wrong.
     pub(super) async fn has_trouble(&self, system: &System) {
         if let Some(fault) = self.trouble.fault() {
             system.fail(&self.order_id(), fault).await;

@@ -15,11 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use super::{
-    CONFIRM_WITHIN_SECONDS, ORDERS, Placed,
-    customers::{Trouble, Wish},
-    reconfigured,
-};
+use super::{CONFIRM_WITHIN_SECONDS, ORDERS, Placed, customers::Wish, reconfigured};
 use crate::{harness::System, process};
 
 /// How often a function is killed.
@@ -155,7 +151,7 @@ pub(super) async fn outage(system: &System, wishes: &[Wish<'_>], mut placed: Pla
     system.provider.set_fault(&down).await.unwrap();
     sleep(OUTAGE).await;
     system.provider.clear_faults().await.unwrap();
-    for wish in wishes.iter().filter(|wish| wish.trouble == Trouble::Hopeless) {
+    for wish in wishes.iter().filter(|wish| wish.is_hopeless()) {
         wish.has_trouble(system).await;
     }
 }
