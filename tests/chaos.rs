@@ -48,7 +48,7 @@ const PACE: Duration = Duration::from_millis(50);
 const BACKLOG: usize = 100;
 
 /// The share of orders that their customers try to cancel.
-const CANCELLED: f64 = 0.0;
+const CANCELLED: f64 = 0.1;
 
 /// An order that is not confirmed by then expires: the least that the template takes.
 const CONFIRM_WITHIN_SECONDS: u32 = 60;
@@ -146,7 +146,7 @@ async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
     assert!(audit.differences.is_empty(), "{}", audit.differences.join("\n"));
     // It is no proof when nothing has gone wrong.
     for (end, count) in ends {
-        assert!(count > 0 || end == "cancelled" && CANCELLED == 0.0, "no order was {end}");
+        assert!(count > 0, "no order was {end}");
     }
     assert!(crashes.len() > 4, "functions were hardly killed at work: {crashes:?}");
     assert_eq!(replaced.len(), trouble::FUNCTIONS.len(), "not every function was replaced: {replaced:?}");

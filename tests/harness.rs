@@ -313,6 +313,7 @@ impl Customer<'_> {
         OrderId::derive(&CustomerId::new(&self.id), &key.parse().unwrap()).to_string()
     }
 
+    /// Calls an order off.
     pub(crate) async fn cancel(&self, id: &str) -> Answer {
         Answer::to(self.request(Method::POST, &format!("/orders/{id}/cancel"))).await
     }
@@ -322,11 +323,6 @@ impl Customer<'_> {
         let answer = self.post(&Uuid::new_v4().to_string(), order).await;
         assert_eq!(answer.status, 202, "{}", answer.body);
         answer.body["order_id"].as_str().unwrap().to_owned()
-    }
-
-    /// Calls an order off.
-    pub(crate) async fn cancel(&self, id: &str) -> Answer {
-        Answer::to(self.request(Method::POST, &format!("/orders/{id}/cancel"))).await
     }
 
     pub(crate) async fn order(&self, id: &str) -> Value {
