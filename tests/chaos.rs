@@ -48,7 +48,7 @@ const PACE: Duration = Duration::from_millis(50);
 const BACKLOG: usize = 100;
 
 /// The share of orders that their customers try to cancel.
-const CANCELLED: f64 = 0.1;
+const CANCELLED: f64 = 0.15;
 
 /// An order that is not confirmed by then expires: the least that the template takes.
 const CONFIRM_WITHIN_SECONDS: u32 = 60;
