@@ -398,8 +398,15 @@ impl Example {
 
     /// A request of `events/`.
     fn sample(&self, name: &str) -> Request {
+        self.spoiled(name, |_| ())
+    }
+
+    /// The same, spoiled.
+    fn spoiled(&self, name: &str, spoil: impl FnOnce(&mut Value)) -> Request {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../events/{name}.json"));
-        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+        let mut event = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        spoil(&mut event);
+        serde_json::from_value(event).unwrap()
     }
 
     async fn answer(&self, request: Request) -> (u16, Value) {
@@ -408,14 +415,19 @@ impl Example {
         (response.status_code.try_into().unwrap(), json_of(&response))
     }
 
+    /// The sample order, spoiled, under a key of its own.
+    fn spoiled_order(&self, spoil: impl FnOnce(&mut Value)) -> Request {
+        self.spoiled("order-intake-post-order", |event| {
+            let mut order: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
+            spoil(&mut order);
+            event["body"] = json!(order.to_string());
+            event["headers"]["idempotency-key"] = json!("another");
+        })
+    }
+
     /// The answer to the sample order, spoiled.
     async fn refusal(&self, spoil: impl FnOnce(&mut Value)) -> (u16, Value) {
-        let mut request = self.sample("order-intake-post-order");
-        let mut order: Value = serde_json::from_str(request.body.as_deref().unwrap()).unwrap();
-        spoil(&mut order);
-        request.body = Some(order.to_string());
-        request.headers.insert("idempotency-key", "another".parse().unwrap());
-        self.answer(request).await
+        self.answer(self.spoiled_order(spoil)).await
     }
 
     /// Lets the sample order go through states.
@@ -495,6 +507,54 @@ async fn the_document_says_what_the_code_does() {
         "the API has changed: delete {}, run this test, and commit what it writes",
         path.display()
     );
+}
+
+#[tokio::test]
+async fn every_problem_that_is_documented_is_given_to_somebody() {
+    let api = Example::new();
+    api.answer(api.sample("order-intake-post-order")).await;
+    api.go_through(&[Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::PreparationStarted]).await;
+    let (post, show, cancel, menu) =
+        ("order-intake-post-order", "order-intake-get-order", "order-intake-cancel-order", "order-intake-get-menu");
+    let nothing = json!("00000000-0000-0000-0000-000000000000");
+    let requests = [
+        api.spoiled_order(|order| order["lines"] = json!([])),
+        api.spoiled(post, |event| event["body"] = json!("[")),
+        api.spoiled_order(|order| order["expected_total"] = json!(1)),
+        api.spoiled(post, |event| event["body"] = json!(" ".repeat(MAX_BODY + 1))),
+        api.spoiled(post, |event| event["headers"]["content-type"] = json!("text/plain")),
+        api.spoiled_order(|order| order["location"] = json!("nowhere")),
+        api.spoiled(post, |event| event["body"] = json!(event["body"].as_str().unwrap().replace(":2", ":3"))),
+        api.spoiled("order-intake-list-orders", |event| event["queryStringParameters"] = json!({"limit": "0"})),
+        api.spoiled(show, |event| event["pathParameters"]["id"] = json!("42")),
+        api.spoiled(show, |event| event["pathParameters"]["id"] = nothing.clone()),
+        api.spoiled(cancel, |event| event["pathParameters"]["id"] = json!("42")),
+        api.spoiled(cancel, |event| event["pathParameters"]["id"] = nothing.clone()),
+        api.sample(cancel),
+        api.spoiled(menu, |event| event["pathParameters"]["location"] = json!("No shop")),
+        api.spoiled(menu, |event| event["pathParameters"]["location"] = json!("nowhere")),
+    ];
+    let mut given = BTreeSet::new();
+    for request in requests {
+        let route = request.route_key.clone().unwrap();
+        let (status, problem) = api.answer(request).await;
+        given.insert((route, status.to_string(), problem["type"].to_string()));
+    }
+
+    let mut documented = BTreeSet::new();
+    for (path, methods) in Document::committed().0["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                let kinds = &answer["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["type"]["enum"];
+                for kind in kinds.as_array().into_iter().flatten() {
+                    documented.insert((format!("{} {path}", method.to_uppercase()), status.clone(), kind.to_string()));
+                }
+            }
+        }
+    }
+    // Tables in memory do not fail.
+    documented.retain(|(_, status, _)| status != "503");
+    assert_eq!(given, documented);
 }
 
 #[tokio::test]
