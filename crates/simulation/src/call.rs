@@ -152,7 +152,7 @@ fn fate(call: &Parked, world: &World) -> Fate {
         return Fate::Dies;
     }
     if !call.dawdled && luck.strikes(odds.is_slow) {
-        return Fate::Dawdles(world.now() + luck.wait(SignedDuration::from_secs(40)));
+        return Fate::Dawdles(luck.due(world.now() + luck.wait(SignedDuration::from_secs(40))));
     }
     if !before {
         return if luck.strikes(odds.loses_answer) { Fate::LosesAnswer } else { Fate::Proceeds };
@@ -228,7 +228,7 @@ impl World {
 
     /// Waits until then.
     pub(crate) async fn sleep_until(self: &Rc<Self>, at: Timestamp) {
-        self.pause(Port::Queue, "sleep", Moment::Asleep, at).await;
+        self.pause(Port::Queue, "sleep", Moment::Asleep, self.luck.due(at)).await;
     }
 
     /// Waits so long.

@@ -20,7 +20,7 @@ use shop::{
     event::OrderEvent,
     id::{CustomerId, LocationId, OrderId},
     order::{Order, OrderEventType, PaymentStatus, Rejection, Status},
-    payment::IntentId,
+    payment::{IntentId, Payment},
     stock::{BakePlan, Demand, Quantity, Reservation, Shortage},
 };
 
@@ -311,17 +311,20 @@ impl Witness {
         let left = |what: String| Err(Broken::new(Rule::I1, what));
         let queues = world.queues.borrow();
         if let Some((queue, message)) = queues.pending().next() {
-            return left(format!("{} still holds {}", TOPOLOGY.queues[queue].id, message.body));
+            return left(format!("{} still holds {}", TOPOLOGY.queues[queue].id, message.told(world)));
         }
         if !world.stream.borrow().is_empty() {
             return left("the stream still holds records".into());
+        }
+        if let Some((queue, message)) = queues.dead().find(|(_, message)| !matches!(message.content, Content::Poison)) {
+            return left(format!("{} cannot get rid of {}", TOPOLOGY.queues[queue].id, message.told(world)));
         }
         let mut dead: Vec<_> = queues.dead().map(|(queue, message)| (queue, message.body.to_string())).collect();
         let mut poison = self.poison.messages.clone();
         dead.sort();
         poison.sort();
         if dead != poison {
-            return left(format!("the dead letters are {dead:?}, and only these belong there: {poison:?}"));
+            return left(format!("the dead letters are {dead:?} instead of {poison:?}"));
         }
         let set = |records: &[String]| records.iter().cloned().collect::<BTreeSet<_>>();
         if set(&self.buried) != set(&self.poison.records) {
@@ -357,18 +360,28 @@ impl Witness {
             },
             _ => return breaks(Rule::I2, "was charged more than once".into()),
         };
+        // What the provider cannot give back, and the order says so, somebody has to.
+        if taken != owed && !(order.status.ended_early() && order.payment == PaymentStatus::RefundFailed) {
+            return breaks(Rule::I2, format!("the customer has paid {taken} instead of {owed}"));
+        }
         if !expected.contains(&order.payment) {
             return breaks(Rule::I2, format!("shows its payment as {:?} instead of {expected:?}", order.payment));
         }
-        // What the provider cannot give back, and the order says so, somebody has to.
-        if taken != owed && order.payment != PaymentStatus::RefundFailed {
-            return breaks(Rule::I2, format!("the customer has paid {taken} instead of {owed}"));
+        let row = block_on(world.payments.find(order.order_id)).expect("a memory does not fail");
+        let recorded = match &row {
+            None | Some(Payment::Forbidden | Payment::Declined { .. }) => PaymentStatus::None,
+            Some(Payment::Voided { .. }) => PaymentStatus::Voided,
+            Some(Payment::Captured { .. }) => PaymentStatus::Captured,
+            Some(Payment::Refunded { .. }) => PaymentStatus::Refunded,
+            Some(Payment::RefundFailed { .. }) => PaymentStatus::RefundFailed,
+            Some(Payment::Charging { .. } | Payment::Undoing { .. }) => {
+                return breaks(Rule::I2, format!("its payment is {row:?}"));
+            }
+        };
+        if recorded != order.payment {
+            return breaks(Rule::I2, format!("shows its payment as {:?}, which is {row:?}", order.payment));
         }
-        if !order.status.ended_early() && taken != owed {
-            return breaks(Rule::I2, "was given back what it costs".into());
-        }
-        let committed = block_on(world.payments.find(order.order_id)).expect("a memory does not fail");
-        let committed = committed.as_ref().and_then(|payment| payment.intent());
+        let committed = row.as_ref().and_then(Payment::intent);
         for account in accounts.iter().filter(|account| account.is_open()) {
             let id = &account.intent.id;
             let knew = self.intents.get(id).map_or(&[][..], Vec::as_slice);
@@ -399,7 +412,7 @@ impl Witness {
     }
 
     fn check_stock(&self, world: &World) -> Result<(), Broken> {
-        let mut wanted = BTreeMap::new();
+        let mut wanted: BTreeMap<_, u32> = BTreeMap::new();
         for order in world.order_rows().values().filter(|order| !order.status.ended_early()) {
             for line in &order.lines {
                 let key = (order.location.clone(), order.pickup_day, line.item.clone());
@@ -407,17 +420,21 @@ impl Witness {
             }
             let decided = block_on(world.stock.decided(order.order_id)).expect("a memory does not fail");
             if !matches!(decided, Some(Reservation::Held(_))) {
-                let what = format!("nothing is held for {}: {decided:?}", world.story.of(order.order_id));
+                let decided = decided.as_ref().map(Reservation::name);
+                let what = format!("nothing is held for {}, but {decided:?}", world.story.of(order.order_id));
                 return Err(Broken::new(Rule::I3, what));
             }
         }
-        let mut held = world.stock.all_held();
-        held.retain(|_, pieces| *pieces > 0);
-        if held == wanted {
-            Ok(())
-        } else {
-            Err(Broken::new(Rule::I3, format!("{held:?} is held, and live orders need {wanted:?}")))
+        let held = world.stock.all_held();
+        for key in held.keys().chain(wanted.keys()) {
+            let pieces = |of: &BTreeMap<_, _>| of.get(key).copied().unwrap_or(0);
+            if pieces(&held) != pieces(&wanted) {
+                let (shop, day, item) = key;
+                let what = format!("{} x {item} held at {shop} on {day}, and {} needed", pieces(&held), pieces(&wanted));
+                return Err(Broken::new(Rule::I3, what));
+            }
         }
+        Ok(())
     }
 
     fn check_answers(&self, world: &World) -> Result<(), Broken> {
@@ -440,6 +457,15 @@ impl Witness {
             }
         }
         Ok(())
+    }
+}
+
+impl Message {
+    fn told(&self, world: &World) -> String {
+        match &self.content {
+            Content::Event(tag) => format!("{} of {}", tag.detail_type, world.story.of(tag.order)),
+            Content::Poison => self.body.to_string(),
+        }
     }
 }
 

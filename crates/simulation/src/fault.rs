@@ -14,8 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::campaign::Campaign;
 
-/// What a copy of the workspace needs in order to build.
-const SOURCES: [&str; 6] = [".cargo", "Cargo.lock", "Cargo.toml", "crates", "template.yaml", "tests"];
+/// What a copy of the workspace needs in order to build, beside its manifest.
+const SOURCES: [&str; 5] = [".cargo", "Cargo.lock", "crates", "template.yaml", "tests"];
 
 /// A fault that was put into the code, and what the simulation made of it.
 #[derive(Debug)]
@@ -68,6 +68,11 @@ fn copy_sources(root: &Path, copy: &Path) -> Result<()> {
     for source in SOURCES {
         mirror(&root.join(source), &copy.join(source)).with_context(|| format!("copying {source}"))?;
     }
+    // Cargo tells packages of two workspaces apart by their versions alone, and the two share what is compiled.
+    let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
+    let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"\n");
+    ensure!(manifest.contains(version), "Cargo.toml does not set the version that this was built with");
+    fs::write(copy.join("Cargo.toml"), manifest.replacen(version, "version = \"0.0.0-faulty\"\n", 1))?;
     Ok(())
 }
 
@@ -103,7 +108,7 @@ fn apply(patch: &Path, copy: &Path) -> Result<()> {
 fn build(copy: &Path, root: &Path) -> Result<PathBuf> {
     let target = root.join("target/faults/target");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--locked", "--bin", "simulation", "--target-dir"]).arg(&target).current_dir(copy);
+    cargo.args(["build", "--quiet", "--offline", "--bin", "simulation", "--target-dir"]).arg(&target).current_dir(copy);
     // Shares what is compiled already, and keeps its programs to itself.
     cargo.env("CARGO_BUILD_BUILD_DIR", root.join("target"));
     // It is built once for each fault, and then runs for seconds.

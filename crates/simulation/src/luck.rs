@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use fastrand::Rng;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// What can go wrong, each in so many of 1,000 cases.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +37,7 @@ pub(crate) struct Odds {
 pub(crate) struct Luck {
     rng: RefCell<Rng>,
     odds: Odds,
+    grain: i64,
     good: Cell<bool>,
 }
 
@@ -64,7 +65,15 @@ impl Luck {
             doubled_message: odds(300),
             shared_message: odds(150),
         };
-        Self { rng: RefCell::new(rng), odds, good: Cell::new(false) }
+        let grain = [1, 1, 1_000, 10_000, 60_000][rng.usize(0..5)];
+        Self { rng: RefCell::new(rng), odds, grain, good: Cell::new(false) }
+    }
+
+    /// When something happens that is due `at`. In many runs it is put off to the next second or minute: what happens at the
+    /// same moment gets in each other's way.
+    pub(crate) fn due(&self, at: Timestamp) -> Timestamp {
+        let late = at.as_millisecond().rem_euclid(self.grain);
+        if late == 0 { at } else { at + SignedDuration::from_millis(self.grain - late) }
     }
 
     /// The odds of the run, as long as luck has not turned.

@@ -328,7 +328,7 @@ impl Visibility for Visible {
         let (world, queue, handle) = (self.world.clone(), self.queue, receipt_handle.to_owned());
         let wait = SignedDuration::try_from(wait).expect("at most hours");
         let hide = move || {
-            world.queues.borrow_mut().hide(queue, &handle, world.now() + wait);
+            world.queues.borrow_mut().hide(queue, &handle, wait, &world);
             Ok(())
         };
         self.world.call(Port::Queue, "hide", hide, || HideError("no answer".into())).await

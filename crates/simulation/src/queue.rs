@@ -74,22 +74,22 @@ impl Queues {
         let (luck, odds) = (&world.luck, world.luck.odds());
         let late = luck.strikes(odds.late_message);
         let way = if late { luck.wait(SignedDuration::from_hours(1)) } else { SignedDuration::from_millis(luck.between(1, 30)) };
-        self.put(queue, body, content, world.now() + way);
+        self.put(queue, body, content, world.now() + way, world);
         if luck.strikes(odds.doubled_message) {
-            self.put(queue, body, content, world.now() + luck.wait(SignedDuration::from_hours(24 * 3)));
+            self.put(queue, body, content, world.now() + luck.wait(SignedDuration::from_hours(24 * 3)), world);
         }
     }
 
     /// Sends what nobody can read.
-    pub(crate) fn poison(&mut self, queue: usize, body: &Rc<str>, at: Timestamp) {
-        self.put(queue, body, &Content::Poison, at);
+    pub(crate) fn poison(&mut self, queue: usize, body: &Rc<str>, world: &World) {
+        self.put(queue, body, &Content::Poison, world.now(), world);
     }
 
-    fn put(&mut self, queue: usize, body: &Rc<str>, content: &Content, at: Timestamp) {
+    fn put(&mut self, queue: usize, body: &Rc<str>, content: &Content, at: Timestamp, world: &World) {
         self.sent += 1;
         let queue = &mut self.queues[queue];
-        let (body, content) = (body.clone(), content.clone());
-        queue.messages.push(Message { id: self.sent, body, content, visible_from: at + queue.delay, receives: 0 });
+        let (body, content, visible_from) = (body.clone(), content.clone(), world.luck.due(at + queue.delay));
+        queue.messages.push(Message { id: self.sent, body, content, visible_from, receives: 0 });
     }
 
     /// Queues from which a batch can be received.
@@ -122,7 +122,7 @@ impl Queues {
             }
             message.receives += 1;
             if !luck.strikes(luck.odds().shared_message) {
-                message.visible_from = now + spec.visibility;
+                message.visible_from = luck.due(now + spec.visibility);
             }
             let mut record = SqsMessage::default();
             record.message_id = Some(message.id.to_string());
@@ -140,10 +140,10 @@ impl Queues {
         batch
     }
 
-    /// Hides the message of that receipt until then.
-    pub(crate) fn hide(&mut self, queue: usize, handle: &str, until: Timestamp) {
+    /// Hides the message of that receipt for so long.
+    pub(crate) fn hide(&mut self, queue: usize, handle: &str, wait: SignedDuration, world: &World) {
         if let Some(message) = self.queues[queue].messages.iter_mut().find(|message| message.handle() == handle) {
-            message.visible_from = until;
+            message.visible_from = world.luck.due(world.now() + wait);
         }
     }
 

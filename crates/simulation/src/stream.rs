@@ -160,7 +160,8 @@ impl Drop for Reading {
         if self.is_done {
             shard.failures = 0;
         } else {
-            shard.retry_at = self.world.now() + FIRST_RETRY * 2_i32.pow(shard.failures.min(DOUBLINGS));
+            let wait = FIRST_RETRY * 2_i32.pow(shard.failures.min(DOUBLINGS));
+            shard.retry_at = self.world.luck.due(self.world.now() + wait);
             shard.failures += 1;
         }
     }

@@ -239,7 +239,7 @@ impl Workload {
                 self.at(luck.wait(hour), move |this| {
                     this.world.tell(&queue.id, || format!("poison: {body}"));
                     let queues = &mut this.world.queues.borrow_mut();
-                    queues.poison(index, &body.as_str().into(), this.world.now());
+                    queues.poison(index, &body.as_str().into(), &this.world);
                     this.world.witness.borrow_mut().poison.messages.push((index, body.clone()));
                 });
             }
