@@ -76,7 +76,7 @@ async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
 
     let options = options();
     let running = Running::start(&options).await.unwrap();
-    let binaries = Binaries::build(Progress::Silent).await.unwrap();
+    let binaries = Binaries::build(&[], Progress::Silent).await.unwrap();
     let system = System::of(&running.stack);
     let customers = join_all((0..CUSTOMERS).map(|_| system.customer())).await;
     let shops = [(); SHOPS].map(|()| a_shop_that_runs_out(&mut random));

@@ -46,7 +46,7 @@ async fn a_missing_permission_is_denied_and_logged_and_what_it_held_up_goes_on_o
 
     let running = Running::start(&forbidding(&[intake, inventory])).await.unwrap();
     let system = System::of(&running.stack);
-    let binaries = Binaries::build(Progress::Silent).await.unwrap();
+    let binaries = Binaries::build(&[], Progress::Silent).await.unwrap();
     let redeploy = async |options: &Options| {
         Stack::deploy(running.host.address(), &binaries, options).await.unwrap();
     };

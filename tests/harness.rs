@@ -232,7 +232,7 @@ impl System {
 
     async fn say(&self, with: impl FnOnce(&mut Command) -> &mut Command) -> Said {
         static BINARIES: OnceCell<Binaries> = OnceCell::const_new();
-        let binaries = BINARIES.get_or_init(async || Binaries::build(Progress::Silent).await.unwrap()).await;
+        let binaries = BINARIES.get_or_init(async || Binaries::build(&["ops"], Progress::Silent).await.unwrap()).await;
         let mut command = Command::new(binaries.path("ops").unwrap());
         let output = with(&mut command).stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
         Said {

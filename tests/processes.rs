@@ -33,7 +33,7 @@ struct CommandLine {
 
 impl CommandLine {
     async fn new(name: &str) -> Self {
-        Self { options: stack(name), binaries: Binaries::build(Progress::Silent).await.unwrap() }
+        Self { options: stack(name), binaries: Binaries::build(&["local"], Progress::Silent).await.unwrap() }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -13,9 +13,9 @@ use tokio::{
     process::Command,
 };
 
-use crate::{Error, error::io, process::ProcessGroup, progress::Progress, workspace};
+use crate::{Error, error::io, process::ProcessGroup, progress::Progress, template::Template, workspace};
 
-/// The binaries of the workspace, by name.
+/// Binaries of the workspace, by name.
 #[derive(Clone, Debug)]
 pub struct Binaries(BTreeMap<String, PathBuf>);
 
@@ -32,19 +32,22 @@ struct Target {
 }
 
 impl Binaries {
-    /// Builds what is out of date. The compiler talks to standard error.
+    /// Builds what is out of date of the functions in this repository's template, and of `tools`, which are other
+    /// binaries of the workspace. The compiler talks to standard error.
     ///
-    /// All binaries of the workspace, so that features are resolved as for `cargo local` itself and nothing is
-    /// compiled twice.
+    /// No package is selected, so that features are resolved as for `cargo local` itself and nothing is compiled twice.
     ///
     /// # Errors
-    /// Cargo cannot be run, or the build fails.
-    pub async fn build(progress: Progress) -> Result<Self, Error> {
+    /// The template cannot be read, cargo cannot be run, or the build fails.
+    pub async fn build(tools: &[&str], progress: Progress) -> Result<Self, Error> {
+        let functions = Template::read(&workspace::template())?.functions().into_values();
+        let names = functions.chain(tools.iter().map(|tool| (*tool).to_owned()));
         let step = progress.step();
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
         command
-            .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
+            .args(["build", "--message-format=json-render-diagnostics"])
+            .args(names.flat_map(|name| ["--bin".to_owned(), name]))
             .current_dir(workspace::root())
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
@@ -66,7 +69,7 @@ impl Binaries {
         Ok(Self(binaries))
     }
 
-    /// Where the binary of that name is, if the workspace has one.
+    /// Where the binary of that name is, if it was built.
     #[must_use]
     pub fn path(&self, name: &str) -> Option<&Path> {
         self.0.get(name).map(PathBuf::as_path)

@@ -50,7 +50,7 @@ impl Options {
             bind: DEFAULT_BIND,
             port: 0,
             sandbox_port: 0,
-            template: workspace::root().join("template.yaml"),
+            template: workspace::template(),
             parameters: BTreeMap::new(),
             progress: Progress::Silent,
         }

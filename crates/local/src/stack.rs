@@ -191,7 +191,7 @@ impl Running {
     /// Any of that fails; nothing stays behind then.
     pub async fn start(options: &Options) -> Result<Self, Error> {
         python::prepare(options.progress).await?;
-        let binaries = Binaries::build(options.progress).await?;
+        let binaries = Binaries::build(&[], options.progress).await?;
         let host = Host::start(options).await?;
         let (stack, _) = Stack::deploy(host.address(), &binaries, options).await?;
         Ok(Self { stack, host })

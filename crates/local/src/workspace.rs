@@ -9,6 +9,12 @@ pub(crate) fn root() -> &'static Path {
     this_crate.ancestors().nth(2).unwrap_or(this_crate)
 }
 
+/// What is deployed.
+#[must_use]
+pub(crate) fn template() -> PathBuf {
+    root().join("template.yaml")
+}
+
 /// Cargo's target directory, where everything that this crate makes goes as well.
 #[must_use]
 pub(crate) fn target() -> PathBuf {

@@ -9,7 +9,7 @@ use crate::{interrupted, output};
 pub(super) async fn run(options: &Options, detach: bool) -> Result<(), Error> {
     if Found::in_directory(&options.state_dir).is_some() {
         let running = Stack::find(&options.state_dir)?;
-        let binaries = Binaries::build(options.progress).await?;
+        let binaries = Binaries::build(&[], options.progress).await?;
         Stack::deploy(&running.address(), &binaries, options).await?;
         return Ok(());
     }
@@ -33,7 +33,7 @@ async fn attached(options: &Options) -> Result<(), Error> {
 async fn detached(options: &Options) -> Result<(), Error> {
     // Before the background process needs it, so that its progress is seen.
     local::prepare(options.progress).await?;
-    let binaries = Binaries::build(options.progress).await?;
+    let binaries = Binaries::build(&[], options.progress).await?;
     let background = Background::start(options).await?;
     let stack = match Stack::deploy(background.address(), &binaries, options).await {
         Ok((stack, _)) => stack,
