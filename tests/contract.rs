@@ -35,6 +35,8 @@ async fn the_api_answers_thousands_of_requests_as_its_document_says() {
         .args(["--url", &running.stack.api_url, "--report-json-path"])
         .arg(&report)
         .env("TOKEN", running.stack.token("ada", false).await.unwrap())
+        // Where it keeps what it has found out.
+        .current_dir(&state)
         .stdin(Stdio::null())
         .kill_on_drop(true);
     if let Ok(seed) = env::var("SEED") {
