@@ -27,7 +27,7 @@ pub trait DeadLetters {
 }
 
 /// Why a record cannot be announced.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Unreadable {
     /// Not a record of a DynamoDB stream.
     #[error("not a record of a DynamoDB stream: {0}")]

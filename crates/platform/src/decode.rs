@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_dynamo::{AttributeValue, Deserializer, Item};
 
 /// Why a text or a row is not what it was taken for.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// It is not JSON, or more than one value.
     #[error("it is not JSON from line {line}, column {column} on")]

@@ -85,8 +85,6 @@ pub(crate) struct Witness {
     pub(crate) answers: Vec<Answer>,
     /// Orders that the API has called cancelled.
     pub(crate) cancelled: Vec<OrderId>,
-    /// Records that the relay has buried.
-    pub(crate) buried: Vec<String>,
     /// Rows and messages that nobody can read, as they were put in.
     pub(crate) poison: Poison,
     orders: BTreeMap<OrderId, Seen>,
@@ -100,7 +98,7 @@ pub(crate) struct Witness {
 #[derive(Default)]
 pub(crate) struct Poison {
     pub(crate) messages: Vec<(usize, String)>,
-    pub(crate) records: Vec<String>,
+    pub(crate) records: BTreeSet<String>,
 }
 
 /// What was seen of an order.
@@ -185,8 +183,8 @@ impl Witness {
         let began = world.began(task);
         let held = |item: &Quantity| world.stock.held(&demand.location, demand.pickup_day, &item.item);
         let plans = self.plans.get(&demand.location).map_or(&[][..], Vec::as_slice);
-        // Those that were in force at any time since the invocation began.
-        let first = plans.iter().rposition(|(from, _)| *from <= began).unwrap_or(0);
+        // Those that were in force at any time since the invocation began, in which millisecond a new one may have come.
+        let first = plans.iter().rposition(|(from, _)| *from < began).unwrap_or(0);
         let plans: Vec<_> = plans[first.min(plans.len())..].iter().map(|(_, plan)| plan).collect();
         match hold {
             Hold::Held => {
@@ -326,9 +324,10 @@ impl Witness {
         if dead != poison {
             return left(format!("the dead letters are {dead:?} instead of {poison:?}"));
         }
-        let set = |records: &[String]| records.iter().cloned().collect::<BTreeSet<_>>();
-        if set(&self.buried) != set(&self.poison.records) {
-            return left(format!("the relay buried {:?} instead of {:?}", self.buried, self.poison.records));
+        // A relay that dies over it may bury a record again.
+        let buried: BTreeSet<_> = world.relay_dead_letters.buried().into_iter().map(|(record, _)| record).collect();
+        if buried != self.poison.records {
+            return left(format!("the relay buried {buried:?} instead of {:?}", self.poison.records));
         }
         Ok(())
     }

@@ -11,7 +11,10 @@ use notifications::{
     notice::Templates,
 };
 use order_intake::{handler::OrderIntake, memory::MemoryTables};
-use order_relay::handler::{Relay, StreamEvent};
+use order_relay::{
+    handler::{Relay, StreamEvent},
+    memory::MemoryDeadLetters,
+};
 use order_status::handler::{OrderStatus, Report};
 use orders_table::MemoryOrders;
 use payment::{
@@ -27,7 +30,7 @@ use shop::event::{INVENTORY, ORDERS, OrderEvent, PAYMENT};
 
 use crate::{
     call::Port,
-    port::{Bus, Graves, Unreliable, Visible},
+    port::{Bus, Unreliable, Visible},
     queue::Place,
     stream::Reading,
     topology::TOPOLOGY,
@@ -41,7 +44,7 @@ type Notifier = Notifications<Unreliable<MemoryNotices>, Unreliable<MemoryCustom
 pub(crate) struct Functions {
     world: Rc<World>,
     intake: Rc<OrderIntake<Unreliable<MemoryTables>>>,
-    relay: Rc<Relay<Bus, Graves>>,
+    relay: Rc<Relay<Bus, Unreliable<MemoryDeadLetters>>>,
     status: Rc<OrderStatus<Unreliable<MemoryOrders>>>,
     inventory: Rc<Inventory<Unreliable<MemoryStock>, Bus>>,
     cashier: Rc<Cashier<Unreliable<MemoryPayments>, Unreliable<MemoryProvider>, Bus>>,
@@ -58,7 +61,10 @@ impl Functions {
                 seconds("ConfirmWithinSeconds"),
                 seconds("MenuCacheSeconds"),
             )),
-            relay: Rc::new(Relay { bus: Bus::new(world, ORDERS), dead_letters: Graves(world.clone()) }),
+            relay: Rc::new(Relay {
+                bus: Bus::new(world, ORDERS),
+                dead_letters: Unreliable::new(world, &world.relay_dead_letters),
+            }),
             status: Rc::new(OrderStatus { orders: Unreliable::new(world, &world.orders) }),
             inventory: Rc::new(Inventory { stock: Unreliable::new(world, &world.stock), bus: Bus::new(world, INVENTORY) }),
             cashier: Rc::new(Cashier {

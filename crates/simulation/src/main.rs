@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Parser;
+use jiff::SignedDuration;
 use simulation::{
     campaign::{Campaign, Extent},
     fault::{self, Trial},
@@ -23,11 +24,11 @@ struct Cli {
     /// The first seed.
     #[arg(long, value_name = "S", default_value_t = 0)]
     first: u64,
-    /// Goes on for so many minutes instead.
-    #[arg(long = "for", value_name = "MINUTES", conflicts_with = "seeds")]
-    minutes: Option<u64>,
+    /// Goes on for so long instead, such as 90s, 30m or 1h.
+    #[arg(long = "for", value_name = "TIME", conflicts_with = "seeds", value_parser = time)]
+    time: Option<Duration>,
     /// Runs this seed alone.
-    #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "first", "minutes"])]
+    #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "first", "time"])]
     seed: Option<u64>,
     /// Tells what happens.
     #[arg(long, requires = "seed")]
@@ -37,11 +38,15 @@ struct Cli {
     until_failure: bool,
     /// Puts one deliberate fault after the other into a copy of the code, and shows how many runs it takes to notice each.
     /// With a name, only those that contain it.
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["first", "minutes", "seed"])]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["first", "time", "seed"])]
     faults: Option<String>,
     /// Prints the figures as JSON.
     #[arg(long, conflicts_with_all = ["faults", "seed"])]
     json: bool,
+}
+
+fn time(text: &str) -> Result<Duration, jiff::Error> {
+    text.parse::<SignedDuration>()?.try_into()
 }
 
 fn main() -> ExitCode {
@@ -54,8 +59,8 @@ fn main() -> ExitCode {
     }
     let campaign = Campaign::run(Extent {
         first: cli.first,
-        runs: if cli.minutes.is_some() { u64::MAX } else { cli.seeds },
-        time: cli.minutes.map(|minutes| Duration::from_secs(60 * minutes)),
+        runs: if cli.time.is_some() { u64::MAX } else { cli.seeds },
+        time: cli.time,
         until_failure: cli.until_failure,
     });
     let passed = if campaign.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };

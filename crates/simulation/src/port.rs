@@ -14,7 +14,10 @@ use notifications::{
     notice::Notice,
 };
 use order_intake::{memory::MemoryTables, menus::Menus, request::Page};
-use order_relay::handler::{BuryError, DeadLetters, Unreadable};
+use order_relay::{
+    handler::{BuryError, DeadLetters, Unreadable},
+    memory::MemoryDeadLetters,
+};
 use orders_table::Applied;
 use payment::{
     handler::{Payments, Written},
@@ -335,16 +338,10 @@ impl Visibility for Visible {
     }
 }
 
-/// The relay's dead-letter queue.
-pub(crate) struct Graves(pub(crate) Rc<World>);
-
-impl DeadLetters for Graves {
-    async fn bury(&self, record: &RawValue, _reason: &Unreadable) -> Result<(), BuryError> {
-        let (world, record) = (self.0.clone(), record.get().to_owned());
-        let bury = move || {
-            world.witness.borrow_mut().buried.push(record.clone());
-            Ok(())
-        };
-        self.0.call(Port::DeadLetters, "bury", bury, || BuryError("no answer".into())).await
+impl DeadLetters for Unreliable<MemoryDeadLetters> {
+    async fn bury(&self, record: &RawValue, reason: &Unreadable) -> Result<(), BuryError> {
+        let (letters, record, reason) = (self.behind.clone(), record.to_owned(), reason.clone());
+        let bury = move || block_on(letters.bury(&record, &reason));
+        self.world.call(Port::DeadLetters, "bury", bury, || BuryError("no answer".into())).await
     }
 }

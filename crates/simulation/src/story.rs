@@ -10,6 +10,9 @@ use std::{
 use jiff::Timestamp;
 use shop::id::OrderId;
 
+/// The most of a line that is told: whole rows are more than anybody reads.
+const MAX_LINE: usize = 160;
+
 /// Tells what happens while it happens, or keeps silent.
 #[derive(Debug)]
 pub(crate) struct Story {
@@ -39,6 +42,10 @@ impl Story {
         let mut what = what();
         for (order, name) in &*self.names.borrow() {
             what = what.replace(&order.to_string(), name);
+        }
+        if let Some((end, _)) = what.char_indices().nth(MAX_LINE) {
+            what.truncate(end);
+            what.push('…');
         }
         let line = format!("{} {:22} {what}\n", at.strftime("%d %H:%M:%S%.3f"), who.to_string());
         // Who has stopped reading wants no more of it.

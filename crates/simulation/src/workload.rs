@@ -248,7 +248,7 @@ impl Workload {
             let shard = luck.below(2);
             self.at(luck.wait(hour), move |this| {
                 let record = this.world.stream.borrow_mut().poison(shard, json!({"order_id": "?", "total": "much"}));
-                this.world.witness.borrow_mut().poison.records.push(record);
+                this.world.witness.borrow_mut().poison.records.insert(record);
             });
         }
         // Whatever is behind a port may be down for a while.

@@ -13,6 +13,7 @@ use inventory::memory::MemoryStock;
 use jiff::{SignedDuration, Timestamp};
 use notifications::memory::{MemoryCustomers, MemoryMailer, MemoryNotices};
 use order_intake::memory::MemoryTables;
+use order_relay::memory::MemoryDeadLetters;
 use orders_table::MemoryOrders;
 use payment::memory::{MemoryPayments, MemoryProvider};
 use shop::{id::OrderId, order::Order};
@@ -43,6 +44,7 @@ pub(crate) struct World {
     /// The one Orders table, which order-intake sees beside its menus.
     pub(crate) orders: Rc<MemoryOrders>,
     pub(crate) intake_tables: Rc<MemoryTables>,
+    pub(crate) relay_dead_letters: Rc<MemoryDeadLetters>,
     pub(crate) stock: Rc<MemoryStock>,
     pub(crate) payments: Rc<MemoryPayments>,
     pub(crate) provider: Rc<MemoryProvider>,
@@ -87,6 +89,7 @@ impl World {
             intake_tables: Rc::new(MemoryTables::over(orders.clone())),
             orders: Rc::new(orders),
             parameters,
+            relay_dead_letters: Rc::default(),
             stock: Rc::default(),
             payments: Rc::default(),
             provider: Rc::default(),
@@ -129,6 +132,7 @@ impl World {
         if let Some(after) = self.order(id)
             && before.as_ref() != Some(&after)
         {
+            self.tell("Orders", || format!("{id} is {:?}, its payment {:?}", after.status, after.payment));
             self.witness.borrow_mut().order_written(self, before.as_ref(), &after);
             self.stream.borrow_mut().append(after, before.is_none());
         }
