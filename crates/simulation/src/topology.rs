@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(to("amelie.orders", "order.placed"), ["DeadlineQueue", "StockQueue"]);
         assert_eq!(to("amelie.orders", "order.reserved"), ["ChargeQueue"]);
         assert_eq!(to("amelie.payment", "payment.captured"), ["ResultsQueue"]);
-        assert!(to("amelie.inventory", "payment.captured").is_empty());
+        assert!(to("amelie.orders", "payment.captured").is_empty());
     }
 
     #[test]
