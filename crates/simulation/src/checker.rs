@@ -16,6 +16,7 @@ use notifications::{
     notice::{Notice, Templates},
 };
 use payment::{handler::Payments, provider::IntentStatus, provider::Refund};
+use serde_json::json;
 use shop::{
     event::OrderEvent,
     id::{CustomerId, LocationId, OrderId},
@@ -25,7 +26,7 @@ use shop::{
 };
 
 use crate::{
-    queue::{Content, Message},
+    queue::{Content, Message, Tag},
     scheduler::TaskId,
     topology::TOPOLOGY,
     workload::Answer,
@@ -47,6 +48,8 @@ pub enum Rule {
     I5,
     /// Nothing is reserved or charged from the deadline on.
     Deadline,
+    /// What is published was committed before.
+    Commit,
 }
 
 impl fmt::Display for Rule {
@@ -90,6 +93,8 @@ pub(crate) struct Witness {
     orders: BTreeMap<OrderId, Seen>,
     /// What each shop has baked a day, from when on.
     plans: BTreeMap<LocationId, Vec<(Timestamp, BakePlan)>>,
+    /// The refusals and the states of payments that were written, by the events that tell of them.
+    written: BTreeMap<(OrderId, String), serde_json::Value>,
     /// Who was told the id of an intent.
     intents: BTreeMap<IntentId, Vec<TaskId>>,
 }
@@ -111,6 +116,8 @@ struct Seen {
     mails: Vec<Mail>,
     /// The highest revision that was claimed to be told.
     claimed: u32,
+    /// Its stock was held once.
+    was_held: bool,
     /// What fell short whenever stock was asked for in vain.
     shortages: Vec<Vec<Shortage>>,
     /// A message that would have moved it on came too late to.
@@ -192,6 +199,7 @@ impl Witness {
                 if !plans.iter().any(fits) {
                     self.breaks(Rule::I3, || format!("more is held than is baked, now that {name} has its stock"));
                 }
+                self.orders.entry(order).or_default().was_held = true;
             }
             Hold::Short(shortages) => {
                 let left = |plan: &BakePlan, item: &Quantity| plan.of(&item.item).saturating_sub(held(item));
@@ -212,6 +220,40 @@ impl Witness {
     fn is_too_late(&self, world: &World, task: TaskId, order: OrderId) -> bool {
         let rows = self.orders.get(&order).map_or(&[][..], |seen| &seen.rows);
         rows.first().is_some_and(|placed| placed.deadline <= world.began(task))
+    }
+
+    /// Inventory has written down that it refuses an order.
+    pub(crate) fn refused(&mut self, order: OrderId, refusal: &Reservation) {
+        if let Reservation::Rejected { shortages } = refusal {
+            self.written.insert((order, "inventory.rejected".into()), json!(shortages));
+        }
+    }
+
+    /// A payment was written down.
+    pub(crate) fn paid(&mut self, order: OrderId, payment: &Payment) {
+        let reason = match payment {
+            Payment::Declined { reason, .. } | Payment::RefundFailed { reason, .. } => json!(reason),
+            _ => serde_json::Value::Null,
+        };
+        self.written.insert((order, format!("payment.{}", payment.name())), reason);
+    }
+
+    /// An event is on the bus.
+    pub(crate) fn published(&mut self, world: &World, tag: &Tag, data: &serde_json::Value) {
+        let told = match tag.detail_type.as_str() {
+            "inventory.rejected" => &data["shortages"],
+            _ => &data["reason"],
+        };
+        let seen = self.orders.get(&tag.order);
+        let is_written = match tag.revision {
+            Some(revision) => seen.is_some_and(|seen| seen.rows.iter().any(|row| row.revision == revision)),
+            None if tag.detail_type == "inventory.reserved" => seen.is_some_and(|seen| seen.was_held),
+            None => self.written.get(&(tag.order, tag.detail_type.clone())) == Some(told),
+        };
+        if !is_written {
+            let name = world.story.of(tag.order);
+            self.breaks(Rule::Commit, || format!("{} of {name} is told before it is written", tag.detail_type));
+        }
     }
 
     /// An invocation is told the id of an intent that it has asked for.

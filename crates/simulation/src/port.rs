@@ -136,8 +136,15 @@ impl Stock for Unreliable<MemoryStock> {
     }
 
     async fn refuse(&self, order: OrderId, refusal: &Reservation, now: Timestamp) -> Result<Option<Reservation>, StoreError> {
-        let (stock, refusal) = (self.behind.clone(), refusal.clone());
-        self.world.call(Port::Stock, "refuse", move || block_on(stock.refuse(order, &refusal, now)), throttled).await
+        let (world, stock, refusal) = (self.world.clone(), self.behind.clone(), refusal.clone());
+        let refuse = move || {
+            let first = block_on(stock.refuse(order, &refusal, now))?;
+            if first.is_none() {
+                world.witness.borrow_mut().refused(order, &refusal);
+            }
+            Ok(first)
+        };
+        self.world.call(Port::Stock, "refuse", refuse, throttled).await
     }
 
     async fn give_back(&self, order: OrderId, demand: &Demand, now: Timestamp) -> Result<(), StoreError> {
@@ -160,8 +167,14 @@ impl Payments for Unreliable<MemoryPayments> {
         next: &Payment,
         now: Timestamp,
     ) -> Result<Written, StoreError> {
-        let (payments, from, next) = (self.behind.clone(), from.cloned(), next.clone());
-        let write = move || block_on(payments.write(order, price, from.as_ref(), &next, now));
+        let (world, payments, from, next) = (self.world.clone(), self.behind.clone(), from.cloned(), next.clone());
+        let write = move || {
+            let written = block_on(payments.write(order, price, from.as_ref(), &next, now))?;
+            if written == Written::Yes {
+                world.witness.borrow_mut().paid(order, &next);
+            }
+            Ok(written)
+        };
         self.world.call(Port::Payments, "write", write, throttled).await
     }
 }
@@ -310,6 +323,7 @@ pub(crate) fn route(world: &Rc<World>, source: &str, entry: &serde_json::Value) 
     let revision = detail["data"]["revision"].as_u64().and_then(|revision| u32::try_from(revision).ok());
     let tag = Tag { detail_type: detail_type.to_owned(), order, revision };
     world.tell("bus", || format!("{detail_type} of {order}"));
+    world.witness.borrow_mut().published(world, &tag, &detail["data"]);
     let envelope = json!({
         "version": "0", "source": source, "detail-type": detail_type, "detail": detail,
         "id": detail["metadata"]["event_id"], "time": world.now(), "resources": [],

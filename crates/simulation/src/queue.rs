@@ -206,3 +206,94 @@ impl Drop for Place {
         self.world.queues.borrow_mut().queues[self.queue].invocations -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{luck::Luck, story::Story, workload};
+
+    /// A world in which nothing goes wrong, with one message in the stock queue.
+    fn world() -> (Rc<World>, usize) {
+        let luck = Luck::new(0);
+        luck.turns();
+        let world = World::new(luck, Story::new(false), TOPOLOGY.defaults.clone(), workload::customers());
+        let stock = TOPOLOGY.queue("StockQueue");
+        world.queues.borrow_mut().send(stock, &"croissants".into(), &Content::Poison, &world);
+        wait(&world);
+        (world, stock)
+    }
+
+    /// Until the next message can be seen.
+    fn wait(world: &World) {
+        let next = world.queues.borrow().next(world.now()).unwrap();
+        world.time_is(next);
+    }
+
+    fn receive(world: &World, queue: usize) -> Option<SqsMessage> {
+        let there = world.queues.borrow().deliverable(world.now()).any(|index| index == queue);
+        there.then(|| world.queues.borrow_mut().receive(queue, world).pop()).flatten()
+    }
+
+    fn handle(message: &SqsMessage) -> String {
+        message.receipt_handle.clone().unwrap()
+    }
+
+    #[test]
+    fn a_message_that_is_not_deleted_comes_again_after_its_visibility_timeout() {
+        let (world, stock) = world();
+        let first = receive(&world, stock).unwrap();
+        assert!(receive(&world, stock).is_none());
+        let received = world.now();
+        wait(&world);
+        assert!(world.now() >= received + TOPOLOGY.queues[stock].visibility);
+        let second = receive(&world, stock).unwrap();
+        assert_eq!(first.message_id, second.message_id);
+        assert_eq!(second.attributes["ApproximateReceiveCount"], "2");
+    }
+
+    #[test]
+    fn a_message_that_is_deleted_is_gone() {
+        let (world, stock) = world();
+        let message = receive(&world, stock).unwrap();
+        assert!(world.queues.borrow_mut().delete(stock, &handle(&message), &world).is_some());
+        assert_eq!(world.queues.borrow().pending().count(), 0);
+    }
+
+    #[test]
+    fn whoever_holds_an_old_receipt_cannot_hide_a_message() {
+        let (world, stock) = world();
+        let old = handle(&receive(&world, stock).unwrap());
+        wait(&world);
+        assert!(receive(&world, stock).is_some());
+        world.queues.borrow_mut().hide(stock, &old, SignedDuration::ZERO, &world);
+        assert!(receive(&world, stock).is_none());
+    }
+
+    #[test]
+    fn a_message_that_is_received_too_often_ends_among_the_dead_letters_and_can_be_redriven() {
+        let (world, stock) = world();
+        let event = Tag { detail_type: "order.placed".into(), order: uuid(), revision: Some(1) };
+        world.queues.borrow_mut().queues[stock].messages[0].content = Content::Event(event);
+        for _ in 0..TOPOLOGY.queues[stock].max_receives {
+            assert!(receive(&world, stock).is_some());
+            wait(&world);
+        }
+        assert!(receive(&world, stock).is_none());
+        assert_eq!(world.queues.borrow().dead().count(), 1);
+        assert_eq!(world.queues.borrow_mut().redrive(&world), 1);
+        assert_eq!(receive(&world, stock).unwrap().attributes["ApproximateReceiveCount"], "1");
+    }
+
+    #[test]
+    fn poison_stays_among_the_dead_letters() {
+        let (world, stock) = world();
+        while receive(&world, stock).is_some() {
+            wait(&world);
+        }
+        assert_eq!(world.queues.borrow_mut().redrive(&world), 0);
+    }
+
+    fn uuid() -> OrderId {
+        "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse().unwrap()
+    }
+}
