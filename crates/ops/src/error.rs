@@ -5,8 +5,6 @@ use payment::provider::{ConfigError, ProviderError};
 use platform::bus::PublishError;
 use shop::id::OrderId;
 
-use crate::tables::UnreadableRow;
-
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -54,4 +52,14 @@ pub(crate) enum Error {
     /// Standard output cannot be written to.
     #[error("writing to standard output: {0}")]
     Output(std::io::Error),
+}
+
+/// A row that is not what this version knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the row {key} of the {table} cannot be read: {reason}")]
+pub(crate) struct UnreadableRow {
+    /// The logical id of the table.
+    pub(crate) table: &'static str,
+    pub(crate) key: String,
+    pub(crate) reason: String,
 }

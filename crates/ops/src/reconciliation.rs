@@ -20,9 +20,10 @@ use shop::{
 };
 
 use crate::{
+    error::UnreadableRow,
     ledger::{Account, Amount},
     output::{moment, name},
-    tables::{PaymentRow, Shelf, StockRow, UnreadableRow},
+    tables::{PaymentRow, Shelf, StockRow},
 };
 
 /// By how much the clocks of functions and of this machine may differ.

@@ -14,7 +14,10 @@ use shop::{
     stock::Reservation,
 };
 
-use crate::{deployment::Deployment, error::Error};
+use crate::{
+    deployment::Deployment,
+    error::{Error, UnreadableRow},
+};
 
 /// The tables of a stack.
 pub(crate) struct Tables<'a> {
@@ -68,16 +71,6 @@ pub(crate) struct Rows<T> {
     pub(crate) rows: Vec<T>,
     /// Those that this version cannot read.
     pub(crate) unreadable: Vec<UnreadableRow>,
-}
-
-/// A row that is not what this version knows.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the row {key} of the {table} cannot be read: {reason}")]
-pub(crate) struct UnreadableRow {
-    /// The logical id of the table.
-    table: &'static str,
-    key: String,
-    reason: String,
 }
 
 impl<T: DeserializeOwned> Rows<T> {

@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 
 use axum::http::Method;
 
-use super::{faults::Route, ledger::NewIntent, wire::ApiError};
+use super::{
+    faults::Route,
+    ledger::NewIntent,
+    wire::{ApiError, Page},
+};
 
 /// A request that can be carried out.
 #[derive(Debug)]
@@ -18,14 +22,6 @@ pub(super) enum Operation {
     List { page: Page },
     Refund { intent: String, amount: Option<u64>, reason: Option<String> },
     ListRefunds { intent: Option<String>, page: Page },
-}
-
-/// Which part of a list is asked for.
-#[derive(Debug)]
-pub(super) struct Page {
-    pub(super) limit: usize,
-    /// The last object of the page before.
-    pub(super) starting_after: Option<String>,
 }
 
 #[derive(Debug)]

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 use super::{
     idempotency::Answer,
     ledger::{Failure, Intent, IntentStatus, PaymentMethod, Refund, RefundStatus, Refusal},
-    request::Page,
 };
 
 /// The API version whose shapes these are.
@@ -99,6 +98,14 @@ pub(super) fn refund(refund: &Refund) -> Value {
         shape["failure_reason"] = "expired_or_canceled_card".into();
     }
     shape
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) limit: usize,
+    /// The last object of the page before.
+    pub(super) starting_after: Option<String>,
 }
 
 /// A page of `objects`, which are of that kind and come newest first.
