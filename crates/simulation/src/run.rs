@@ -14,8 +14,8 @@ use crate::{
     world::World,
 };
 
-/// How often dead letters are redriven once nothing goes wrong any more. Once would do, but for a charge that is refused
-/// while another delivery of it is under way.
+/// How often dead letters are redriven once nothing goes wrong any more. Messages about one order can be in each other's
+/// way, so that once may not do.
 const REDRIVES: usize = 3;
 
 /// What came of a run.
