@@ -174,12 +174,12 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
             }
         }
         match current {
-            Some(undoing @ Payment::Undoing { .. }) => {
-                let step = match undoing.intent() {
+            Some(owed @ (Payment::Undoing { .. } | Payment::RefundFailed { .. })) => {
+                let step = match owed.intent() {
                     Some(intent) => self.give_back(intent).await?,
-                    None => return Ok(Some(undoing)),
+                    None => return Ok(Some(owed)),
                 };
-                Ok(Some(self.advance(order, undoing, step, now).await?))
+                Ok(Some(self.advance(order, owed, step, now).await?))
             }
             Some(Payment::Declined { intent, .. }) => {
                 // It has taken nothing, and now never will.

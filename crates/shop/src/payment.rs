@@ -99,13 +99,15 @@ impl Payment {
             (None, Step::UndoRequested) => Self::Forbidden,
             (Some(Self::Charging { intent }), Step::Captured) => Self::Captured { intent: intent.clone() },
             (Some(Self::Charging { intent }), Step::Declined(reason)) => Self::Declined { intent: intent.clone(), reason },
-            // A refund that failed may be asked for again.
-            (
-                Some(Self::Charging { intent } | Self::Captured { intent } | Self::RefundFailed { intent, .. }),
-                Step::UndoRequested,
-            ) => Self::Undoing { intent: intent.clone() },
+            (Some(Self::Charging { intent } | Self::Captured { intent }), Step::UndoRequested) => {
+                Self::Undoing { intent: intent.clone() }
+            }
             (Some(Self::Undoing { intent }), Step::Voided) => Self::Voided { intent: intent.clone() },
-            (Some(Self::Undoing { intent }), Step::Refunded) => Self::Refunded { intent: intent.clone() },
+            // A refund that failed may be asked for again. Until it succeeds it has failed: were it under way once more,
+            // whoever began it could die, and nobody would end it.
+            (Some(Self::Undoing { intent } | Self::RefundFailed { intent, .. }), Step::Refunded) => {
+                Self::Refunded { intent: intent.clone() }
+            }
             (Some(Self::Undoing { intent }), Step::RefundFailed(reason)) => Self::RefundFailed { intent: intent.clone(), reason },
             _ => return None,
         })
@@ -179,6 +181,15 @@ mod tests {
     fn once_an_undo_has_begun_a_late_charge_cannot_pretend_to_have_captured() {
         let undoing = walk(None, &[Step::IntentCreated(IntentId::new("pi_1")), Step::UndoRequested]);
         assert_eq!(Payment::after(undoing.as_ref(), Step::Captured), None);
+    }
+
+    #[test]
+    fn a_refund_that_failed_has_failed_until_it_succeeds() {
+        let failed =
+            [Step::IntentCreated(IntentId::new("pi_1")), Step::Captured, Step::UndoRequested, Step::RefundFailed("x".into())];
+        let failed = walk(None, &failed);
+        assert_eq!(Payment::after(failed.as_ref(), Step::UndoRequested), None);
+        assert!(matches!(failed, Some(Payment::RefundFailed { .. })));
     }
 
     #[test]
