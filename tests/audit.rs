@@ -18,16 +18,19 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::harness::{
-    Answer, Customer, OnDemand, System, a_shop, changed_template, croissants, eventually, order, paid_with, stack,
+    Answer, Customer, OnDemand, System, a_shop, changed_template, croissants, eventually, order,
+    paid_with, stack,
 };
 
 /// The provider's key, as a part of it.
 const PROVIDER_KEY: &str = "sk_test";
 
-const FUNCTIONS: [&str; 6] = ["order-intake", "order-relay", "order-status", "inventory", "payment", "notifications"];
+const FUNCTIONS: [&str; 6] =
+    ["order-intake", "order-relay", "order-status", "inventory", "payment", "notifications"];
 
-/// A system in which everything that can become of an order has become of one, and everything that can be refused or
-/// fail has been refused or failed: with addresses, means of payment, keys and tokens wherever one could get.
+/// A system in which everything that can become of an order has become of one, and everything that
+/// can be refused or fail has been refused or failed: with addresses, means of payment, keys and
+/// tokens wherever one could get.
 async fn after_everything() -> System {
     static AUDITED: OnDemand = OnceCell::const_new();
     static EVERYTHING: OnceCell<()> = OnceCell::const_new();
@@ -38,7 +41,8 @@ async fn after_everything() -> System {
         });
         // Long enough for all orders that are to be confirmed; one waits for it.
         options.parameters.insert("ConfirmWithinSeconds".to_owned(), "45".to_owned());
-        for budget in ["RetryBudgetSeconds", "ChargeRetryBudgetSeconds", "RefundRetryBudgetSeconds"] {
+        for budget in ["RetryBudgetSeconds", "ChargeRetryBudgetSeconds", "RefundRetryBudgetSeconds"]
+        {
             options.parameters.insert(budget.to_owned(), "60".to_owned());
         }
         options
@@ -54,9 +58,11 @@ async fn everything(system: &System) {
     shop.bake_plan.insert("eclair".parse().unwrap(), 1);
     system.open(&shop).await;
 
-    let expiring = fails(&camille, &shop, Fault { route: Some(Route::Confirm), ..failing(503) }).await;
+    let expiring =
+        fails(&camille, &shop, Fault { route: Some(Route::Confirm), ..failing(503) }).await;
     let confirmed = confirmed(&camille, &shop).await;
-    join3(early_ends(&camille, &shop), bad_requests(&camille, &shop), poison(&camille, &confirmed)).await;
+    join3(early_ends(&camille, &shop), bad_requests(&camille, &shop), poison(&camille, &confirmed))
+        .await;
     // It is cancelled last, since every queue's poison was made of its events.
     cancelled(&camille, &confirmed).await;
     assert_eq!(camille.outcome(&expiring).await["status"], "expired");
@@ -106,14 +112,17 @@ async fn confirmed(customer: &Customer<'_>, shop: &Shop) -> String {
 
 /// Places orders that are out of stock, declined, or charged only when the provider comes round.
 async fn early_ends(customer: &Customer<'_>, shop: &Shop) {
-    let declined = ["pm_card_chargeDeclined", "pm_made_up"].map(|card| customer.order_with_address(shop, card));
+    let declined = ["pm_card_chargeDeclined", "pm_made_up"]
+        .map(|card| customer.order_with_address(shop, card));
     let rejected = declined.into_iter().chain([order(shop, &[("eclair", 2)])]);
     let rejected = join_all(rejected.map(async |order| {
         let id = customer.places(&order).await;
         assert_eq!(customer.outcome(&id).await["status"], "rejected");
     }));
-    // The first outlasts the attempts of one invocation, the second is how an outdated key is answered.
-    let delayed = [Fault { times: Some(4), ..failing(500) }, Fault { times: Some(1), ..failing(401) }];
+    // The first outlasts the attempts of one invocation, the second is how an outdated key is
+    // answered.
+    let delayed =
+        [Fault { times: Some(4), ..failing(500) }, Fault { times: Some(1), ..failing(401) }];
     let delayed = join_all(delayed.map(async |fault| {
         let id = fails(customer, shop, fault).await;
         customer.sees_confirmed(&id).await;
@@ -121,7 +130,9 @@ async fn early_ends(customer: &Customer<'_>, shop: &Shop) {
     let refused = async {
         let id = fails(customer, shop, failing(400)).await;
         let dead_letters = customer.system.queue("ChargeDeadLetters").await;
-        let buried = async || dead_letters.messages().await.iter().any(|dead| dead.contains(&id)).then_some(());
+        let buried = async || {
+            dead_letters.messages().await.iter().any(|dead| dead.contains(&id)).then_some(())
+        };
         eventually("the charge that the provider refuses among the dead letters", buried).await;
     };
     join3(rejected, delayed, refused).await;
@@ -138,18 +149,26 @@ async fn bad_requests(customer: &Customer<'_>, shop: &Shop) {
         format!("{{\"{secrets}\": "),
         json!({secrets.as_str(): 1}).to_string(),
         paid_with(&secrets, order.clone()).to_string(),
-        json!({"location": secrets, "lines": secrets, "payment_method": "pm_card_visa"}).to_string(),
+        json!({"location": secrets, "lines": secrets, "payment_method": "pm_card_visa"})
+            .to_string(),
     ];
     for body in bodies {
-        let post = customer.request(Method::POST, "/orders").header("content-type", "application/json").body(body);
+        let post = customer
+            .request(Method::POST, "/orders")
+            .header("content-type", "application/json")
+            .body(body);
         assert_eq!(Answer::to(post.header("idempotency-key", &customer.address)).await.status, 400);
     }
-    let plain = customer.request(Method::POST, "/orders").header("idempotency-key", "plain").body(order.to_string());
+    let plain = customer
+        .request(Method::POST, "/orders")
+        .header("idempotency-key", "plain")
+        .body(order.to_string());
     assert_eq!(Answer::to(plain).await.status, 415);
     for path in ["/orders/pm_card_visa", "/orders?cursor=pm_card_visa", "/menu/pm_card_visa"] {
         assert_eq!(customer.get(path).await.status, 400, "{path}");
     }
-    let tampered = system.request(Method::GET, "/orders").bearer_auth(format!("{}x", customer.token));
+    let tampered =
+        system.request(Method::GET, "/orders").bearer_auth(format!("{}x", customer.token));
     assert_eq!(Answer::to(tampered).await.status, 401);
 
     // Nobody's mistake but ours: a menu that cannot be read.
@@ -166,23 +185,31 @@ fn secrets(customer: &Customer<'_>) -> String {
 
 /// Puts a row of texts into a table.
 async fn put(system: &System, output: &str, row: &[(&str, &str)]) {
-    let text = |(name, value): &(&str, &str)| ((*name).to_owned(), AttributeValue::S((*value).to_owned()));
+    let text =
+        |(name, value): &(&str, &str)| ((*name).to_owned(), AttributeValue::S((*value).to_owned()));
     let put = system.dynamodb.put_item().table_name(system.stack.outputs.get(output).unwrap());
     put.set_item(Some(row.iter().map(text).collect())).send().await.unwrap();
 }
 
-/// Sends what cannot be read into every queue, and events about an order whose rows cannot be read, and waits until all
-/// of it is among the dead letters.
+/// Sends what cannot be read into every queue, and events about an order whose rows cannot be read,
+/// and waits until all of it is among the dead letters.
 async fn poison(customer: &Customer<'_>, confirmed: &str) {
     let system = customer.system;
     let (secrets, unreadable) = (secrets(customer), Uuid::new_v4().to_string());
-    put(system, "OrdersTableName", &[("order_id", &unreadable), ("status", &secrets), ("total", &secrets)]).await;
+    put(
+        system,
+        "OrdersTableName",
+        &[("order_id", &unreadable), ("status", &secrets), ("total", &secrets)],
+    )
+    .await;
     put(system, "PaymentsTableName", &[("order_id", &unreadable), ("state", &secrets)]).await;
     put(system, "NoticesTableName", &[("order_id", &unreadable), ("revision", &secrets)]).await;
-    put(system, "StockTableName", &[("key", &format!("order#{unreadable}")), ("state", &secrets)]).await;
+    put(system, "StockTableName", &[("key", &format!("order#{unreadable}")), ("state", &secrets)])
+        .await;
 
     let events = eventually("all events of the order", async || {
-        Some(system.events(confirmed)).filter(|events| events.iter().any(|event| event["detail-type"] == "order.confirmed"))
+        Some(system.events(confirmed))
+            .filter(|events| events.iter().any(|event| event["detail-type"] == "order.confirmed"))
     })
     .await;
     let queues = [
@@ -195,15 +222,24 @@ async fn poison(customer: &Customer<'_>, confirmed: &str) {
     ];
     let all = join_all(queues.map(async |(queue, name)| {
         let genuine = events.iter().find(|event| event["detail-type"] == name).unwrap();
-        let mut event: Value = serde_json::from_str(&genuine.to_string().replace(confirmed, &unreadable)).unwrap();
+        let mut event: Value =
+            serde_json::from_str(&genuine.to_string().replace(confirmed, &unreadable)).unwrap();
         if queue == "Deadline" {
-            event["detail"]["data"]["deadline"] = event["detail"]["metadata"]["occurred_at"].clone();
+            event["detail"]["data"]["deadline"] =
+                event["detail"]["metadata"]["occurred_at"].clone();
         }
         if queue == "Refund" {
             event["detail-type"] = json!("order.cancelled");
         }
-        let mut bodies = vec![event.to_string(), secrets.clone(), json!(secrets).to_string(), format!("{{\"{secrets}\": ")];
-        for place in ["/detail-type", "/detail/metadata/event_id", "/detail/data/order_id", "/detail/data"] {
+        let mut bodies = vec![
+            event.to_string(),
+            secrets.clone(),
+            json!(secrets).to_string(),
+            format!("{{\"{secrets}\": "),
+        ];
+        for place in
+            ["/detail-type", "/detail/metadata/event_id", "/detail/data/order_id", "/detail/data"]
+        {
             let mut spoiled = event.clone();
             *spoiled.pointer_mut(place).unwrap() = json!(secrets);
             bodies.push(spoiled.to_string());
@@ -218,7 +254,14 @@ async fn poison(customer: &Customer<'_>, confirmed: &str) {
     }));
     let relayed = async {
         let dead_letters = system.queue("RelayDeadLetters").await;
-        let buried = async || dead_letters.messages().await.iter().any(|dead| dead.contains(&unreadable)).then_some(());
+        let buried = async || {
+            dead_letters
+                .messages()
+                .await
+                .iter()
+                .any(|dead| dead.contains(&unreadable))
+                .then_some(())
+        };
         eventually("the row that is no order in RelayDeadLetters", buried).await;
     };
     join(all, relayed).await;
@@ -227,7 +270,8 @@ async fn poison(customer: &Customer<'_>, confirmed: &str) {
 /// Cancels a confirmed order, and waits until its money is given back.
 async fn cancelled(customer: &Customer<'_>, confirmed: &str) {
     assert_eq!(customer.cancel(confirmed).await.status, 200);
-    let refunded = async || (customer.order(confirmed).await["payment"] == "refunded").then_some(());
+    let refunded =
+        async || (customer.order(confirmed).await["payment"] == "refunded").then_some(());
     eventually("the refund", refunded).await;
     assert_eq!(customer.system.paid(confirmed).await, 0);
 }
@@ -241,37 +285,63 @@ async fn granted(iam: &Iam, role: &str) -> BTreeSet<Permission> {
         let one_or_many = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         one_or_many.iter().map(|text| text.as_str().unwrap().to_owned()).collect()
     }
-    let attached = iam.list_attached_role_policies().role_name(role).send().await.unwrap().attached_policies;
+    let attached =
+        iam.list_attached_role_policies().role_name(role).send().await.unwrap().attached_policies;
     assert!(attached.unwrap_or_default().is_empty(), "{role} has policies that are not its own");
     let mut granted = BTreeSet::new();
     for policy in iam.list_role_policies().role_name(role).send().await.unwrap().policy_names {
-        let document = iam.get_role_policy().role_name(role).policy_name(policy).send().await.unwrap().policy_document;
+        let document = iam
+            .get_role_policy()
+            .role_name(role)
+            .policy_name(policy)
+            .send()
+            .await
+            .unwrap()
+            .policy_document;
         // It comes encoded as a value of a query.
         let (document, _) = form_urlencoded::parse(document.as_bytes()).next().unwrap();
         let document: Value = serde_json::from_str(&document).unwrap();
         for statement in document["Statement"].as_array().unwrap() {
             for action in list(&statement["Action"]) {
-                granted.extend(list(&statement["Resource"]).into_iter().map(|resource| (action.clone(), resource)));
+                granted.extend(
+                    list(&statement["Resource"])
+                        .into_iter()
+                        .map(|resource| (action.clone(), resource)),
+                );
             }
         }
     }
     granted
 }
 
-/// What Lambda does in a function's name, and the embedded AWS without asking: reads what feeds it, and writes its log.
-async fn done_by_lambda(lambda: &Lambda, function: &FunctionConfiguration, log: &str) -> BTreeSet<Permission> {
+/// What Lambda does in a function's name, and the embedded AWS without asking: reads what feeds it,
+/// and writes its log.
+async fn done_by_lambda(
+    lambda: &Lambda,
+    function: &FunctionConfiguration,
+    log: &str,
+) -> BTreeSet<Permission> {
     let mut done = Vec::new();
-    let sources = lambda.list_event_source_mappings().function_name(function.function_name().unwrap());
+    let sources =
+        lambda.list_event_source_mappings().function_name(function.function_name().unwrap());
     for mapping in sources.send().await.unwrap().event_source_mappings.unwrap_or_default() {
         let source = mapping.event_source_arn.unwrap();
         let actions: &[&str] = if source.contains(":sqs:") {
             &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
         } else {
-            &["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+            &[
+                "dynamodb:DescribeStream",
+                "dynamodb:GetRecords",
+                "dynamodb:GetShardIterator",
+                "dynamodb:ListStreams",
+            ]
         };
         done.extend(actions.iter().map(|action| ((*action).to_owned(), source.clone())));
     }
-    done.extend(["logs:CreateLogStream", "logs:PutLogEvents"].map(|action| (action.to_owned(), log.to_owned())));
+    done.extend(
+        ["logs:CreateLogStream", "logs:PutLogEvents"]
+            .map(|action| (action.to_owned(), log.to_owned())),
+    );
     done.into_iter().collect()
 }
 
@@ -300,7 +370,8 @@ async fn every_function_is_granted_what_it_uses_and_nothing_else() {
         assert!(unused.is_empty(), "{name} never uses {unused:#?}");
 
         // A mail has no resource here; on AWS it is the sender's identity.
-        let wide = granted.iter().filter(|(_, resource)| resource.contains('*') && *resource != log);
+        let wide =
+            granted.iter().filter(|(_, resource)| resource.contains('*') && *resource != log);
         let wide: Vec<_> = wide.filter(|(action, _)| action != "ses:SendEmail").collect();
         assert!(wide.is_empty(), "{name} may do this to more than one resource: {wide:#?}");
     }

@@ -33,11 +33,13 @@ struct Route {
 
 impl Route {
     fn all() -> Vec<Self> {
-        let template: yaml_serde::Value = yaml_serde::from_str(include_str!("../template.yaml")).unwrap();
+        let template: yaml_serde::Value =
+            yaml_serde::from_str(include_str!("../template.yaml")).unwrap();
         let resources = template["Resources"].as_mapping().unwrap().values();
         let routes = resources.filter(|resource| resource["Type"] == "AWS::ApiGatewayV2::Route");
         let route = |route: &yaml_serde::Value| {
-            let (method, path) = route["Properties"]["RouteKey"].as_str().unwrap().split_once(' ').unwrap();
+            let (method, path) =
+                route["Properties"]["RouteKey"].as_str().unwrap().split_once(' ').unwrap();
             let public = route["Properties"]["AuthorizationType"] == "NONE";
             Self { method: method.parse().unwrap(), path: path.to_owned(), public }
         };
@@ -82,14 +84,19 @@ impl SigningKey {
     fn sign(&self, claims: &Value) -> String {
         let signed = format!("{}.{}", encoded(&self.header), encoded(claims));
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+        self.pair
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
+            .unwrap();
         format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
     }
 }
 
 /// What a token says in its header (0) or claims (1).
 fn part(token: &str, index: usize) -> Value {
-    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap()).unwrap()
+    serde_json::from_slice(
+        &BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap(),
+    )
+    .unwrap()
 }
 
 fn encoded(part: &Value) -> String {
@@ -113,18 +120,37 @@ fn with_part(token: &str, index: usize, replacement: &str) -> String {
 /// An app of its own for a pool.
 async fn app(cognito: &Cognito, pool: &str) -> String {
     let app = cognito.create_user_pool_client().user_pool_id(pool).client_name("another");
-    let app = app.explicit_auth_flows(ExplicitAuthFlowsType::AllowAdminUserPasswordAuth).send().await.unwrap();
+    let app = app
+        .explicit_auth_flows(ExplicitAuthFlowsType::AllowAdminUserPasswordAuth)
+        .send()
+        .await
+        .unwrap();
     app.user_pool_client.unwrap().client_id.unwrap()
 }
 
 /// The tokens of somebody new in a pool.
 async fn signed_in(cognito: &Cognito, pool: &str, app: &str) -> AuthenticationResultType {
-    let (name, password) = (format!("{}@example.com", Uuid::new_v4().simple()), "Only-For-The-Emulator-1");
+    let (name, password) =
+        (format!("{}@example.com", Uuid::new_v4().simple()), "Only-For-The-Emulator-1");
     cognito.admin_create_user().user_pool_id(pool).username(&name).send().await.unwrap();
-    let secret = cognito.admin_set_user_password().user_pool_id(pool).username(&name).password(password).permanent(true);
+    let secret = cognito
+        .admin_set_user_password()
+        .user_pool_id(pool)
+        .username(&name)
+        .password(password)
+        .permanent(true);
     secret.send().await.unwrap();
-    let sign_in = cognito.admin_initiate_auth().user_pool_id(pool).client_id(app).auth_flow(AuthFlowType::AdminUserPasswordAuth);
-    let sign_in = sign_in.auth_parameters("USERNAME", name).auth_parameters("PASSWORD", password).send().await.unwrap();
+    let sign_in = cognito
+        .admin_initiate_auth()
+        .user_pool_id(pool)
+        .client_id(app)
+        .auth_flow(AuthFlowType::AdminUserPasswordAuth);
+    let sign_in = sign_in
+        .auth_parameters("USERNAME", name)
+        .auth_parameters("PASSWORD", password)
+        .send()
+        .await
+        .unwrap();
     sign_in.authentication_result.unwrap()
 }
 
@@ -138,14 +164,29 @@ async fn refused_tokens(
     let hour = |hours: i64| (Timestamp::now() + hours.hours()).as_second();
     let key = SigningKey::of_the_pool(system, token);
     let signed = |change: &dyn Fn(&mut Value)| key.sign(&claims(token, change));
-    let tampered = |change: &dyn Fn(&mut Value)| with_part(token, 1, &encoded(&claims(token, change)));
+    let tampered =
+        |change: &dyn Fn(&mut Value)| with_part(token, 1, &encoded(&claims(token, change)));
 
     let cognito = Cognito::new(&system.stack.aws());
     let pool = system.stack.outputs.get("UserPoolId").unwrap();
-    let elsewhere = cognito.create_user_pool().pool_name("elsewhere").send().await.unwrap().user_pool.unwrap().id.unwrap();
-    let of_another_pool = signed_in(&cognito, &elsewhere, &app(&cognito, &elsewhere).await).await.access_token.unwrap();
-    let of_another_app = signed_in(&cognito, pool, &app(&cognito, pool).await).await.access_token.unwrap();
-    let own = signed_in(&cognito, pool, system.stack.outputs.get("UserPoolClientId").unwrap()).await;
+    let elsewhere = cognito
+        .create_user_pool()
+        .pool_name("elsewhere")
+        .send()
+        .await
+        .unwrap()
+        .user_pool
+        .unwrap()
+        .id
+        .unwrap();
+    let of_another_pool = signed_in(&cognito, &elsewhere, &app(&cognito, &elsewhere).await)
+        .await
+        .access_token
+        .unwrap();
+    let of_another_app =
+        signed_in(&cognito, pool, &app(&cognito, pool).await).await.access_token.unwrap();
+    let own =
+        signed_in(&cognito, pool, system.stack.outputs.get("UserPoolClientId").unwrap()).await;
     let mut signature = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(2).unwrap()).unwrap();
     signature[0] ^= 1;
 
@@ -158,26 +199,44 @@ async fn refused_tokens(
         ("a longer life", tampered(&|claims| claims["exp"] = json!(hour(24))), 401),
         ("another signature", with_part(token, 2, &BASE64_URL_SAFE_NO_PAD.encode(signature)), 401),
         ("no signature", with_part(token, 2, ""), 401),
-        ("no signature, as its header says", with_part(&with_part(token, 0, &encoded(&none)), 2, ""), 401),
-        ("a stranger's signature", SigningKey::of_a_stranger(token).sign(&claims(token, |_| ())), 401),
+        (
+            "no signature, as its header says",
+            with_part(&with_part(token, 0, &encoded(&none)), 2, ""),
+            401,
+        ),
+        (
+            "a stranger's signature",
+            SigningKey::of_a_stranger(token).sign(&claims(token, |_| ())),
+            401,
+        ),
         ("an expired token", signed(&|claims| claims["exp"] = json!(hour(-1))), 401),
         ("a token that is not valid yet", signed(&|claims| claims["nbf"] = json!(hour(1))), 401),
         (
             "another issuer",
-            signed(&|claims| claims["iss"] = json!("https://cognito-idp.eu-central-1.amazonaws.com/elsewhere")),
+            signed(&|claims| {
+                claims["iss"] = json!("https://cognito-idp.eu-central-1.amazonaws.com/elsewhere")
+            }),
             401,
         ),
         ("a token of another user pool", of_another_pool, 401),
         ("another audience", signed(&|claims| claims["client_id"] = json!("elsewhere")), 401),
         ("a token of another app of the same user pool", of_another_app, 401),
         // What is right in all but its purpose is forbidden.
-        ("an access token without the scope", signed(&|claims| claims["scope"] = json!("openid")), 403),
+        (
+            "an access token without the scope",
+            signed(&|claims| claims["scope"] = json!("openid")),
+            403,
+        ),
         ("a customer's ID token", own.id_token.unwrap(), 403),
         // On AWS it is no JWT, and gets a 401.
         ("a customer's refresh token", own.refresh_token.unwrap(), 403),
     ];
-    let tokens = tokens.map(|(what, token, status)| (what, Some(format!("Bearer {token}")), status));
-    let others = [("no token", None, 401), ("a name and a password", Some("Basic Y2FtaWxsZTpzZWNyZXQ=".to_owned()), 401)];
+    let tokens =
+        tokens.map(|(what, token, status)| (what, Some(format!("Bearer {token}")), status));
+    let others = [
+        ("no token", None, 401),
+        ("a name and a password", Some("Basic Y2FtaWxsZTpzZWNyZXQ=".to_owned()), 401),
+    ];
     others.into_iter().chain(tokens).collect()
 }
 
@@ -200,14 +259,20 @@ async fn nobody_gets_in_without_a_valid_access_token_of_this_system_except_to_wh
             }
             let answer = Answer::to(request).await;
             let expected = if route.public { 200 } else { *refused };
-            assert_eq!(answer.status, expected, "{what}: {} {}: {}", route.method, route.path, answer.body);
+            assert_eq!(
+                answer.status, expected,
+                "{what}: {} {}: {}",
+                route.method, route.path, answer.body
+            );
         }
     }))
     .await;
 
     // What is refused would be let in if it were not for what is wrong with it.
     let genuine = SigningKey::of_the_pool(&system, &camille.token).sign(&part(&camille.token, 1));
-    let seen = Answer::to(system.request(Method::GET, &format!("/orders/{order}")).bearer_auth(genuine)).await;
+    let seen =
+        Answer::to(system.request(Method::GET, &format!("/orders/{order}")).bearer_auth(genuine))
+            .await;
     assert_eq!(seen.status, 200, "{}", seen.body);
     assert_ne!(seen.body["status"], "cancelled");
     let mut orders = system.rows("OrdersTableName").await;
@@ -226,9 +291,17 @@ async fn another_customers_order_is_none_on_every_route() {
     let routes = Route::all();
     let mut about_an_order = 0;
     for route in routes.iter().filter(|route| route.is_about_an_order()) {
-        let ask = async |order: &str| Answer::to(noor.request(route.method.clone(), &route.path(order, location))).await;
+        let ask = async |order: &str| {
+            Answer::to(noor.request(route.method.clone(), &route.path(order, location))).await
+        };
         let (theirs, nothing) = (ask(&order).await, ask(&Uuid::new_v4().to_string()).await);
-        assert_eq!((theirs.status, &theirs.body), (404, &nothing.body), "{} {}", route.method, route.path);
+        assert_eq!(
+            (theirs.status, &theirs.body),
+            (404, &nothing.body),
+            "{} {}",
+            route.method,
+            route.path
+        );
         about_an_order += 1;
     }
     assert!(about_an_order >= 2);

@@ -1,4 +1,5 @@
-//! Input that is refused: each with its status, the field and the limit in the answer, and nothing written.
+//! Input that is refused: each with its status, the field and the limit in the answer, and nothing
+//! written.
 
 use futures::future::join_all;
 use jiff::{Timestamp, ToSpan, civil};
@@ -28,7 +29,8 @@ async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
     let now = Timestamp::now();
     let line = |quantity| json!({"item": "croissant", "quantity": quantity});
 
-    // Where the order is spoiled and with what, and what has to be said of it: status, field and limit.
+    // Where the order is spoiled and with what, and what has to be said of it: status, field and
+    // limit.
     let cases = [
         ("/price", json!(1), 400, "price", "unknown field `price`"),
         ("/lines/0/unit_price", json!(1), 400, "lines[0].unit_price", "unknown field `unit_price`"),
@@ -40,13 +42,25 @@ async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
         ("/lines", json!([]), 400, "lines", "lower than 1"),
         ("/lines", json!(vec![line(1); 51]), 400, "lines", "greater than 50"),
         ("/lines", json!([line(100), line(1)]), 422, "lines[1].quantity", "at most 100"),
-        ("/lines/0", json!(["croissant", 2]), 400, "lines[0]", "an object with `item` and `quantity`"),
+        (
+            "/lines/0",
+            json!(["croissant", 2]),
+            400,
+            "lines[0]",
+            "an object with `item` and `quantity`",
+        ),
         ("/lines/0/quantity", Value::Null, 400, "lines[0]", "missing field `quantity`"),
         ("/lines/0/quantity", json!(0), 400, "lines[0].quantity", "lower than 1"),
         ("/lines/0/quantity", json!(101), 400, "lines[0].quantity", "greater than 100"),
         ("/lines/0/quantity", json!(-1), 400, "lines[0].quantity", "lower than 1"),
         ("/lines/0/quantity", json!(1.5), 400, "lines[0].quantity", "a whole number from 1 to 100"),
-        ("/lines/0/quantity", json!(1e300), 400, "lines[0].quantity", "a whole number from 1 to 100"),
+        (
+            "/lines/0/quantity",
+            json!(1e300),
+            400,
+            "lines[0].quantity",
+            "a whole number from 1 to 100",
+        ),
         ("/lines/0/quantity", json!("2"), 400, "lines[0].quantity", "a whole number from 1 to 100"),
         ("/lines/0/item", json!("Bagel!"), 400, "lines[0].item", "1 to 64 characters"),
         ("/lines/0/item", json!("bagel"), 422, "lines[0].item", "not on the menu"),
@@ -58,7 +72,13 @@ async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
         ("/pickup_at", json!("at noon"), 400, "pickup_at", "with an offset"),
         ("/pickup_at", json!("2026-11-24T08:00:00"), 400, "pickup_at", "offset"),
         ("/pickup_at", json!(now - 1.minute()), 422, "pickup_at", "must not be in the past"),
-        ("/pickup_at", json!(tomorrow_at_three(&shop)), 422, "pickup_at", "closed then; it next opens at"),
+        (
+            "/pickup_at",
+            json!(tomorrow_at_three(&shop)),
+            422,
+            "pickup_at",
+            "closed then; it next opens at",
+        ),
         ("/pickup_at", json!(now + 337.hours()), 422, "pickup_at", "at most 14 days ahead"),
         ("/note", json!("é".repeat(501)), 400, "note", "greater than 500"),
         ("/expected_total", json!(-380), 400, "expected_total", "`-380`"),
@@ -87,17 +107,23 @@ fn spoil(order: &mut Value, place: &str, value: Value) {
     }
 }
 
-/// A shop that is open from 08:00 to 18:00, has stollen on the day of the week that is three days from now, and a cake of
-/// which two cannot be paid for at once.
+/// A shop that is open from 08:00 to 18:00, has stollen on the day of the week that is three days
+/// from now, and a cake of which two cannot be paid for at once.
 async fn shop_with_hours(system: &System) -> Shop {
     let mut shop = a_shop();
     let hours = Hours { from: civil::time(8, 0, 0, 0), to: civil::time(18, 0, 0, 0) };
     shop.menu.opening_hours.values_mut().for_each(|spans| *spans = vec![hours]);
     let day = shop.menu.day(Timestamp::now()) + 3.days();
-    for (sku, price, sold_on) in
-        [("stollen", 1_800, Some([Weekday::from(day.weekday())].into())), ("wedding-cake", 99_999_999, None)]
-    {
-        shop.menu.items.push(Item { sku: sku.parse().unwrap(), name: sku.to_owned(), price, sold_on });
+    for (sku, price, sold_on) in [
+        ("stollen", 1_800, Some([Weekday::from(day.weekday())].into())),
+        ("wedding-cake", 99_999_999, None),
+    ] {
+        shop.menu.items.push(Item {
+            sku: sku.parse().unwrap(),
+            name: sku.to_owned(),
+            price,
+            sold_on,
+        });
     }
     system.open(&shop).await;
     shop
@@ -109,10 +135,16 @@ fn tomorrow_at_three(shop: &Shop) -> Timestamp {
 }
 
 /// Posts an order byte by byte.
-async fn post(customer: &Customer<'_>, key: Option<&str>, content_type: Option<&str>, body: &[u8]) -> Answer {
+async fn post(
+    customer: &Customer<'_>,
+    key: Option<&str>,
+    content_type: Option<&str>,
+    body: &[u8],
+) -> Answer {
     let mut request = customer.request(Method::POST, "/orders").body(body.to_vec());
     if let Some(key) = key {
-        request = request.header("idempotency-key", HeaderValue::from_bytes(key.as_bytes()).unwrap());
+        request =
+            request.header("idempotency-key", HeaderValue::from_bytes(key.as_bytes()).unwrap());
     }
     if let Some(content_type) = content_type {
         request = request.header(CONTENT_TYPE, content_type);
@@ -137,7 +169,10 @@ async fn an_order_needs_a_key_of_1_to_255_visible_characters() {
         (Some("clé"), "must be 1 to 255 visible ASCII characters"),
     ] {
         let answer = post(&camille, key, JSON, order.as_bytes()).await;
-        assert!(answer.status == 400 && answer.blames("Idempotency-Key", limit), "{key:?}: {answer:?}");
+        assert!(
+            answer.status == 400 && answer.blames("Idempotency-Key", limit),
+            "{key:?}: {answer:?}"
+        );
     }
     nothing_is_written(&system, &shop).await;
 }
@@ -150,7 +185,10 @@ async fn an_order_is_one_json_object_of_at_most_64_kib_that_says_so() {
     let order = croissants(&shop, 2).to_string();
     for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
         let answer = post(&camille, Some("k"), content_type, order.as_bytes()).await;
-        assert!(answer.status == 415 && answer.blames("Content-Type", "must be application/json"), "{answer:?}");
+        assert!(
+            answer.status == 415 && answer.blames("Content-Type", "must be application/json"),
+            "{answer:?}"
+        );
     }
     let one_byte_too_many = order.clone() + &" ".repeat(64 * 1024 + 1 - order.len());
     let answer = post(&camille, Some("k"), JSON, one_byte_too_many.as_bytes()).await;
@@ -165,7 +203,11 @@ async fn an_order_is_one_json_object_of_at_most_64_kib_that_says_so() {
         ((order.clone() + "{}").as_bytes(), "trailing characters"),
     ] {
         let answer = post(&camille, Some("k"), JSON, body).await;
-        assert!(answer.status == 400 && answer.blames("body", reason), "{}: {answer:?}", body.escape_ascii());
+        assert!(
+            answer.status == 400 && answer.blames("body", reason),
+            "{}: {answer:?}",
+            body.escape_ascii()
+        );
     }
     nothing_is_written(&system, &shop).await;
 }

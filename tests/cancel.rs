@@ -15,14 +15,22 @@ use crate::harness::{Answer, Customer, System, croissants, eventually, paid_with
 /// Cancels an order that can be.
 async fn cancelled(customer: &Customer<'_>, order: &str) -> Value {
     let answer = customer.cancel(order).await;
-    assert_eq!((answer.status, &answer.body["status"]), (200, &json!("cancelled")), "{}", answer.body);
+    assert_eq!(
+        (answer.status, &answer.body["status"]),
+        (200, &json!("cancelled")),
+        "{}",
+        answer.body
+    );
     answer.body
 }
 
 /// The states of an order, one after another.
 fn states(order: &Value) -> Vec<&str> {
     let history = order["history"].as_array().unwrap().iter();
-    history.filter(|step| step["event"] != "order.payment_changed").map(|step| step["status"].as_str().unwrap()).collect()
+    history
+        .filter(|step| step["event"] != "order.payment_changed")
+        .map(|step| step["status"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -32,30 +40,55 @@ async fn an_order_that_is_cancelled_before_it_is_charged_never_is_and_gives_its_
     let shop = system.shop().await;
     let id = camille.order_id("k");
     // The provider cannot be charged with it, for as long as it takes.
-    system.fail(&id, Fault { route: Some(Route::Create), answer: FaultyAnswer::Fail(503), ..Fault::default() }).await;
+    system
+        .fail(
+            &id,
+            Fault {
+                route: Some(Route::Create),
+                answer: FaultyAnswer::Fail(503),
+                ..Fault::default()
+            },
+        )
+        .await;
     camille.post("k", &croissants(&shop, 2)).await;
-    eventually("the stock to be held", async || (system.held(&shop, "croissant").await == 2).then_some(())).await;
-    eventually("the order to be reserved", async || (camille.order(&id).await["status"] == "reserved").then_some(())).await;
+    eventually("the stock to be held", async || {
+        (system.held(&shop, "croissant").await == 2).then_some(())
+    })
+    .await;
+    eventually("the order to be reserved", async || {
+        (camille.order(&id).await["status"] == "reserved").then_some(())
+    })
+    .await;
 
     cancelled(&camille, &id).await;
-    eventually("the stock to be given back", async || (system.held(&shop, "croissant").await == 0).then_some(())).await;
+    eventually("the stock to be given back", async || {
+        (system.held(&shop, "croissant").await == 0).then_some(())
+    })
+    .await;
     let forbidden = async || {
         let payments = system.rows("PaymentsTableName").await;
-        payments.into_iter().find(|payment| payment["order_id"] == *id && payment["state"] == "forbidden")
+        payments
+            .into_iter()
+            .find(|payment| payment["order_id"] == *id && payment["state"] == "forbidden")
     };
     eventually("the charge to be forbidden", forbidden).await;
     // Now that the provider is well again, the charge comes once more.
     system.provider.clear_faults_of(&id).await.unwrap();
     let decided = async || {
         let log = system.log("payment").await;
-        (log.lines().filter(|line| line.contains(&id) && line.contains("\"forbidden\"")).count() >= 2).then_some(())
+        (log.lines().filter(|line| line.contains(&id) && line.contains("\"forbidden\"")).count()
+            >= 2)
+            .then_some(())
     };
     eventually("the undoing and the charge to be decided", decided).await;
     assert_eq!(system.ledger(&id).await, []);
     let [mail] = &camille.gets_mail(1).await[..] else { panic!("more than one mail") };
     assert_eq!(mail.subject, "Your order is cancelled");
     let order = camille.order(&id).await;
-    assert_eq!((states(&order), &order["payment"]), (vec!["placed", "reserved", "cancelled"], &json!("none")));
+    assert_eq!(
+        (states(&order), &order["payment"]),
+        (vec!["placed", "reserved", "cancelled"], &json!("none"))
+    );
 }
 
 #[tokio::test]
@@ -64,19 +97,32 @@ async fn an_order_that_is_cancelled_while_its_charge_is_under_way_costs_nothing_
     let camille = system.customer().await;
     let shop = system.shop().await;
     let id = camille.order_id("k");
-    let slow = Fault { route: Some(Route::Confirm), times: Some(1), delay_ms: 3_000, ..Fault::default() };
+    let slow =
+        Fault { route: Some(Route::Confirm), times: Some(1), delay_ms: 3_000, ..Fault::default() };
     system.fail(&id, slow).await;
     camille.post("k", &croissants(&shop, 2)).await;
     eventually("the charge to begin", async || system.ledger(&id).await.pop()).await;
 
     cancelled(&camille, &id).await;
-    let settled = async || Some(camille.order(&id).await).filter(|order| ["voided", "refunded"].contains(&payment(order)));
+    let settled = async || {
+        Some(camille.order(&id).await)
+            .filter(|order| ["voided", "refunded"].contains(&payment(order)))
+    };
     let order = eventually("the money to be settled", settled).await;
     assert_eq!(states(&order), ["placed", "reserved", "cancelled"]);
     let [intent] = &system.ledger(&id).await[..] else { panic!("more or less than one intent") };
-    assert_eq!((intent.net(), intent.captured > 0), (0, payment(&order) == "refunded"), "{intent:?}");
-    eventually("the stock to be given back", async || (system.held(&shop, "croissant").await == 0).then_some(())).await;
-    assert!(camille.gets_mail(1).await.iter().all(|mail| mail.subject != "Your order is confirmed"));
+    assert_eq!(
+        (intent.net(), intent.captured > 0),
+        (0, payment(&order) == "refunded"),
+        "{intent:?}"
+    );
+    eventually("the stock to be given back", async || {
+        (system.held(&shop, "croissant").await == 0).then_some(())
+    })
+    .await;
+    assert!(
+        camille.gets_mail(1).await.iter().all(|mail| mail.subject != "Your order is confirmed")
+    );
 }
 
 #[tokio::test]
@@ -89,7 +135,8 @@ async fn a_confirmed_order_that_is_cancelled_is_refunded_once_however_often_it_i
     camille.gets_mail(1).await;
 
     let answers = join_all((0..10).map(|_| cancelled(&camille, &id))).await;
-    let refunded = async || Some(camille.order(&id).await).filter(|order| payment(order) == "refunded");
+    let refunded =
+        async || Some(camille.order(&id).await).filter(|order| payment(order) == "refunded");
     let order = eventually("the money to be given back", refunded).await;
     assert_eq!(states(&order), ["placed", "reserved", "confirmed", "cancelled"]);
     for answer in answers {
@@ -99,12 +146,21 @@ async fn a_confirmed_order_that_is_cancelled_is_refunded_once_however_often_it_i
 
     let [charge] = &system.ledger(&id).await[..] else { panic!("more or less than one charge") };
     assert_eq!((charge.captured, charge.refunds.len(), charge.net()), (380, 1, 0));
-    eventually("the stock to be given back", async || (system.held(&shop, "croissant").await == 0).then_some(())).await;
-    let last = async || Some(camille.mail().await).filter(|mail| mail.iter().any(|mail| mail.subject == REFUNDED));
+    eventually("the stock to be given back", async || {
+        (system.held(&shop, "croissant").await == 0).then_some(())
+    })
+    .await;
+    let last = async || {
+        Some(camille.mail().await).filter(|mail| mail.iter().any(|mail| mail.subject == REFUNDED))
+    };
     let mail = eventually("mail about the refund", last).await;
     let subjects: Vec<_> = mail.iter().map(|mail| &*mail.subject).collect();
-    // A refund that is as quick as the notice overtakes it, and says of itself that the order was cancelled.
-    assert!(subjects[1..] == ["Your order is cancelled", REFUNDED] || subjects[1..] == [REFUNDED], "{subjects:?}");
+    // A refund that is as quick as the notice overtakes it, and says of itself that the order was
+    // cancelled.
+    assert!(
+        subjects[1..] == ["Your order is cancelled", REFUNDED] || subjects[1..] == [REFUNDED],
+        "{subjects:?}"
+    );
 }
 
 const REFUNDED: &str = "We have given your money back";
@@ -121,14 +177,20 @@ async fn an_order_that_is_being_made_cannot_be_cancelled_any_more() {
     let id = camille.places(&croissants(&shop, 2)).await;
     camille.sees_confirmed(&id).await;
     // As the shop does it: there is no route for that yet.
-    let table =
-        OrdersTable::new(Client::new(&system.stack.aws()), system.stack.outputs.get("OrdersTableName").unwrap().to_owned());
+    let table = OrdersTable::new(
+        Client::new(&system.stack.aws()),
+        system.stack.outputs.get("OrdersTableName").unwrap().to_owned(),
+    );
     let order = table.get(id.parse().unwrap()).await.unwrap().unwrap();
-    let begun = advance(&table, order, &Trigger::PreparationStarted, None, Timestamp::now()).await.unwrap();
+    let begun =
+        advance(&table, order, &Trigger::PreparationStarted, None, Timestamp::now()).await.unwrap();
     assert!(matches!(begun, Outcome::Changed(_)), "{begun:?}");
 
     let refused = camille.cancel(&id).await;
-    assert_eq!((refused.status, &refused.body["type"]), (409, &json!("urn:amelie:problem:not-cancellable")));
+    assert_eq!(
+        (refused.status, &refused.body["type"]),
+        (409, &json!("urn:amelie:problem:not-cancellable"))
+    );
     assert_eq!(refused.headers["content-type"], "application/problem+json");
     assert_eq!(refused.body["order_status"], "preparing");
     let order = camille.order(&id).await;
@@ -140,10 +202,17 @@ async fn an_order_that_is_being_made_cannot_be_cancelled_any_more() {
 async fn an_order_that_was_rejected_cannot_be_cancelled_any_more() {
     let system = System::shared().await;
     let camille = system.customer().await;
-    let id = camille.places(&paid_with("pm_card_chargeDeclined", croissants(&system.shop().await, 2))).await;
+    let id = camille
+        .places(&paid_with("pm_card_chargeDeclined", croissants(&system.shop().await, 2)))
+        .await;
     camille.outcome(&id).await;
     let refused = camille.cancel(&id).await;
-    assert_eq!((refused.status, &refused.body["order_status"]), (409, &json!("rejected")), "{}", refused.body);
+    assert_eq!(
+        (refused.status, &refused.body["order_status"]),
+        (409, &json!("rejected")),
+        "{}",
+        refused.body
+    );
 }
 
 #[tokio::test]
@@ -151,7 +220,8 @@ async fn nobody_cancels_somebody_elses_order_or_one_that_is_none() {
     let system = System::shared().await;
     let (camille, noor) = (system.customer().await, system.customer().await);
     let id = camille.places(&croissants(&system.shop().await, 1)).await;
-    let (theirs, nothing) = (noor.cancel(&id).await, noor.cancel(&Uuid::new_v4().to_string()).await);
+    let (theirs, nothing) =
+        (noor.cancel(&id).await, noor.cancel(&Uuid::new_v4().to_string()).await);
     assert_eq!((theirs.status, &theirs.body), (404, &nothing.body));
     let unnamed = noor.cancel("42").await;
     assert!(unnamed.status == 400 && unnamed.blames("id", "must be a UUID"), "{unnamed:?}");
@@ -163,7 +233,8 @@ async fn what_is_sent_along_with_a_cancellation_is_ignored() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let id = camille.places(&croissants(&system.shop().await, 1)).await;
-    let request = camille.request(Method::POST, &format!("/orders/{id}/cancel")).body("{\"reason\": ");
+    let request =
+        camille.request(Method::POST, &format!("/orders/{id}/cancel")).body("{\"reason\": ");
     let answer = Answer::to(request.header("content-type", "application/json")).await;
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("cancelled")));
 }

@@ -1,7 +1,8 @@
 //! A thousand orders while everything goes wrong at once, and the books afterwards.
 //!
-//! All choices come from a seed, which is printed; the schedule is the machine's. What goes wrong is spread over the orders
-//! as they are placed, so that a slow machine sees as much of it as a fast one.
+//! All choices come from a seed, which is printed; the schedule is the machine's. What goes wrong
+//! is spread over the orders as they are placed, so that a slow machine sees as much of it as a
+//! fast one.
 
 mod books;
 mod customers;
@@ -43,8 +44,8 @@ const AT_ONCE: usize = 24;
 /// From one order to the next, at least.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Nobody orders while more messages than this wait to be handled: the rush is as fast as the machine can follow, and most
-/// orders do not expire for the machine's sake alone.
+/// Nobody orders while more messages than this wait to be handled: the rush is as fast as the
+/// machine can follow, and most orders do not expire for the machine's sake alone.
 const BACKLOG: usize = 100;
 
 /// The share of orders that their customers try to cancel.
@@ -53,15 +54,17 @@ const CANCELLED: f64 = 0.15;
 /// An order that is not confirmed by then expires: the least that the template takes.
 const CONFIRM_WITHIN_SECONDS: u32 = 60;
 
-/// How long charges and refunds are retried. Of its five receives, a charge that never succeeds has used three by the
-/// deadline, after which it is not tried any more.
+/// How long charges and refunds are retried. Of its five receives, a charge that never succeeds has
+/// used three by the deadline, after which it is not tried any more.
 const PROVIDER_BUDGET_SECONDS: u32 = 240;
 
-/// How long all else is retried. A deadline that is looked at too early has used three receives when it has come.
+/// How long all else is retried. A deadline that is looked at too early has used three receives
+/// when it has come.
 const BUDGET_SECONDS: u32 = 180;
 
-/// How long what a killed function held is hidden. The template has up to three minutes, six times the function's
-/// time-out; this is the longest time-out itself, so that still no message comes again while it is being handled.
+/// How long what a killed function held is hidden. The template has up to three minutes, six times
+/// the function's time-out; this is the longest time-out itself, so that still no message comes
+/// again while it is being handled.
 const VISIBILITY_TIMEOUT_SECONDS: u32 = 30;
 
 /// How many orders have been placed.
@@ -70,7 +73,8 @@ type Placed = watch::Receiver<usize>;
 #[tokio::test]
 #[ignore = "takes minutes: `cargo chaos` runs it"]
 async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
-    let seed = env::var("CHAOS_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("CHAOS_SEED is a number"));
+    let seed = env::var("CHAOS_SEED")
+        .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("CHAOS_SEED is a number"));
     report::say(&format!("CHAOS_SEED={seed} makes the same choices again"));
     let mut random = Rng::with_seed(seed);
 
@@ -81,12 +85,15 @@ async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
     let customers = join_all((0..CUSTOMERS).map(|_| system.customer())).await;
     let shops = [(); SHOPS].map(|()| a_shop_that_runs_out(&mut random));
     join_all(shops.iter().map(|shop| system.open(shop))).await;
-    let wishes: Vec<Wish> = (0..ORDERS).map(|_| Wish::new(&customers, &shops, &mut random)).collect();
+    let wishes: Vec<Wish> =
+        (0..ORDERS).map(|_| Wish::new(&customers, &shops, &mut random)).collect();
 
     let (count, placed) = watch::channel(0);
     let started = Instant::now();
     // Those that an order goes through on its way to being confirmed.
-    let queues = join_all(["StockQueue", "ResultsQueue", "ChargeQueue"].map(|name| system.queue(name))).await;
+    let queues =
+        join_all(["StockQueue", "ResultsQueue", "ChargeQueue"].map(|name| system.queue(name)))
+            .await;
     let ordering = async {
         let rush = stream::iter(&wishes).then(async |wish| {
             sleep(PACE).await;
@@ -122,7 +129,10 @@ async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
     for (end, count) in ends {
         report.line(&format!("orders {end}"), count);
     }
-    report.line("requests sent more than once at the same time", wishes.iter().filter(|wish| wish.copies > 1).count());
+    report.line(
+        "requests sent more than once at the same time",
+        wishes.iter().filter(|wish| wish.copies > 1).count(),
+    );
     report.line("function processes killed", killed);
     for (function, count) in &crashes {
         report.line(&format!("  {function} ended in mid-invocation"), count);
@@ -132,8 +142,14 @@ async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
     report.line("events sent to a queue again", copies.sent);
     report.line("poison records", poison.count());
     report.line("provider: outage of all requests", format!("{} s", trouble::OUTAGE.as_secs()));
-    report.line("provider: payments that it never confirms", wishes.iter().filter(|wish| wish.is_hopeless()).count());
-    report.line("provider: payments with which it fails four times", wishes.iter().filter(|wish| wish.stumbles()).count());
+    report.line(
+        "provider: payments that it never confirms",
+        wishes.iter().filter(|wish| wish.is_hopeless()).count(),
+    );
+    report.line(
+        "provider: payments with which it fails four times",
+        wishes.iter().filter(|wish| wish.stumbles()).count(),
+    );
     report.line("provider: other faults", faults);
     report.line("notices sent", audit.told);
     report.line("  repeated after a crash", audit.repeated);
@@ -149,7 +165,11 @@ async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
         assert!(count > 0, "no order was {end}");
     }
     assert!(crashes.len() > 4, "functions were hardly killed at work: {crashes:?}");
-    assert_eq!(replaced.len(), trouble::FUNCTIONS.len(), "not every function was replaced: {replaced:?}");
+    assert_eq!(
+        replaced.len(),
+        trouble::FUNCTIONS.len(),
+        "not every function was replaced: {replaced:?}"
+    );
 }
 
 /// How many messages wait.
@@ -174,7 +194,8 @@ fn options() -> Options {
 
 fn hide_for_less(template: &mut yaml_serde::Value) {
     for queue in trouble::QUEUES {
-        template["Resources"][format!("{queue}Queue")]["Properties"]["VisibilityTimeout"] = VISIBILITY_TIMEOUT_SECONDS.into();
+        template["Resources"][format!("{queue}Queue")]["Properties"]["VisibilityTimeout"] =
+            VISIBILITY_TIMEOUT_SECONDS.into();
     }
 }
 

@@ -1,6 +1,7 @@
-//! The running system, held to the document of its API by thousands of requests that schemathesis makes from it, good ones
-//! and bad ones. That takes minutes, so that `cargo test` leaves it out: `cargo test --test contract` runs it, always with
-//! the same requests, and with others when the environment has a `SEED`.
+//! The running system, held to the document of its API by thousands of requests that schemathesis
+//! makes from it, good ones and bad ones. That takes minutes, so that `cargo test` leaves it out:
+//! `cargo test --test contract` runs it, always with the same requests, and with others when the
+//! environment has a `SEED`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,7 +20,10 @@ const REQUESTS: u64 = 5_000;
 
 #[tokio::test]
 async fn the_api_answers_thousands_of_requests_as_its_document_says() {
-    let python = python_environment("contract-python", "tests/contract/requirements.txt", Progress::Shown).await.unwrap();
+    let python =
+        python_environment("contract-python", "tests/contract/requirements.txt", Progress::Shown)
+            .await
+            .unwrap();
     let state = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("contract");
     let running = Running::start(&Options::new(&state)).await.unwrap();
     let report = state.join("report.json");
@@ -47,11 +51,27 @@ async fn the_api_answers_thousands_of_requests_as_its_document_says() {
 
     let report: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
     let requests = report["test_cases"]["generated"].as_u64().unwrap();
-    assert!(requests >= REQUESTS, "only {requests} requests: raise max-examples in schemathesis.toml");
-    assert_eq!(report["operations"]["tested"], report["operations"]["total"], "{}", report["operations"]);
+    assert!(
+        requests >= REQUESTS,
+        "only {requests} requests: raise max-examples in schemathesis.toml"
+    );
+    assert_eq!(
+        report["operations"]["tested"], report["operations"]["total"],
+        "{}",
+        report["operations"]
+    );
     // It is not the refusals alone that were looked at.
-    for operation in ["POST /orders", "POST /orders/{id}/cancel", "GET /orders/{id}", "GET /orders", "GET /menu/{location}"] {
+    for operation in [
+        "POST /orders",
+        "POST /orders/{id}/cancel",
+        "GET /orders/{id}",
+        "GET /orders",
+        "GET /menu/{location}",
+    ] {
         let rates = &report["valid_rates"][operation];
-        assert!(rates["fuzzing"]["accepted"].as_u64().is_some_and(|accepted| accepted > 0), "{operation}: {rates}");
+        assert!(
+            rates["fuzzing"]["accepted"].as_u64().is_some_and(|accepted| accepted > 0),
+            "{operation}: {rates}"
+        );
     }
 }

@@ -5,7 +5,9 @@ use aws_sdk_dynamodb::{
     Client as DynamoDb,
     config::Credentials,
     error::{ProvideErrorMetadata, SdkError},
-    types::{AttributeValue, DeleteRequest, KeysAndAttributes, Put, TransactWriteItem, WriteRequest},
+    types::{
+        AttributeValue, DeleteRequest, KeysAndAttributes, Put, TransactWriteItem, WriteRequest,
+    },
 };
 use aws_sdk_sts::Client as Sts;
 use local::{Binaries, Options, Progress, Running, Stack};
@@ -15,7 +17,8 @@ use crate::harness::{System, changed_template, croissants, eventually, stack};
 
 /// Takes an action from a role of the template.
 fn forbid(template: &mut Value, role: &str, action: &str) {
-    let statements = &mut template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
+    let statements = &mut template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]
+        ["Statement"];
     let statements = statements.as_sequence_mut().unwrap();
     let mut forbidden = 0;
     for statement in statements.iter_mut() {
@@ -31,14 +34,17 @@ fn forbid(template: &mut Value, role: &str, action: &str) {
 }
 
 #[tokio::test]
-async fn a_missing_permission_is_denied_and_logged_and_what_it_held_up_goes_on_once_it_is_granted() {
+async fn a_missing_permission_is_denied_and_logged_and_what_it_held_up_goes_on_once_it_is_granted()
+{
     let granted = Options {
         // What is denied comes again after four seconds instead of a minute.
         parameters: [("RetryBudgetSeconds".to_owned(), "60".to_owned())].into(),
         ..stack("denials")
     };
     let forbidding = |denied: &[(&str, &str)]| {
-        let change = |template: &mut Value| denied.iter().for_each(|(role, action)| forbid(template, role, action));
+        let change = |template: &mut Value| {
+            denied.iter().for_each(|(role, action)| forbid(template, role, action))
+        };
         Options { template: changed_template(&granted, change), ..granted.clone() }
     };
     let intake = ("OrderIntakeRole", "dynamodb:PutItem");
@@ -54,7 +60,10 @@ async fn a_missing_permission_is_denied_and_logged_and_what_it_held_up_goes_on_o
     let order = croissants(&system.shop().await, 2);
 
     let refused = camille.post("k", &order).await;
-    assert_eq!((refused.status, &*refused.body["type"].to_string()), (503, "\"urn:amelie:problem:unavailable\""));
+    assert_eq!(
+        (refused.status, &*refused.body["type"].to_string()),
+        (503, "\"urn:amelie:problem:unavailable\"")
+    );
     assert!(system.log("order-intake").await.contains("AccessDenied"));
     assert!(!refused.body.to_string().contains("AccessDenied"), "{}", refused.body);
 
@@ -82,12 +91,19 @@ const OWN_TABLES: [(&str, &[&str]); 6] = [
 /// Logical ids of all resources of a type, with their names.
 async fn resources(system: &System, of_type: &str) -> Vec<(String, String)> {
     let client = CloudFormation::new(&system.stack.aws());
-    let resources = client.list_stack_resources().stack_name(&system.stack.stack_name).into_paginator().items().send();
+    let resources = client
+        .list_stack_resources()
+        .stack_name(&system.stack.stack_name)
+        .into_paginator()
+        .items()
+        .send();
     let mut resources: Vec<_> = resources.try_collect().await.unwrap();
     resources.retain(|resource| resource.resource_type() == Some(of_type));
     resources
         .into_iter()
-        .map(|resource| (resource.logical_resource_id.unwrap(), resource.physical_resource_id.unwrap()))
+        .map(|resource| {
+            (resource.logical_resource_id.unwrap(), resource.physical_resource_id.unwrap())
+        })
         .collect()
 }
 
@@ -95,35 +111,72 @@ async fn resources(system: &System, of_type: &str) -> Vec<(String, String)> {
 async fn as_role(system: &System, role: &str) -> DynamoDb {
     let config = system.stack.aws();
     let arn = format!("arn:aws:iam::000000000000:role/{role}");
-    let assumed = Sts::new(&config).assume_role().role_arn(arn).role_session_name("trespasser").send().await.unwrap();
+    let assumed = Sts::new(&config)
+        .assume_role()
+        .role_arn(arn)
+        .role_session_name("trespasser")
+        .send()
+        .await
+        .unwrap();
     let keys = assumed.credentials.unwrap();
-    let credentials = Credentials::new(keys.access_key_id, keys.secret_access_key, Some(keys.session_token), None, "role");
-    DynamoDb::from_conf(aws_sdk_dynamodb::config::Builder::from(&config).credentials_provider(credentials).build())
+    let credentials = Credentials::new(
+        keys.access_key_id,
+        keys.secret_access_key,
+        Some(keys.session_token),
+        None,
+        "role",
+    );
+    DynamoDb::from_conf(
+        aws_sdk_dynamodb::config::Builder::from(&config).credentials_provider(credentials).build(),
+    )
 }
 
 /// The code of each error that comes of trying everything that can be done to the rows of a table.
-async fn attempts(client: &DynamoDb, table: &str, key: &str) -> Vec<(&'static str, Option<String>)> {
+async fn attempts(
+    client: &DynamoDb,
+    table: &str,
+    key: &str,
+) -> Vec<(&'static str, Option<String>)> {
     fn code<T, E: ProvideErrorMetadata>(outcome: Result<T, SdkError<E>>) -> Option<String> {
         outcome.err().and_then(|error| error.code().map(str::to_owned))
     }
     let nothing = || AttributeValue::S("nothing".to_owned());
     let put = Put::builder().table_name(table).item(key, nothing()).build().unwrap();
-    let read = KeysAndAttributes::builder().keys([(key.to_owned(), nothing())].into()).build().unwrap();
+    let read =
+        KeysAndAttributes::builder().keys([(key.to_owned(), nothing())].into()).build().unwrap();
     let delete = DeleteRequest::builder().key(key, nothing()).build().unwrap();
     let query = client.query().table_name(table).key_condition_expression("#key = :key");
     vec![
         ("GetItem", code(client.get_item().table_name(table).key(key, nothing()).send().await)),
         ("PutItem", code(client.put_item().table_name(table).item(key, nothing()).send().await)),
-        ("UpdateItem", code(client.update_item().table_name(table).key(key, nothing()).send().await)),
-        ("DeleteItem", code(client.delete_item().table_name(table).key(key, nothing()).send().await)),
+        (
+            "UpdateItem",
+            code(client.update_item().table_name(table).key(key, nothing()).send().await),
+        ),
+        (
+            "DeleteItem",
+            code(client.delete_item().table_name(table).key(key, nothing()).send().await),
+        ),
         ("Scan", code(client.scan().table_name(table).send().await)),
         (
             "Query",
-            code(query.expression_attribute_names("#key", key).expression_attribute_values(":key", nothing()).send().await),
+            code(
+                query
+                    .expression_attribute_names("#key", key)
+                    .expression_attribute_values(":key", nothing())
+                    .send()
+                    .await,
+            ),
         ),
         (
             "TransactWriteItems",
-            code(client.transact_write_items().transact_items(TransactWriteItem::builder().put(put).build()).send().await),
+            code(
+                client
+                    .transact_write_items()
+                    .transact_items(TransactWriteItem::builder().put(put).build())
+                    .send()
+                    .await,
+            ),
         ),
         ("BatchGetItem", code(client.batch_get_item().request_items(table, read).send().await)),
         (
@@ -131,7 +184,10 @@ async fn attempts(client: &DynamoDb, table: &str, key: &str) -> Vec<(&'static st
             code(
                 client
                     .batch_write_item()
-                    .request_items(table, vec![WriteRequest::builder().delete_request(delete).build()])
+                    .request_items(
+                        table,
+                        vec![WriteRequest::builder().delete_request(delete).build()],
+                    )
                     .send()
                     .await,
             ),
@@ -142,7 +198,10 @@ async fn attempts(client: &DynamoDb, table: &str, key: &str) -> Vec<(&'static st
 #[tokio::test]
 async fn every_role_is_denied_everything_in_the_tables_of_other_domains() {
     let system = System::shared().await;
-    let (roles, tables) = (resources(&system, "AWS::IAM::Role").await, resources(&system, "AWS::DynamoDB::Table").await);
+    let (roles, tables) = (
+        resources(&system, "AWS::IAM::Role").await,
+        resources(&system, "AWS::DynamoDB::Table").await,
+    );
     let owned = |table: &str| OWN_TABLES.iter().any(|(_, own)| own.contains(&table));
     assert!(tables.iter().all(|(table, _)| owned(table)), "{tables:?}");
     assert_eq!(roles.len(), OWN_TABLES.len());
@@ -153,9 +212,21 @@ async fn every_role_is_denied_everything_in_the_tables_of_other_domains() {
             if own.contains(&table.as_str()) {
                 continue;
             }
-            let described = system.dynamodb.describe_table().table_name(name).send().await.unwrap().table.unwrap();
-            let attempts = attempts(&client, name, described.key_schema()[0].attribute_name()).await;
-            let allowed: Vec<_> = attempts.iter().filter(|(_, code)| code.as_deref() != Some("AccessDeniedException")).collect();
+            let described = system
+                .dynamodb
+                .describe_table()
+                .table_name(name)
+                .send()
+                .await
+                .unwrap()
+                .table
+                .unwrap();
+            let attempts =
+                attempts(&client, name, described.key_schema()[0].attribute_name()).await;
+            let allowed: Vec<_> = attempts
+                .iter()
+                .filter(|(_, code)| code.as_deref() != Some("AccessDeniedException"))
+                .collect();
             assert!(allowed.is_empty(), "{role} in {table}: {allowed:?}");
         }
     }

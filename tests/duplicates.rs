@@ -15,7 +15,12 @@ async fn the_same_request_twenty_times_at_once_is_one_order_and_one_charge() {
     let answers = join_all((0..20).map(|_| camille.post("k", &order))).await;
     let id = camille.order_id("k");
     for answer in answers {
-        assert_eq!((answer.status, answer.body["order_id"].as_str()), (202, Some(&*id)), "{}", answer.body);
+        assert_eq!(
+            (answer.status, answer.body["order_id"].as_str()),
+            (202, Some(&*id)),
+            "{}",
+            answer.body
+        );
     }
     camille.sees_confirmed(&id).await;
     assert_eq!(camille.get("/orders").await.body["orders"].as_array().unwrap().len(), 1);
@@ -24,7 +29,8 @@ async fn the_same_request_twenty_times_at_once_is_one_order_and_one_charge() {
 }
 
 #[tokio::test]
-async fn a_repeated_request_shows_the_order_as_it_stands_even_when_the_price_has_changed_or_the_shop_has_closed() {
+async fn a_repeated_request_shows_the_order_as_it_stands_even_when_the_price_has_changed_or_the_shop_has_closed()
+ {
     let system = System::shared().await;
     let camille = system.customer().await;
     let mut shop = system.shop().await;
@@ -73,11 +79,17 @@ async fn events_that_come_again_change_nothing() {
     camille.gets_mail(1).await;
     let confirmed = camille.order(&id).await;
 
-    let events = eventually("all events", async || Some(system.events(&id)).filter(|events| events.len() >= 5)).await;
+    let events = eventually("all events", async || {
+        Some(system.events(&id)).filter(|events| events.len() >= 5)
+    })
+    .await;
     system.publish_again(&events).await;
 
     // What comes of them is followed by what comes of a later order.
-    eventually("the events to be there twice", async || (system.events(&id).len() >= 2 * events.len()).then_some(())).await;
+    eventually("the events to be there twice", async || {
+        (system.events(&id).len() >= 2 * events.len()).then_some(())
+    })
+    .await;
     let later = camille.places(&order).await;
     camille.sees_confirmed(&later).await;
     let mail = eventually("mail about the later order", async || {

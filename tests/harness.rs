@@ -1,4 +1,5 @@
-//! The words that the tests are written in: a [`System`] with its shops, its [`Customer`]s and its [`Queue`]s.
+//! The words that the tests are written in: a [`System`] with its shops, its [`Customer`]s and its
+//! [`Queue`]s.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio, time::Duration};
 
@@ -45,7 +46,10 @@ pub(crate) fn stack(name: &str) -> Options {
 }
 
 /// The template with a change, in a file.
-pub(crate) fn changed_template(options: &Options, change: impl FnOnce(&mut yaml_serde::Value)) -> PathBuf {
+pub(crate) fn changed_template(
+    options: &Options,
+    change: impl FnOnce(&mut yaml_serde::Value),
+) -> PathBuf {
     let mut template = yaml_serde::from_str(include_str!("../template.yaml")).unwrap();
     change(&mut template);
     fs::create_dir_all(&options.state_dir).unwrap();
@@ -54,7 +58,8 @@ pub(crate) fn changed_template(options: &Options, change: impl FnOnce(&mut yaml_
     path
 }
 
-/// A stack that is started when the first test wants it. Nobody has to stop it: it ends when this process does.
+/// A stack that is started when the first test wants it. Nobody has to stop it: it ends when this
+/// process does.
 pub(crate) type OnDemand = OnceCell<Result<Running, String>>;
 
 /// A deployed stack, with all that a test does to it.
@@ -82,7 +87,10 @@ impl System {
         .await
     }
 
-    pub(crate) async fn on_demand(stack: &'static OnDemand, options: impl FnOnce() -> Options) -> Self {
+    pub(crate) async fn on_demand(
+        stack: &'static OnDemand,
+        options: impl FnOnce() -> Options,
+    ) -> Self {
         let start = async || Running::start(&options()).await.map_err(|error| error.to_string());
         match stack.get_or_init(start).await {
             Ok(running) => Self::of(&running.stack),
@@ -90,7 +98,8 @@ impl System {
         }
     }
 
-    /// A stack with clients of the test's own, since connections end with the runtime that opened them.
+    /// A stack with clients of the test's own, since connections end with the runtime that opened
+    /// them.
     pub(crate) fn of(stack: &Stack) -> Self {
         let config = stack.aws();
         Self {
@@ -124,7 +133,9 @@ impl System {
 
     /// Opens a shop, or changes one.
     pub(crate) async fn open(&self, shop: &Shop) {
-        shops::load(&self.stack.aws(), &self.stack.outputs, std::slice::from_ref(shop)).await.unwrap();
+        shops::load(&self.stack.aws(), &self.stack.outputs, std::slice::from_ref(shop))
+            .await
+            .unwrap();
     }
 
     /// [`a_shop`] that is open.
@@ -138,14 +149,25 @@ impl System {
     pub(crate) async fn held(&self, shop: &Shop, item: &str) -> u64 {
         let (prefix, suffix) = (format!("held#{}#", shop.menu.location), format!("#{item}"));
         let mut rows = self.rows("StockTableName").await;
-        rows.retain(|row| row["key"].as_str().is_some_and(|key| key.starts_with(&prefix) && key.ends_with(&suffix)));
+        rows.retain(|row| {
+            row["key"]
+                .as_str()
+                .is_some_and(|key| key.starts_with(&prefix) && key.ends_with(&suffix))
+        });
         rows.iter().map(|row| row["held"].as_u64().unwrap()).sum()
     }
 
     /// All rows of the table that an output of the stack names.
     pub(crate) async fn rows(&self, output: &str) -> Vec<Value> {
         let table = self.stack.outputs.get(output).unwrap();
-        let rows = self.dynamodb.scan().table_name(table).consistent_read(true).into_paginator().items().send();
+        let rows = self
+            .dynamodb
+            .scan()
+            .table_name(table)
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
         serde_dynamo::from_items(rows.try_collect().await.unwrap()).unwrap()
     }
 
@@ -163,7 +185,10 @@ impl System {
 
     /// Makes the provider fail with an order.
     pub(crate) async fn fail(&self, order: &str, fault: Fault) {
-        self.provider.set_fault(&Fault { order_id: Some(order.to_owned()), ..fault }).await.unwrap();
+        self.provider
+            .set_fault(&Fault { order_id: Some(order.to_owned()), ..fault })
+            .await
+            .unwrap();
     }
 
     /// The envelopes about an order that have passed the bus.
@@ -185,11 +210,15 @@ impl System {
                 .build()
         };
         let bus = EventBridge::new(&self.stack.aws());
-        bus.put_events().set_entries(Some(envelopes.iter().map(entry).collect())).send().await.unwrap();
+        bus.put_events()
+            .set_entries(Some(envelopes.iter().map(entry).collect()))
+            .send()
+            .await
+            .unwrap();
     }
 
-    /// The bodies of the messages in all queues at one moment, those included that are delayed or being handled, by the
-    /// queue's URL. Nothing is received by that.
+    /// The bodies of the messages in all queues at one moment, those included that are delayed or
+    /// being handled, by the queue's URL. Nothing is received by that.
     pub(crate) async fn messages(&self) -> BTreeMap<String, Vec<String>> {
         let Stack { endpoint, region, .. } = &self.stack;
         let answer = Answer::to(self.http.get(format!("{endpoint}/_ministack/sqs/messages"))).await;
@@ -210,13 +239,19 @@ impl System {
     /// The name or URL of a resource of the template.
     pub(crate) async fn resource(&self, logical_id: &str) -> String {
         let client = CloudFormation::new(&self.stack.aws());
-        let resource = client.describe_stack_resource().stack_name(&self.stack.stack_name).logical_resource_id(logical_id);
+        let resource = client
+            .describe_stack_resource()
+            .stack_name(&self.stack.stack_name)
+            .logical_resource_id(logical_id);
         resource.send().await.unwrap().stack_resource_detail.unwrap().physical_resource_id.unwrap()
     }
 
     /// What `cargo ops` says about this stack.
     pub(crate) async fn ops(&self, arguments: &[&str]) -> Said {
-        self.say(|ops| ops.args(["--local", "--state-dir"]).arg(self.stack.state_dir()).args(arguments)).await
+        self.say(|ops| {
+            ops.args(["--local", "--state-dir"]).arg(self.stack.state_dir()).args(arguments)
+        })
+        .await
     }
 
     /// What `cargo ops` says about this stack when it takes it for one in an AWS account.
@@ -227,14 +262,18 @@ impl System {
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
         ];
-        self.say(|ops| ops.envs(account).args(["--stack", &*self.stack.stack_name]).args(arguments)).await
+        self.say(|ops| ops.envs(account).args(["--stack", &*self.stack.stack_name]).args(arguments))
+            .await
     }
 
     async fn say(&self, with: impl FnOnce(&mut Command) -> &mut Command) -> Said {
         static BINARIES: OnceCell<Binaries> = OnceCell::const_new();
-        let binaries = BINARIES.get_or_init(async || Binaries::build(&["ops"], Progress::Silent).await.unwrap()).await;
+        let binaries = BINARIES
+            .get_or_init(async || Binaries::build(&["ops"], Progress::Silent).await.unwrap())
+            .await;
         let mut command = Command::new(binaries.path("ops").unwrap());
-        let output = with(&mut command).stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
+        let output =
+            with(&mut command).stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
         Said {
             status: output.status.code().unwrap(),
             text: String::from_utf8(output.stdout).unwrap(),
@@ -248,7 +287,8 @@ impl System {
     }
 }
 
-/// A shop that is open around the clock and has plenty of croissants at 1.90 EUR and éclairs at 4.50 EUR. Each is another.
+/// A shop that is open around the clock and has plenty of croissants at 1.90 EUR and éclairs at
+/// 4.50 EUR. Each is another.
 pub(crate) fn a_shop() -> Shop {
     let always = json!([{"from": "00:00", "to": "23:59:59.999999999"}]);
     serde_json::from_value(json!({
@@ -275,7 +315,8 @@ pub(crate) fn croissants(shop: &Shop, quantity: u32) -> Value {
 
 /// An order, to be paid with a card that works.
 pub(crate) fn order(shop: &Shop, lines: &[(&str, u32)]) -> Value {
-    let lines: Vec<_> = lines.iter().map(|(item, quantity)| json!({"item": item, "quantity": quantity})).collect();
+    let lines: Vec<_> =
+        lines.iter().map(|(item, quantity)| json!({"item": item, "quantity": quantity})).collect();
     json!({"location": shop.menu.location, "lines": lines, "payment_method": "pm_card_visa"})
 }
 
@@ -305,7 +346,8 @@ impl Customer<'_> {
     }
 
     pub(crate) async fn post(&self, key: &str, order: &Value) -> Answer {
-        Answer::to(self.request(Method::POST, "/orders").header("idempotency-key", key).json(order)).await
+        Answer::to(self.request(Method::POST, "/orders").header("idempotency-key", key).json(order))
+            .await
     }
 
     /// The id that an order of this customer gets by its key.
@@ -333,8 +375,10 @@ impl Customer<'_> {
 
     /// The order as soon as it is confirmed or has ended.
     pub(crate) async fn outcome(&self, id: &str) -> Value {
-        let decided =
-            async || Some(self.order(id).await).filter(|order| order["status"] != "placed" && order["status"] != "reserved");
+        let decided = async || {
+            Some(self.order(id).await)
+                .filter(|order| order["status"] != "placed" && order["status"] != "reserved")
+        };
         eventually(&format!("the outcome of order {id}"), decided).await
     }
 
@@ -389,7 +433,8 @@ impl Answer {
         let answer = request.send().await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} with what is not JSON: {text}"));
+        let body = serde_json::from_str(&text)
+            .unwrap_or_else(|_| panic!("{status} with what is not JSON: {text}"));
         Self { status, headers, body }
     }
 
@@ -418,18 +463,32 @@ impl Queue<'_> {
     /// Sends messages that are received after so many seconds.
     pub(crate) async fn send_later(&self, bodies: &[String], seconds: u16) {
         let entry = |(id, body): (usize, &String)| {
-            let entry = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body);
+            let entry =
+                SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(body);
             entry.delay_seconds(seconds.into()).build().unwrap()
         };
         let entries = bodies.iter().enumerate().map(entry).collect();
-        let sent = self.system.sqs.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await.unwrap();
+        let sent = self
+            .system
+            .sqs
+            .send_message_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .unwrap();
         assert!(sent.failed.is_empty(), "{:?}", sent.failed);
     }
 
     /// How many messages could be received now.
     pub(crate) async fn waiting(&self) -> usize {
         let waiting = QueueAttributeName::ApproximateNumberOfMessages;
-        let attributes = self.system.sqs.get_queue_attributes().queue_url(&self.url).attribute_names(waiting.clone());
+        let attributes = self
+            .system
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .attribute_names(waiting.clone());
         attributes.send().await.unwrap().attributes.unwrap()[&waiting].parse().unwrap()
     }
 

@@ -1,8 +1,8 @@
-//! The whole system, from outside: real functions, deployed from the real template to the embedded AWS, driven through
-//! the API and seen through what they leave behind.
+//! The whole system, from outside: real functions, deployed from the real template to the embedded
+//! AWS, driven through the API and seen through what they leave behind.
 //!
-//! Most tests share one stack and get their own customers and shops in it. Those that break something have a stack of
-//! their own.
+//! Most tests share one stack and get their own customers and shops in it. Those that break
+//! something have a stack of their own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

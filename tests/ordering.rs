@@ -9,7 +9,11 @@ use crate::harness::{Answer, System, croissants, eventually, order};
 #[tokio::test]
 async fn an_order_is_accepted_confirmed_paid_for_once_and_told_by_mail_in_every_currency() {
     let system = System::shared().await;
-    let shops = [("paris-marais", "EUR", "3.80 EUR"), ("new-york-soho", "USD", "9.50 USD"), ("tokyo-ginza", "JPY", "760 JPY")];
+    let shops = [
+        ("paris-marais", "EUR", "3.80 EUR"),
+        ("new-york-soho", "USD", "9.50 USD"),
+        ("tokyo-ginza", "JPY", "760 JPY"),
+    ];
     join_all(shops.map(|(location, currency, total_in_words)| {
         let system = &system;
         async move {
@@ -49,9 +53,17 @@ async fn the_events_of_an_order_tell_its_way_and_what_caused_each_step() {
     let id = camille.places(&croissants(&system.shop().await, 1)).await;
     camille.sees_confirmed(&id).await;
 
-    let way = ["order.placed", "inventory.reserved", "order.reserved", "payment.captured", "order.confirmed"];
-    let events =
-        eventually("the events of an order", async || Some(system.events(&id)).filter(|events| events.len() >= way.len())).await;
+    let way = [
+        "order.placed",
+        "inventory.reserved",
+        "order.reserved",
+        "payment.captured",
+        "order.confirmed",
+    ];
+    let events = eventually("the events of an order", async || {
+        Some(system.events(&id)).filter(|events| events.len() >= way.len())
+    })
+    .await;
     for pair in way.windows(2) {
         let [cause, effect] = [pair[0], pair[1]].map(|name| {
             let event = events.iter().find(|event| event["detail-type"] == name);
@@ -73,10 +85,16 @@ async fn menus_and_locations_are_for_everybody() {
         ("tokyo-ginza", "Asia/Tokyo", "JPY"),
     ] {
         let listed = locations.iter().find(|shop| shop["location"] == location).unwrap();
-        assert_eq!((&listed["time_zone"], &listed["currency"]), (&json!(time_zone), &json!(currency)));
+        assert_eq!(
+            (&listed["time_zone"], &listed["currency"]),
+            (&json!(time_zone), &json!(currency))
+        );
         let menu = system.get(&format!("/menu/{location}")).await;
         assert_eq!((menu.status, &menu.body["name"]), (200, &listed["name"]));
-        assert!(menu.body["items"].as_array().is_some_and(|items| !items.is_empty()) && menu.body["opening_hours"].is_object());
+        assert!(
+            menu.body["items"].as_array().is_some_and(|items| !items.is_empty())
+                && menu.body["opening_hours"].is_object()
+        );
     }
 }
 
@@ -121,9 +139,15 @@ async fn lines_of_the_same_item_are_one_line() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
-    let id = camille.places(&order(&shop, &[("croissant", 2), ("eclair", 1), ("croissant", 3)])).await;
+    let id =
+        camille.places(&order(&shop, &[("croissant", 2), ("eclair", 1), ("croissant", 3)])).await;
     let confirmed = camille.sees_confirmed(&id).await;
-    let lines: Vec<_> = confirmed["lines"].as_array().unwrap().iter().map(|line| (&line["item"], &line["quantity"])).collect();
+    let lines: Vec<_> = confirmed["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| (&line["item"], &line["quantity"]))
+        .collect();
     assert_eq!(lines, [(&json!("croissant"), &json!(5)), (&json!("eclair"), &json!(1))]);
     assert_eq!(system.held(&shop, "croissant").await, 5);
     assert_eq!(system.paid(&id).await, 5 * 190 + 450);
@@ -137,8 +161,15 @@ async fn a_total_that_the_customer_expects_is_held_to() {
     let mut expecting = croissants(&shop, 2);
     expecting["expected_total"] = json!(360);
     let refused = camille.post("k", &expecting).await;
-    assert_eq!((refused.status, &refused.body["total"], &refused.body["currency"]), (409, &json!(380), &json!("EUR")));
-    assert!(refused.blames("expected_total", "380") || refused.blames("expected_total", "3.80"), "{}", refused.body);
+    assert_eq!(
+        (refused.status, &refused.body["total"], &refused.body["currency"]),
+        (409, &json!(380), &json!("EUR"))
+    );
+    assert!(
+        refused.blames("expected_total", "380") || refused.blames("expected_total", "3.80"),
+        "{}",
+        refused.body
+    );
 
     expecting["expected_total"] = json!(380);
     let accepted = camille.post("k", &expecting).await;
@@ -162,7 +193,9 @@ async fn what_is_just_within_the_limits_is_accepted() {
 
     let mut large = croissants(&shop, 1).to_string();
     large += &" ".repeat(64 * 1024 - large.len());
-    let large = camille.request(Method::POST, "/orders").header("idempotency-key", "large").body(large);
-    let large = Answer::to(large.header(header::CONTENT_TYPE, "application/json; charset=utf-8")).await;
+    let large =
+        camille.request(Method::POST, "/orders").header("idempotency-key", "large").body(large);
+    let large =
+        Answer::to(large.header(header::CONTENT_TYPE, "application/json; charset=utf-8")).await;
     assert_eq!(large.status, 202, "{}", large.body);
 }

@@ -24,7 +24,11 @@ async fn a_declined_order_is_rejected_with_the_reason_costs_nothing_and_gives_it
             let id = camille.places(&paid_with(card, croissants(&shop, 2))).await;
             let rejected = camille.outcome(&id).await;
             let rejection = json!({"code": "payment_declined", "reason": reason});
-            assert_eq!((&rejected["status"], &rejected["rejection"]), (&json!("rejected"), &rejection), "{card}");
+            assert_eq!(
+                (&rejected["status"], &rejected["rejection"]),
+                (&json!("rejected"), &rejection),
+                "{card}"
+            );
             assert_eq!(rejected["payment"], "none", "{card}");
 
             let given_back = async || (system.held(&shop, "croissant").await == 0).then_some(());
@@ -45,7 +49,8 @@ async fn a_declined_order_is_rejected_with_the_reason_costs_nothing_and_gives_it
 async fn a_provider_that_fails_for_a_moment_still_charges_once() {
     use FaultyAnswer::{Fail, FailAfterWork, Lose, Normal};
     let system = System::shared().await;
-    let once = |route, answer| Fault { route: Some(route), times: Some(1), answer, ..Fault::default() };
+    let once =
+        |route, answer| Fault { route: Some(route), times: Some(1), answer, ..Fault::default() };
     let slow = |route| Fault { delay_ms: 6_000, ..once(route, Normal) };
     let faults = [
         once(Route::Create, Fail(500)),
@@ -71,7 +76,8 @@ async fn a_provider_that_fails_for_a_moment_still_charges_once() {
             assert_eq!((placed.status, placed.body["order_id"].as_str()), (202, Some(&*id)));
 
             camille.sees_confirmed(&id).await;
-            let charges: Vec<_> = system.ledger(&id).await.into_iter().filter(|intent| intent.captured > 0).collect();
+            let charges: Vec<_> =
+                system.ledger(&id).await.into_iter().filter(|intent| intent.captured > 0).collect();
             assert_eq!(charges.len(), 1, "{fault:?}: {charges:?}");
             assert_eq!(charges[0].net(), 380, "{fault:?}");
         }

@@ -1,4 +1,5 @@
-//! Records that nobody can read: they end where people look for them, and spoil nothing beside them.
+//! Records that nobody can read: they end where people look for them, and spoil nothing beside
+//! them.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
@@ -6,8 +7,8 @@ use uuid::Uuid;
 
 use crate::harness::{Customer, System, croissants, eventually, paid_with};
 
-/// Sends what nobody can read in the midst of two good events, and waits until that, and nothing but that, is among the
-/// dead letters.
+/// Sends what nobody can read in the midst of two good events, and waits until that, and nothing
+/// but that, is among the dead letters.
 async fn fails_alone(system: &System, queue: &str, good: &[Value; 2]) {
     let poison = [
         format!("no JSON, {}", Uuid::new_v4()),
@@ -19,7 +20,8 @@ async fn fails_alone(system: &System, queue: &str, good: &[Value; 2]) {
 
     let dead_letters = system.queue(&format!("{queue}DeadLetters")).await;
     let dead = eventually(&format!("dead letters in {queue}DeadLetters"), async || {
-        Some(dead_letters.messages().await).filter(|dead| poison.iter().all(|poison| dead.contains(poison)))
+        Some(dead_letters.messages().await)
+            .filter(|dead| poison.iter().all(|poison| dead.contains(poison)))
     })
     .await;
     assert!(good.iter().all(|good| !dead.contains(good)), "{dead:?}");
@@ -29,8 +31,10 @@ async fn fails_alone(system: &System, queue: &str, good: &[Value; 2]) {
 async fn events(system: &System, customer: &Customer<'_>, name: &str) -> [Value; 2] {
     let genuine = customer.places(&croissants(&system.shop().await, 1)).await;
     customer.sees_confirmed(&genuine).await;
-    let event =
-        eventually("an event", async || system.events(&genuine).into_iter().find(|event| event["detail-type"] == name)).await;
+    let event = eventually("an event", async || {
+        system.events(&genuine).into_iter().find(|event| event["detail-type"] == name)
+    })
+    .await;
     [(); 2].map(|()| {
         let about_another = event.to_string().replace(&genuine, &Uuid::new_v4().to_string());
         serde_json::from_str(&about_another).unwrap()
@@ -55,7 +59,8 @@ async fn a_poison_record_in_the_stock_queue_fails_alone() {
     let placed = events(&system, &camille, "order.placed").await;
     fails_alone(&system, "Stock", &placed).await;
     for event in &placed {
-        let decided = row(&system, "StockTableName", ("key", format!("order#{}", order_of(event)))).await;
+        let decided =
+            row(&system, "StockTableName", ("key", format!("order#{}", order_of(event)))).await;
         assert_eq!(decided["state"], "held");
     }
 }
@@ -67,7 +72,8 @@ async fn a_poison_record_in_the_charge_queue_fails_alone() {
     let reserved = events(&system, &camille, "order.reserved").await;
     fails_alone(&system, "Charge", &reserved).await;
     for event in &reserved {
-        eventually("a charge", async || (system.paid(order_of(event)).await == 190).then_some(())).await;
+        eventually("a charge", async || (system.paid(order_of(event)).await == 190).then_some(()))
+            .await;
     }
 }
 
@@ -81,7 +87,8 @@ async fn a_poison_record_in_the_refund_queue_fails_alone() {
     }
     fails_alone(&system, "Refund", &cancelled).await;
     for event in &cancelled {
-        let payment = row(&system, "PaymentsTableName", ("order_id", order_of(event).to_owned())).await;
+        let payment =
+            row(&system, "PaymentsTableName", ("order_id", order_of(event).to_owned())).await;
         assert_eq!(payment["state"], "forbidden");
     }
 }
@@ -93,7 +100,8 @@ async fn a_poison_record_in_the_results_queue_fails_alone() {
     let shop = system.shop().await;
     let mut voided = events(&system, &camille, "payment.captured").await;
     for event in &mut voided {
-        let declined = camille.places(&paid_with("pm_card_chargeDeclined", croissants(&shop, 1))).await;
+        let declined =
+            camille.places(&paid_with("pm_card_chargeDeclined", croissants(&shop, 1))).await;
         camille.outcome(&declined).await;
         // Not what payment tells of a declined order, but it can be seen when it is applied.
         event["detail-type"] = json!("payment.voided");
@@ -101,7 +109,8 @@ async fn a_poison_record_in_the_results_queue_fails_alone() {
     }
     fails_alone(&system, "Results", &voided).await;
     for event in &voided {
-        let applied = async || (camille.order(order_of(event)).await["payment"] == "voided").then_some(());
+        let applied =
+            async || (camille.order(order_of(event)).await["payment"] == "voided").then_some(());
         eventually("a report to be applied", applied).await;
     }
 }
@@ -126,12 +135,18 @@ async fn a_row_that_is_no_order_goes_to_the_relays_dead_letters_and_holds_up_no_
     let before = camille.places(&croissants(&shop, 1)).await;
     let broken = format!("broken-{}", Uuid::new_v4());
     let table = system.stack.outputs.get("OrdersTableName").unwrap();
-    let put = system.dynamodb.put_item().table_name(table).item("order_id", AttributeValue::S(broken.clone()));
+    let put = system
+        .dynamodb
+        .put_item()
+        .table_name(table)
+        .item("order_id", AttributeValue::S(broken.clone()));
     put.send().await.unwrap();
     let after = camille.places(&croissants(&shop, 1)).await;
 
     let dead_letters = system.queue("RelayDeadLetters").await;
-    let buried = async || dead_letters.messages().await.iter().any(|dead| dead.contains(&broken)).then_some(());
+    let buried = async || {
+        dead_letters.messages().await.iter().any(|dead| dead.contains(&broken)).then_some(())
+    };
     eventually("the broken row among the dead letters", buried).await;
     for id in [before, after] {
         camille.sees_confirmed(&id).await;

@@ -13,7 +13,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Whether it is a function of the stack with that state directory, into which each is unpacked.
+    /// Whether it is a function of the stack with that state directory, into which each is
+    /// unpacked.
     pub(crate) fn is_function(&self, state_dir: &Path) -> bool {
         Path::new(&self.command).starts_with(state_dir)
     }
@@ -21,7 +22,11 @@ impl Process {
 
 /// All processes that have not ended.
 pub(crate) async fn all() -> Vec<Process> {
-    let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat=,args="]).output().await.expect("ps, which POSIX has");
+    let listed = Command::new("ps")
+        .args(["-A", "-o", "pid=,ppid=,stat=,args="])
+        .output()
+        .await
+        .expect("ps, which POSIX has");
     let listed = String::from_utf8(listed.stdout).unwrap();
     let processes = listed.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
@@ -36,7 +41,8 @@ pub(crate) async fn all() -> Vec<Process> {
 /// A process and all that it has started, and what those have started.
 pub(crate) async fn family(head: u32) -> Vec<Process> {
     let all = all().await;
-    let mut family: Vec<Process> = all.iter().filter(|process| process.id == head).cloned().collect();
+    let mut family: Vec<Process> =
+        all.iter().filter(|process| process.id == head).cloned().collect();
     let mut next = 0;
     while let Some(parent) = family.get(next).map(|process| process.id) {
         family.extend(all.iter().filter(|process| process.parent == parent).cloned());
@@ -47,5 +53,11 @@ pub(crate) async fn family(head: u32) -> Vec<Process> {
 
 /// Sends a signal; false when the process has ended before.
 pub(crate) async fn kill(signal: &str, process: u32) -> bool {
-    Command::new("kill").args([signal, &process.to_string()]).output().await.unwrap().status.success()
+    Command::new("kill")
+        .args([signal, &process.to_string()])
+        .output()
+        .await
+        .unwrap()
+        .status
+        .success()
 }

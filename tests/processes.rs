@@ -19,7 +19,11 @@ async fn is_gone(family: &[Process]) {
         let running = process::all().await;
         family
             .iter()
-            .all(|member| !running.iter().any(|process| process.id == member.id && process.command == member.command))
+            .all(|member| {
+                !running
+                    .iter()
+                    .any(|process| process.id == member.id && process.command == member.command)
+            })
             .then_some(())
     };
     eventually("all processes to end", left).await;
@@ -33,12 +37,18 @@ struct CommandLine {
 
 impl CommandLine {
     async fn new(name: &str) -> Self {
-        Self { options: stack(name), binaries: Binaries::build(&["local"], Progress::Silent).await.unwrap() }
+        Self {
+            options: stack(name),
+            binaries: Binaries::build(&["local"], Progress::Silent).await.unwrap(),
+        }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.binaries.path("local").unwrap());
-        command.args(["--port", "0", "--sandbox-port", "0", "--state-dir"]).arg(&self.options.state_dir).args(arguments);
+        command
+            .args(["--port", "0", "--sandbox-port", "0", "--state-dir"])
+            .arg(&self.options.state_dir)
+            .args(arguments);
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
     }
@@ -46,7 +56,11 @@ impl CommandLine {
     /// What a command that succeeds prints.
     async fn run(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().await.unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -79,7 +93,8 @@ fn functions(family: &[Process], state_dir: &Path) -> usize {
 const CONFIRMING: usize = 5;
 
 #[tokio::test]
-async fn a_detached_stack_is_driven_from_the_command_line_and_leaves_nothing_whether_it_is_stopped_or_killed() {
+async fn a_detached_stack_is_driven_from_the_command_line_and_leaves_nothing_whether_it_is_stopped_or_killed()
+ {
     let local = CommandLine::new("detached").await;
     let timeline = local.run(&["up", "--detach"]).await;
     assert!(timeline.contains("placed") && timeline.contains("confirmed"), "{timeline}");
@@ -97,8 +112,15 @@ async fn a_detached_stack_is_driven_from_the_command_line_and_leaves_nothing_whe
     let stopped = family(local.host()).await;
     let token = local.run(&["token"]).await;
     assert!(token.trim_end().split('.').count() == 3 && token.lines().count() == 1);
-    let declined =
-        local.run(&["order", "--location", "tokyo-ginza", "--item", "croissant=1", "--payment-method", "pm_card_chargeDeclined"]);
+    let declined = local.run(&[
+        "order",
+        "--location",
+        "tokyo-ginza",
+        "--item",
+        "croissant=1",
+        "--payment-method",
+        "pm_card_chargeDeclined",
+    ]);
     assert!(declined.await.contains("rejected"));
     for (command, traces) in [
         (&["events"][..], "order.rejected"),
@@ -129,7 +151,10 @@ async fn a_stack_listens_where_it_is_told_and_tells_containers_the_way() {
         let port = stack[address].as_str().unwrap().strip_prefix("http://127.0.0.2:").unwrap();
         assert!(TcpStream::connect(format!("127.0.0.2:{port}")).is_ok(), "{address}");
         assert!(TcpStream::connect(format!("127.0.0.1:{port}")).is_err(), "{address}");
-        assert_eq!(environments["Payment"][variable], format!("http://host.docker.internal:{port}"));
+        assert_eq!(
+            environments["Payment"][variable],
+            format!("http://host.docker.internal:{port}")
+        );
     }
     assert_eq!(environments["OrderIntake"]["ORDERS_TABLE"], stack["outputs"]["OrdersTableName"]);
     let queue = environments["Inventory"]["STOCK_QUEUE_URL"].as_str().unwrap();
@@ -157,7 +182,8 @@ async fn an_address_that_would_not_do_is_refused_with_what_to_give_instead() {
 #[tokio::test]
 async fn an_interrupted_stack_leaves_nothing() {
     let local = CommandLine::new("attached").await;
-    let mut process = local.command(&[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut process =
+        local.command(&[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
     while !output.next_line().await.unwrap().expect("the curl line").starts_with("curl ") {}
 

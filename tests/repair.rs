@@ -10,7 +10,9 @@ use local::{Running, sandbox::IntentStatus};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Answer, Customer, Said, System, changed_template, croissants, eventually, paid_with, stack};
+use crate::harness::{
+    Answer, Customer, Said, System, changed_template, croissants, eventually, paid_with, stack,
+};
 
 /// How long an order of [`unforgiving`] may take.
 const CONFIRM_WITHIN: u64 = 40;
@@ -30,24 +32,31 @@ async fn unforgiving() -> Running {
 
 /// The key that the stack has for the provider.
 async fn provider_key(system: &System) -> String {
-    let get = SecretsManager::new(&system.stack.aws()).get_secret_value().secret_id(system.resource("ProviderKey").await);
+    let get = SecretsManager::new(&system.stack.aws())
+        .get_secret_value()
+        .secret_id(system.resource("ProviderKey").await);
     get.send().await.unwrap().secret_string.unwrap()
 }
 
 async fn replace_provider_key(system: &System, key: &str) {
-    let update = SecretsManager::new(&system.stack.aws()).update_secret().secret_id(system.resource("ProviderKey").await);
+    let update = SecretsManager::new(&system.stack.aws())
+        .update_secret()
+        .secret_id(system.resource("ProviderKey").await);
     update.secret_string(key).send().await.unwrap();
 }
 
 /// Waits until the charge of an order is among the dead letters.
 async fn charge_dies(system: &System, order: &str) {
     let dead_letters = system.queue("ChargeDeadLetters").await;
-    let died = async || dead_letters.messages().await.iter().any(|letter| letter.contains(order)).then_some(());
+    let died = async || {
+        dead_letters.messages().await.iter().any(|letter| letter.contains(order)).then_some(())
+    };
     eventually(&format!("the charge of {order} among the dead letters"), died).await;
 }
 
 async fn deadline(camille: &Customer<'_>, order: &str) -> Timestamp {
-    let placed_at: Timestamp = camille.order(order).await["placed_at"].as_str().unwrap().parse().unwrap();
+    let placed_at: Timestamp =
+        camille.order(order).await["placed_at"].as_str().unwrap().parse().unwrap();
     placed_at + Duration::from_secs(CONFIRM_WITHIN)
 }
 
@@ -59,11 +68,17 @@ async fn until(moment: Timestamp) {
 /// What `dlq list` says of a queue.
 fn depth(list: &Said, queue: &str) -> u64 {
     let row = list.text.lines().find(|line| line.split_whitespace().next() == Some(queue));
-    row.unwrap_or_else(|| panic!("no queue {queue}: {list:?}")).split_whitespace().nth(1).unwrap().parse().unwrap()
+    row.unwrap_or_else(|| panic!("no queue {queue}: {list:?}"))
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test]
-async fn charges_that_died_of_a_refused_key_are_redriven_once_it_is_mended_and_all_books_agree_again() {
+async fn charges_that_died_of_a_refused_key_are_redriven_once_it_is_mended_and_all_books_agree_again()
+ {
     let running = unforgiving().await;
     let system = System::of(&running.stack);
     let camille = system.customer().await;
@@ -76,13 +91,24 @@ async fn charges_that_died_of_a_refused_key_are_redriven_once_it_is_mended_and_a
     let early = camille.places(&croissants(&shop, 2)).await;
     charge_dies(&system, &early).await;
     let list = system.ops(&["dlq", "list"]).await;
-    assert_eq!((list.status, depth(&list, "charge"), depth(&list, "refund")), (1, 1, 0), "{list:?}");
+    assert_eq!(
+        (list.status, depth(&list, "charge"), depth(&list, "refund")),
+        (1, 1, 0),
+        "{list:?}"
+    );
     let show = system.ops(&["dlq", "show", "charge"]).await;
-    assert_eq!((show.status, show.lines(&format!("order.reserved  order {early}")).len()), (0, 1), "{show:?}");
+    assert_eq!(
+        (show.status, show.lines(&format!("order.reserved  order {early}")).len()),
+        (0, 1),
+        "{show:?}"
+    );
     assert_eq!(show.lines("the payment provider refuses our API key").len(), 1, "{show:?}");
     let told = system.ops(&["order", &early]).await;
     assert!(told.status == 0 && told.text.contains("one in `charge`"), "{told:?}");
-    assert!(told.lines("record failed").iter().all(|line| line.contains("refuses our API key")), "{told:?}");
+    assert!(
+        told.lines("record failed").iter().all(|line| line.contains("refuses our API key")),
+        "{told:?}"
+    );
     assert_eq!(told.lines("record failed").len(), 5, "{told:?}");
     assert_eq!(system.ops(&["reconcile"]).await.status, 2, "the provider cannot be asked");
 
@@ -98,7 +124,10 @@ async fn charges_that_died_of_a_refused_key_are_redriven_once_it_is_mended_and_a
     assert_eq!((dry.status, dry.lines("would be sent to").len()), (0, 2), "{dry:?}");
     assert_eq!(dead_letters.messages().await, before);
     let redrive = system.ops(&["dlq", "redrive", "charge", "--order", &late]).await;
-    assert!(redrive.text.contains("1 sent back") && redrive.text.contains("1 not about the order"), "{redrive:?}");
+    assert!(
+        redrive.text.contains("1 sent back") && redrive.text.contains("1 not about the order"),
+        "{redrive:?}"
+    );
     assert_eq!(camille.sees_confirmed(&late).await["payment"], "captured");
     let redrive = system.ops(&["dlq", "redrive", "charge"]).await;
     assert!(redrive.status == 0 && redrive.text.contains("1 sent back"), "{redrive:?}");
@@ -131,27 +160,39 @@ async fn money_that_somebody_gives_back_by_hand_is_a_difference() {
 
     let intent = &system.ledger(&id).await[0].intent;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let refund = http.post(format!("{}/v1/refunds", system.stack.sandbox_url)).bearer_auth(provider_key(&system).await);
-    assert_eq!(Answer::to(refund.form(&[("payment_intent", &**intent), ("amount", "100")])).await.status, 200);
+    let refund = http
+        .post(format!("{}/v1/refunds", system.stack.sandbox_url))
+        .bearer_auth(provider_key(&system).await);
+    assert_eq!(
+        Answer::to(refund.form(&[("payment_intent", &**intent), ("amount", "100")])).await.status,
+        200
+    );
 
     let reconcile = system.ops(&["reconcile"]).await;
     assert_eq!(reconcile.status, 1, "{reconcile:?}");
     let found = reconcile.lines(&id);
-    assert!(found[0].contains("is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR"), "{found:?}");
+    assert!(
+        found[0].contains("is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR"),
+        "{found:?}"
+    );
     assert!(found[1].contains("1.00 EUR given back") && found.len() == 2, "{found:?}");
 }
 
 #[tokio::test]
-async fn an_order_is_told_with_everything_that_happened_to_it_and_without_what_is_nobodys_business() {
+async fn an_order_is_told_with_everything_that_happened_to_it_and_without_what_is_nobodys_business()
+{
     let system = System::shared().await;
     let camille = system.customer().await;
-    let mut order = paid_with("pm_card_chargeDeclinedInsufficientFunds", croissants(&system.shop().await, 2));
+    let mut order =
+        paid_with("pm_card_chargeDeclinedInsufficientFunds", croissants(&system.shop().await, 2));
     order["note"] = json!(format!("Please write to {}", camille.address));
     let id = camille.places(&order).await;
     camille.outcome(&id).await;
     camille.gets_mail(1).await;
-    eventually("the intent to be closed", async || (system.ledger(&id).await[0].status == IntentStatus::Canceled).then_some(()))
-        .await;
+    eventually("the intent to be closed", async || {
+        (system.ledger(&id).await[0].status == IntentStatus::Canceled).then_some(())
+    })
+    .await;
 
     let told = system.ops(&["order", &id]).await;
     assert_eq!(told.status, 0, "{told:?}");
@@ -160,7 +201,9 @@ async fn an_order_is_told_with_everything_that_happened_to_it_and_without_what_i
         "order.reserved, revision 2, because of inventory.reserved",
         "order.rejected, revision 3, because of payment.declined",
     ];
-    let places = story.map(|transition| told.text.find(transition).unwrap_or_else(|| panic!("no {transition}: {told:?}")));
+    let places = story.map(|transition| {
+        told.text.find(transition).unwrap_or_else(|| panic!("no {transition}: {told:?}"))
+    });
     assert!(places.is_sorted(), "{told:?}");
     let intent = &system.ledger(&id).await[0].intent;
     for fact in [
@@ -178,7 +221,10 @@ async fn an_order_is_told_with_everything_that_happened_to_it_and_without_what_i
 
     let machine = system.ops(&["order", &id, "--json"]).await;
     let json: Value = serde_json::from_str(&machine.text).unwrap();
-    assert_eq!((&json["order"]["status"], &json["payment"]["state"]), (&json!("rejected"), &json!("declined")));
+    assert_eq!(
+        (&json["order"]["status"], &json["payment"]["state"]),
+        (&json!("rejected"), &json!("declined"))
+    );
     assert!(
         json["timeline"]
             .as_array()
@@ -192,11 +238,18 @@ async fn an_order_is_told_with_everything_that_happened_to_it_and_without_what_i
     }
 
     let elsewhere = system.ops_by_name(&["order", &id]).await;
-    assert_eq!((elsewhere.status, elsewhere.lines("(from the history").len()), (0, 3), "{elsewhere:?}");
+    assert_eq!(
+        (elsewhere.status, elsewhere.lines("(from the history").len()),
+        (0, 3),
+        "{elsewhere:?}"
+    );
 
     let nobodys = Uuid::new_v4().to_string();
     let unknown = system.ops(&["order", &nobodys]).await;
-    assert_eq!((unknown.status, &*unknown.errors), (2, &*format!("error: there is no order {nobodys} in this stack\n")));
+    assert_eq!(
+        (unknown.status, &*unknown.errors),
+        (2, &*format!("error: there is no order {nobodys} in this stack\n"))
+    );
 }
 
 #[tokio::test]
@@ -208,7 +261,11 @@ async fn an_event_announced_again_is_the_same_event_and_reaches_who_has_not_hand
     camille.gets_mail(1).await;
     // As if nobody had been told.
     let notices = system.stack.outputs.get("NoticesTableName").unwrap();
-    let forget = system.dynamodb.delete_item().table_name(notices).key("order_id", AttributeValue::S(id.clone()));
+    let forget = system
+        .dynamodb
+        .delete_item()
+        .table_name(notices)
+        .key("order_id", AttributeValue::S(id.clone()));
     let told = async || {
         system
             .rows("NoticesTableName")
@@ -221,7 +278,10 @@ async fn an_event_announced_again_is_the_same_event_and_reaches_who_has_not_hand
     forget.send().await.unwrap();
 
     let announced = system.ops(&["order", &id, "announce"]).await;
-    assert!(announced.status == 0 && announced.text.contains("order.confirmed announced"), "{announced:?}");
+    assert!(
+        announced.status == 0 && announced.text.contains("order.confirmed announced"),
+        "{announced:?}"
+    );
     camille.gets_mail(2).await;
     let copies = async || {
         let events = system.events(&id);
@@ -243,27 +303,55 @@ async fn what_a_rule_could_not_deliver_is_sent_to_its_target() {
     let camille = system.customer().await;
     let genuine = camille.places(&croissants(&system.shop().await, 1)).await;
     camille.sees_confirmed(&genuine).await;
-    let placed = system.events(&genuine).into_iter().find(|event| event["detail-type"] == "order.placed").unwrap();
+    let placed = system
+        .events(&genuine)
+        .into_iter()
+        .find(|event| event["detail-type"] == "order.placed")
+        .unwrap();
     let [undelivered, other] = [(); 2].map(|()| Uuid::new_v4().to_string());
     let target = system.sqs.get_queue_attributes().queue_url(system.resource("StockQueue").await);
-    let target =
-        target.attribute_names("QueueArn".into()).send().await.unwrap().attributes.unwrap().remove(&"QueueArn".into()).unwrap();
+    let target = target
+        .attribute_names("QueueArn".into())
+        .send()
+        .await
+        .unwrap()
+        .attributes
+        .unwrap()
+        .remove(&"QueueArn".into())
+        .unwrap();
     let dead_letters = system.queue("RuleDeadLetters").await;
     for order in [&undelivered, &other] {
-        let attribute = MessageAttributeValue::builder().data_type("String").string_value(&target).build().unwrap();
-        let send = system.sqs.send_message().queue_url(&dead_letters.url).message_attributes("TARGET_ARN", attribute);
+        let attribute = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(&target)
+            .build()
+            .unwrap();
+        let send = system
+            .sqs
+            .send_message()
+            .queue_url(&dead_letters.url)
+            .message_attributes("TARGET_ARN", attribute);
         send.message_body(placed.to_string().replace(&genuine, order)).send().await.unwrap();
     }
 
     let redrive = system.ops(&["dlq", "redrive", "rule", "--order", &undelivered]).await;
-    assert_eq!((redrive.status, redrive.lines(&undelivered).len(), redrive.lines(&other).len()), (0, 1, 0), "{redrive:?}");
+    assert_eq!(
+        (redrive.status, redrive.lines(&undelivered).len(), redrive.lines(&other).len()),
+        (0, 1, 0),
+        "{redrive:?}"
+    );
     let held = async || {
         let rows = system.rows("StockTableName").await;
-        rows.iter().any(|row| row["key"] == format!("order#{undelivered}") && row["state"] == "held").then_some(())
+        rows.iter()
+            .any(|row| row["key"] == format!("order#{undelivered}") && row["state"] == "held")
+            .then_some(())
     };
     eventually("the event to reach inventory", held).await;
     let left = dead_letters.messages().await;
-    assert!(left.iter().any(|letter| letter.contains(&other)) && !left.iter().any(|letter| letter.contains(&undelivered)));
+    assert!(
+        left.iter().any(|letter| letter.contains(&other))
+            && !left.iter().any(|letter| letter.contains(&undelivered))
+    );
 }
 
 #[tokio::test]
@@ -274,14 +362,26 @@ async fn a_record_that_the_relay_still_cannot_read_stays_and_one_that_it_can_is_
     camille.sees_confirmed(&order).await;
     let table = system.stack.outputs.get("OrdersTableName").unwrap();
     let broken = Uuid::new_v4().to_string();
-    system.dynamodb.put_item().table_name(table).item("order_id", AttributeValue::S(broken.clone())).send().await.unwrap();
+    system
+        .dynamodb
+        .put_item()
+        .table_name(table)
+        .item("order_id", AttributeValue::S(broken.clone()))
+        .send()
+        .await
+        .unwrap();
     let dead_letters = system.queue("RelayDeadLetters").await;
     let buried = eventually("the record among the dead letters", async || {
         dead_letters.messages().await.into_iter().find(|letter| letter.contains(&broken))
     })
     .await;
     // The same record of a row that is an order.
-    let row = system.rows("OrdersTableName").await.into_iter().find(|row| row["order_id"] == *order).unwrap();
+    let row = system
+        .rows("OrdersTableName")
+        .await
+        .into_iter()
+        .find(|row| row["order_id"] == *order)
+        .unwrap();
     let mut mended: Value = serde_json::from_str(&buried.replace(&broken, &order)).unwrap();
     let image: serde_dynamo::Item = serde_dynamo::to_item(row).unwrap();
     mended["dynamodb"]["NewImage"] = serde_json::to_value(image).unwrap();
@@ -290,12 +390,20 @@ async fn a_record_that_the_relay_still_cannot_read_stays_and_one_that_it_can_is_
     let announce = system.ops(&["dlq", "redrive", "relay", "--order", &order]).await;
     assert!(announce.status == 0 && announce.text.contains("1 announced"), "{announce:?}");
     let twice = async || {
-        let confirmed = system.events(&order).into_iter().filter(|event| event["detail-type"] == "order.confirmed").count();
+        let confirmed = system
+            .events(&order)
+            .into_iter()
+            .filter(|event| event["detail-type"] == "order.confirmed")
+            .count();
         (confirmed == 2).then_some(())
     };
     eventually("the event to pass again", twice).await;
     let stays = system.ops(&["dlq", "redrive", "relay", "--order", &broken]).await;
-    assert!(stays.status == 1 && stays.text.contains("still cannot be read: the new image is not an order"), "{stays:?}");
+    assert!(
+        stays.status == 1
+            && stays.text.contains("still cannot be read: the new image is not an order"),
+        "{stays:?}"
+    );
     let left = dead_letters.messages().await;
     assert!(left.contains(&buried) && !left.iter().any(|letter| letter.contains(&order)));
 }

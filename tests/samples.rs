@@ -24,7 +24,10 @@ fn read(sample: &str) -> Vec<u8> {
 /// Lets the deployed function answer a sample.
 async fn invoke(system: &System, function: &str, sample: &str) -> Value {
     let lambda = Lambda::new(&system.stack.aws());
-    let invocation = lambda.invoke().function_name(system.resource(function).await).payload(Blob::new(read(sample)));
+    let invocation = lambda
+        .invoke()
+        .function_name(system.resource(function).await)
+        .payload(Blob::new(read(sample)));
     let answer = invocation.send().await.unwrap();
     let payload: Value = serde_json::from_slice(answer.payload.unwrap().as_ref()).unwrap();
     assert_eq!(answer.function_error, None, "{sample}: {payload}");
@@ -33,7 +36,10 @@ async fn invoke(system: &System, function: &str, sample: &str) -> Value {
 
 /// Status and body of an answer to the API.
 fn response(answer: &Value) -> (u64, Value) {
-    (answer["statusCode"].as_u64().unwrap(), serde_json::from_str(answer["body"].as_str().unwrap()).unwrap())
+    (
+        answer["statusCode"].as_u64().unwrap(),
+        serde_json::from_str(answer["body"].as_str().unwrap()).unwrap(),
+    )
 }
 
 /// No record of a batch.
@@ -48,7 +54,9 @@ fn records(sample: &str) -> Vec<Value> {
 fn failed(sample: &str, answer: &Value) -> Vec<usize> {
     let records = records(sample);
     let failures = answer["batchItemFailures"].as_array().unwrap().iter();
-    let place = |failure: &Value| records.iter().position(|record| record["messageId"] == failure["itemIdentifier"]).unwrap();
+    let place = |failure: &Value| {
+        records.iter().position(|record| record["messageId"] == failure["itemIdentifier"]).unwrap()
+    };
     failures.map(place).collect()
 }
 
@@ -67,7 +75,8 @@ async fn failure(system: &System, function: &str, sample: &str, record: usize) -
 async fn every_sample_event_is_answered_as_it_should() {
     let system = System::shared().await;
     let files = fs::read_dir(SAMPLES).unwrap();
-    let mut left: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let mut left: BTreeSet<_> =
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     let mut run = async |function, sample| {
         left.remove(sample);
         invoke(&system, function, sample).await
@@ -76,7 +85,10 @@ async fn every_sample_event_is_answered_as_it_should() {
     let (status, menu) = response(&run("OrderIntake", "order-intake-get-menu.json").await);
     assert_eq!((status, &menu["location"]), (200, &json!("paris-marais")));
     let (status, list) = response(&run("OrderIntake", "order-intake-list-locations.json").await);
-    assert!(status == 200 && list["locations"].as_array().is_some_and(|locations| locations.len() >= 3), "{list}");
+    assert!(
+        status == 200 && list["locations"].as_array().is_some_and(|locations| locations.len() >= 3),
+        "{list}"
+    );
 
     let (status, placed) = response(&run("OrderIntake", "order-intake-post-order.json").await);
     assert_eq!((status, &placed["order_id"], &placed["total"]), (202, &json!(PLACED), &json!(600)));
@@ -89,7 +101,10 @@ async fn every_sample_event_is_answered_as_it_should() {
     assert_eq!((status, &list["orders"][0]["order_id"]), (200, &json!(PLACED)));
 
     let (status, cancelled) = response(&run("OrderIntake", "order-intake-cancel-order.json").await);
-    assert_eq!((status, &cancelled["order_id"], &cancelled["status"]), (200, &json!(PLACED), &json!("cancelled")));
+    assert_eq!(
+        (status, &cancelled["order_id"], &cancelled["status"]),
+        (200, &json!(PLACED), &json!("cancelled"))
+    );
 
     let mut failures = async |function, sample| failed(sample, &run(function, sample).await);
     assert_eq!(failures("Inventory", "inventory-stock-queue.json").await, NONE);
@@ -97,21 +112,35 @@ async fn every_sample_event_is_answered_as_it_should() {
     assert_eq!(system.paid(CHARGED).await, 600);
 
     // More often than one invocation tries.
-    let out_of_order = Fault { route: Some(Route::Refund), times: Some(4), answer: FaultyAnswer::Fail(503), ..Fault::default() };
+    let out_of_order = Fault {
+        route: Some(Route::Refund),
+        times: Some(4),
+        answer: FaultyAnswer::Fail(503),
+        ..Fault::default()
+    };
     system.fail(CHARGED, out_of_order).await;
     assert_eq!(failures("Payment", "payment-refund-queue.json").await, [0]);
     // A charge would wait four seconds.
     let waits = failure(&system, "payment", "payment-refund-queue.json", 0).await;
-    assert!(waits["wait_seconds"].as_u64().is_some_and(|seconds| seconds >= 36_000 / 15), "{waits}");
+    assert!(
+        waits["wait_seconds"].as_u64().is_some_and(|seconds| seconds >= 36_000 / 15),
+        "{waits}"
+    );
     assert_eq!(failures("Payment", "payment-refund-queue.json").await, NONE);
     assert_eq!(system.paid(CHARGED).await, 0);
 
     assert_eq!(failures("Notifications", "notifications-notice-queue.json").await, NONE);
-    // The first report is about the order that was placed, the others are about orders that nobody has placed.
-    for (sample, record) in [("order-status-results-queue.json", 1), ("order-status-deadline-queue.json", 0)] {
+    // The first report is about the order that was placed, the others are about orders that nobody
+    // has placed.
+    for (sample, record) in
+        [("order-status-results-queue.json", 1), ("order-status-deadline-queue.json", 0)]
+    {
         assert_eq!(failures("OrderStatus", sample).await, [record]);
         let failure = failure(&system, "order-status", sample, record).await;
-        assert_eq!(failure["error"], "there is no such order; look who published the event", "{sample}");
+        assert_eq!(
+            failure["error"], "there is no such order; look who published the event",
+            "{sample}"
+        );
     }
     assert_eq!(run("OrderRelay", "order-relay-orders-stream.json").await, Value::Null);
 
@@ -125,11 +154,17 @@ async fn every_sample_batch_comes_from_the_queue_that_its_file_is_named_after() 
     let mut batches = 0;
     for file in fs::read_dir(SAMPLES).unwrap() {
         let sample = file.unwrap().file_name().into_string().unwrap();
-        let Some((_, queue)) = sample.strip_suffix("-queue.json").and_then(|name| name.rsplit_once('-')) else { continue };
+        let Some((_, queue)) =
+            sample.strip_suffix("-queue.json").and_then(|name| name.rsplit_once('-'))
+        else {
+            continue;
+        };
         let name = format!("{}-{queue}", system.stack.stack_name);
         let url = sqs.get_queue_url().queue_name(&name).send().await.unwrap().queue_url.unwrap();
-        let attributes = sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
-        let arn = &attributes.send().await.unwrap().attributes.unwrap()[&QueueAttributeName::QueueArn];
+        let attributes =
+            sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
+        let arn =
+            &attributes.send().await.unwrap().attributes.unwrap()[&QueueAttributeName::QueueArn];
         for record in records(&sample) {
             assert_eq!(record["eventSourceARN"], **arn, "{sample}");
         }

@@ -55,7 +55,10 @@ async fn what_a_declined_order_gives_back_can_be_had_by_the_next() {
     wanted["payment_method"] = json!("pm_card_chargeDeclined");
     let declined = camille.places(&wanted).await;
     assert_eq!(camille.outcome(&declined).await["status"], "rejected");
-    eventually("stock to be given back", async || (system.held(&shop, "eclair").await == 0).then_some(())).await;
+    eventually("stock to be given back", async || {
+        (system.held(&shop, "eclair").await == 0).then_some(())
+    })
+    .await;
 
     let id = camille.places(&order(&shop, &[("eclair", 1)])).await;
     camille.sees_confirmed(&id).await;

@@ -1,5 +1,5 @@
-//! What the template promises and nothing else would notice: cfn-lint knows no design, and the embedded AWS delivers
-//! to queues, polls them and writes logs without asking for permission.
+//! What the template promises and nothing else would notice: cfn-lint knows no design, and the
+//! embedded AWS delivers to queues, polls them and writes logs without asking for permission.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,8 @@ use serde_json::Value;
 /// The longest that SQS keeps a message, in seconds.
 const FOURTEEN_DAYS: u64 = 14 * 24 * 60 * 60;
 
-/// The resources of a stage by their logical ids: conditions are decided, references left as `{"!Ref": id}` and the like.
+/// The resources of a stage by their logical ids: conditions are decided, references left as
+/// `{"!Ref": id}` and the like.
 struct Template(BTreeMap<String, Value>);
 
 impl Template {
@@ -22,17 +23,23 @@ impl Template {
 
     fn read(on_aws: bool) -> Self {
         let Value::Object(resources) = section("Resources") else { panic!("no resources") };
-        let there = resources.into_iter().filter(|(_, resource)| match resource["Condition"].as_str() {
-            None => true,
-            Some(condition) => holds(condition, on_aws),
-        });
-        Self(there.map(|(id, resource)| (id, decide(resource, on_aws).expect("a resource"))).collect())
+        let there =
+            resources.into_iter().filter(|(_, resource)| match resource["Condition"].as_str() {
+                None => true,
+                Some(condition) => holds(condition, on_aws),
+            });
+        Self(
+            there
+                .map(|(id, resource)| (id, decide(resource, on_aws).expect("a resource")))
+                .collect(),
+        )
     }
 
     /// The logical ids and properties of all resources of a type, of which there are some.
     fn all(&self, of_type: &str) -> Vec<(&str, &Value)> {
         let resources = self.0.iter().filter(|(_, resource)| resource["Type"] == of_type);
-        let found: Vec<_> = resources.map(|(id, resource)| (id.as_str(), &resource["Properties"])).collect();
+        let found: Vec<_> =
+            resources.map(|(id, resource)| (id.as_str(), &resource["Properties"])).collect();
         assert!(!found.is_empty(), "no {of_type}");
         found
     }
@@ -43,14 +50,17 @@ impl Template {
 
     fn mappings_of_queues(&self) -> Vec<(&str, &Value)> {
         let mut mappings = self.all("AWS::Lambda::EventSourceMapping");
-        mappings.retain(|(_, mapping)| self.0[target(&mapping["EventSourceArn"])]["Type"] == "AWS::SQS::Queue");
+        mappings.retain(|(_, mapping)| {
+            self.0[target(&mapping["EventSourceArn"])]["Type"] == "AWS::SQS::Queue"
+        });
         mappings
     }
 
     /// The statements of the one policy that a queue has.
     fn policy_of(&self, queue: &str) -> Vec<&Value> {
         let policies = self.all("AWS::SQS::QueuePolicy").into_iter();
-        let mut policies = policies.filter(|(_, policy)| list(&policy["Queues"]).any(|listed| target(listed) == queue));
+        let mut policies = policies
+            .filter(|(_, policy)| list(&policy["Queues"]).any(|listed| target(listed) == queue));
         let (_, policy) = policies.next().unwrap_or_else(|| panic!("{queue} has no policy"));
         assert!(policies.next().is_none(), "{queue} has two policies, of which SQS keeps one");
         list(&policy["PolicyDocument"]["Statement"]).collect()
@@ -64,7 +74,8 @@ impl Template {
 
 /// A part of the template as it is written.
 fn section(name: &str) -> Value {
-    let yaml: yaml_serde::Value = yaml_serde::from_str(include_str!("../template.yaml")).expect("YAML");
+    let yaml: yaml_serde::Value =
+        yaml_serde::from_str(include_str!("../template.yaml")).expect("YAML");
     serde_json::to_value(yaml).expect("YAML with text for keys")[name].take()
 }
 
@@ -77,16 +88,22 @@ fn holds(condition: &str, on_aws: bool) -> bool {
 fn decide(value: Value, on_aws: bool) -> Option<Value> {
     match value {
         Value::Object(map) if map.contains_key("!If") => {
-            let [condition, yes, no] = list(&map["!If"]).collect::<Vec<_>>()[..] else { panic!("{map:?}") };
-            let taken = if holds(condition.as_str().expect("a condition"), on_aws) { yes } else { no };
+            let [condition, yes, no] = list(&map["!If"]).collect::<Vec<_>>()[..] else {
+                panic!("{map:?}")
+            };
+            let taken =
+                if holds(condition.as_str().expect("a condition"), on_aws) { yes } else { no };
             decide(taken.clone(), on_aws)
         }
         Value::Object(map) if map.get("!Ref").is_some_and(|id| id == "AWS::NoValue") => None,
         Value::Object(map) => {
-            let members = map.into_iter().filter_map(|(key, value)| Some((key, decide(value, on_aws)?)));
+            let members =
+                map.into_iter().filter_map(|(key, value)| Some((key, decide(value, on_aws)?)));
             Some(Value::Object(members.collect()))
         }
-        Value::Array(items) => Some(items.into_iter().filter_map(|item| decide(item, on_aws)).collect()),
+        Value::Array(items) => {
+            Some(items.into_iter().filter_map(|item| decide(item, on_aws)).collect())
+        }
         value => Some(value),
     }
 }
@@ -111,12 +128,18 @@ fn actions(statement: &Value) -> BTreeSet<&str> {
 fn no_function_is_allowed_more_than_named_actions_on_one_resource() {
     let template = Template::on_aws();
     for (role, properties) in template.all("AWS::IAM::Role") {
-        assert!(properties["ManagedPolicyArns"].is_null(), "{role} has policies that are not in the template");
+        assert!(
+            properties["ManagedPolicyArns"].is_null(),
+            "{role} has policies that are not in the template"
+        );
         for statement in template.statements_of(role) {
             assert_eq!(statement["Effect"], "Allow", "{role}: {statement}");
             assert!(!actions(statement).is_empty(), "{role}: {statement}");
             assert!(!statement["Action"].to_string().contains('*'), "{role}: {statement}");
-            assert!(!statement["Resource"].is_null() && !statement["Resource"].is_array(), "{role}: {statement}");
+            assert!(
+                !statement["Resource"].is_null() && !statement["Resource"].is_array(),
+                "{role}: {statement}"
+            );
             assert!(!statement["Resource"].to_string().contains('*'), "{role}: {statement}");
         }
     }
@@ -134,10 +157,17 @@ fn every_function_has_its_own_role_and_writes_to_its_own_log_alone() {
 
         let log = target(&properties["LoggingConfig"]["LogGroup"]);
         let mut logging = template.statements_of(role);
-        logging.retain(|statement| actions(statement).iter().any(|action| action.starts_with("logs:")));
-        let [statement] = logging[..] else { panic!("{role} has {} statements about logs", logging.len()) };
+        logging.retain(|statement| {
+            actions(statement).iter().any(|action| action.starts_with("logs:"))
+        });
+        let [statement] = logging[..] else {
+            panic!("{role} has {} statements about logs", logging.len())
+        };
         assert_eq!(target(&statement["Resource"]), log);
-        assert_eq!(actions(statement), BTreeSet::from(["logs:CreateLogStream", "logs:PutLogEvents"]));
+        assert_eq!(
+            actions(statement),
+            BTreeSet::from(["logs:CreateLogStream", "logs:PutLogEvents"])
+        );
     }
 }
 
@@ -145,7 +175,8 @@ fn every_function_has_its_own_role_and_writes_to_its_own_log_alone() {
 fn a_function_is_told_where_aws_is_in_the_embedded_one_alone() {
     for (on_aws, told) in [(true, None), (false, Some("EndpointUrl"))] {
         let globals = decide(section("Globals"), on_aws).expect("globals");
-        let variables = globals["Function"]["Environment"]["Variables"].as_object().expect("variables");
+        let variables =
+            globals["Function"]["Environment"]["Variables"].as_object().expect("variables");
         assert_eq!(variables.get("AWS_ENDPOINT_URL").map(target), told);
     }
     for (function, properties) in Template::on_aws().all("AWS::Serverless::Function") {
@@ -160,15 +191,25 @@ fn a_function_may_read_what_feeds_it() {
     for (mapping, properties) in template.all("AWS::Lambda::EventSourceMapping") {
         let source = &properties["EventSourceArn"];
         let needed = if template.0[target(source)]["Type"] == "AWS::SQS::Queue" {
-            ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"]
+            [
+                "sqs:ReceiveMessage",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ChangeMessageVisibility",
+            ]
         } else {
-            ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+            [
+                "dynamodb:DescribeStream",
+                "dynamodb:GetRecords",
+                "dynamodb:GetShardIterator",
+                "dynamodb:ListStreams",
+            ]
         };
         let role = target(&template.properties(target(&properties["FunctionName"]))["Role"]);
-        let allowed = template
-            .statements_of(role)
-            .into_iter()
-            .any(|statement| statement["Resource"] == *source && actions(statement).is_superset(&BTreeSet::from(needed)));
+        let allowed = template.statements_of(role).into_iter().any(|statement| {
+            statement["Resource"] == *source
+                && actions(statement).is_superset(&BTreeSet::from(needed))
+        });
         assert!(allowed, "{role} cannot read the source of {mapping}");
     }
 }
@@ -183,7 +224,8 @@ fn every_queue_is_encrypted_keeps_messages_for_14_days_and_has_or_is_a_dead_lett
         if redrive.is_null() {
             assert!(queue.ends_with("DeadLetters"), "{queue} has no dead-letter queue");
         } else {
-            let dead_letters = format!("{}DeadLetters", queue.strip_suffix("Queue").expect("a queue's name"));
+            let dead_letters =
+                format!("{}DeadLetters", queue.strip_suffix("Queue").expect("a queue's name"));
             assert_eq!(target(&redrive["deadLetterTargetArn"]), dead_letters);
             assert_eq!(redrive["maxReceiveCount"], 5, "{queue}");
         }
@@ -198,7 +240,11 @@ fn a_queue_is_named_after_the_stack_and_what_it_carries() {
             Some(carries) => format!("{}-dead-letters", carries.to_lowercase()),
             None => queue.strip_suffix("Queue").expect("a queue's name").to_lowercase(),
         };
-        assert_eq!(properties["QueueName"]["!Sub"], format!("${{AWS::StackName}}-{name}"), "{queue}");
+        assert_eq!(
+            properties["QueueName"]["!Sub"],
+            format!("${{AWS::StackName}}-{name}"),
+            "{queue}"
+        );
     }
 }
 
@@ -221,12 +267,16 @@ fn on_aws_no_queue_answers_without_tls() {
 fn a_rule_may_write_to_its_queue_and_to_the_dead_letter_queue_of_rules() {
     let template = Template::local();
     for (rule, properties) in template.all("AWS::Events::Rule") {
-        let [to] = list(&properties["Targets"]).collect::<Vec<_>>()[..] else { panic!("{rule}: one target") };
+        let [to] = list(&properties["Targets"]).collect::<Vec<_>>()[..] else {
+            panic!("{rule}: one target")
+        };
         let dead_letters = &to["DeadLetterConfig"]["Arn"];
         assert_eq!(target(dead_letters), "RuleDeadLetters", "{rule}");
         for arn in [&to["Arn"], dead_letters] {
             let queue = target(arn);
-            let [statement] = template.policy_of(queue)[..] else { panic!("{queue}: one statement") };
+            let [statement] = template.policy_of(queue)[..] else {
+                panic!("{queue}: one statement")
+            };
             assert_eq!(statement["Principal"]["Service"], "events.amazonaws.com", "{queue}");
             assert_eq!(statement["Action"], "sqs:SendMessage", "{queue}");
             assert_eq!(statement["Resource"], *arn, "{queue}");
@@ -249,8 +299,14 @@ fn a_failed_batch_from_the_stream_is_repeated_without_end() {
     let template = Template::on_aws();
     let stream = template.properties("OrderStream");
     assert_eq!(stream["MaximumRetryAttempts"], -1);
-    assert!(stream["FunctionResponseTypes"].is_null(), "the embedded AWS would lose the records of a partial answer");
-    assert_eq!(target(&stream["DestinationConfig"]["OnFailure"]["Destination"]), "RelayDeadLetters");
+    assert!(
+        stream["FunctionResponseTypes"].is_null(),
+        "the embedded AWS would lose the records of a partial answer"
+    );
+    assert_eq!(
+        target(&stream["DestinationConfig"]["OnFailure"]["Destination"]),
+        "RelayDeadLetters"
+    );
 }
 
 #[test]
@@ -267,15 +323,19 @@ fn a_message_is_hidden_for_six_timeouts_and_the_batching_window() {
 
 #[test]
 fn every_table_is_encrypted_recoverable_and_outlives_the_stack_on_aws() {
-    for (template, deletion, replacement) in
-        [(Template::on_aws(), "RetainExceptOnCreate", "Retain"), (Template::local(), "Delete", "Delete")]
-    {
+    for (template, deletion, replacement) in [
+        (Template::on_aws(), "RetainExceptOnCreate", "Retain"),
+        (Template::local(), "Delete", "Delete"),
+    ] {
         for (table, properties) in template.all("AWS::DynamoDB::Table") {
             assert_eq!(template.0[table]["DeletionPolicy"], deletion, "{table}");
             assert_eq!(template.0[table]["UpdateReplacePolicy"], replacement, "{table}");
             assert_eq!(properties["BillingMode"], "PAY_PER_REQUEST", "{table}");
             assert_eq!(properties["SSESpecification"]["SSEEnabled"], true, "{table}");
-            assert_eq!(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true, "{table}");
+            assert_eq!(
+                properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true,
+                "{table}"
+            );
         }
     }
 }
@@ -296,9 +356,15 @@ fn all_but_menus_asks_for_a_token() {
             Some("JWT") => {
                 assert_eq!(target(&properties["AuthorizerId"]), "Authorizer", "{route}");
                 // Without it, ID tokens would do as well.
-                assert_eq!(properties["AuthorizationScopes"][0], "aws.cognito.signin.user.admin", "{route}");
+                assert_eq!(
+                    properties["AuthorizationScopes"][0], "aws.cognito.signin.user.admin",
+                    "{route}"
+                );
             }
-            _ => assert!(public.insert(properties["RouteKey"].as_str().expect("a route key")), "{route}"),
+            _ => assert!(
+                public.insert(properties["RouteKey"].as_str().expect("a route key")),
+                "{route}"
+            ),
         }
     }
     assert_eq!(public, BTreeSet::from(["GET /locations", "GET /menu/{location}"]));
@@ -309,15 +375,22 @@ fn the_document_of_the_api_has_the_templates_routes_and_says_which_ask_for_a_tok
     let template = Template::on_aws();
     let routes = template.all("AWS::ApiGatewayV2::Route").into_iter();
     let routes: BTreeMap<_, _> = routes
-        .map(|(_, route)| (route["RouteKey"].as_str().expect("a key").to_owned(), route["AuthorizationType"] == "JWT"))
+        .map(|(_, route)| {
+            (
+                route["RouteKey"].as_str().expect("a key").to_owned(),
+                route["AuthorizationType"] == "JWT",
+            )
+        })
         .collect();
-    let document: Value = serde_json::from_str(include_str!("../crates/order-intake/openapi.json")).expect("JSON");
+    let document: Value =
+        serde_json::from_str(include_str!("../crates/order-intake/openapi.json")).expect("JSON");
     let paths = document["paths"].as_object().expect("paths").iter();
     let documented: BTreeMap<_, _> = paths
         .flat_map(|(path, methods)| {
             let methods = methods.as_object().expect("methods by name").iter();
-            methods
-                .map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation["security"].is_array()))
+            methods.map(move |(method, operation)| {
+                (format!("{} {path}", method.to_uppercase()), operation["security"].is_array())
+            })
         })
         .collect();
     assert_eq!(documented, routes);
@@ -327,12 +400,20 @@ fn the_document_of_the_api_has_the_templates_routes_and_says_which_ask_for_a_tok
 fn the_gateway_may_call_the_function_for_each_route_and_no_other() {
     let template = Template::on_aws();
     let routes = template.all("AWS::ApiGatewayV2::Route").into_iter();
-    let routes: BTreeSet<_> = routes.map(|(_, route)| route["RouteKey"].as_str().expect("a key").replace(' ', "")).collect();
+    let routes: BTreeSet<_> = routes
+        .map(|(_, route)| route["RouteKey"].as_str().expect("a key").replace(' ', ""))
+        .collect();
     let permissions = template.all("AWS::Lambda::Permission").into_iter();
     let permitted: BTreeSet<_> = permissions
         .map(|(id, permission)| {
-            let source = permission["SourceArn"]["!Sub"].as_str().unwrap_or_else(|| panic!("{id} names no source"));
-            source.split_once("${Api}/*/").unwrap_or_else(|| panic!("{id} names no route")).1.to_owned()
+            let source = permission["SourceArn"]["!Sub"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{id} names no source"));
+            source
+                .split_once("${Api}/*/")
+                .unwrap_or_else(|| panic!("{id} names no route"))
+                .1
+                .to_owned()
         })
         .collect();
     assert_eq!(permitted, routes);

@@ -29,13 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How often that is looked at.
 const POLL: Duration = Duration::from_secs(2);
 
-/// How often each function ended in mid-invocation, by its logical id: killed, or replaced by a deployment.
+/// How often each function ended in mid-invocation, by its logical id: killed, or replaced by a
+/// deployment.
 pub(super) fn crashes(options: &Options) -> BTreeMap<String, usize> {
     let log = fs::read_to_string(options.state_dir.join("emulator.log")).unwrap();
     let mut crashes = BTreeMap::new();
     for line in log.lines() {
         // Lambda STACK-FUNCTION-SUFFIX: Runtime exited before returning a response
-        let function = line.split_once(": Runtime exited before").and_then(|(start, _)| start.split_once("Lambda "));
+        let function = line
+            .split_once(": Runtime exited before")
+            .and_then(|(start, _)| start.split_once("Lambda "));
         if let Some(function) = function.and_then(|(_, name)| name.split('-').nth(1)) {
             *crashes.entry(function.to_owned()).or_default() += 1;
         }
@@ -82,13 +85,20 @@ pub(super) struct Audit {
 }
 
 impl Books {
-    /// The books as soon as nothing moves any more. When that takes too long, what still moves comes with them.
+    /// The books as soon as nothing moves any more. When that takes too long, what still moves
+    /// comes with them.
     pub(super) async fn settled(system: &System) -> (Self, Option<String>) {
-        let names: Vec<String> =
-            QUEUES.iter().flat_map(|queue| [format!("{queue}Queue"), format!("{queue}DeadLetters")]).collect();
-        let names = names.into_iter().chain(["RelayDeadLetters", "RuleDeadLetters"].map(str::to_owned));
+        let names: Vec<String> = QUEUES
+            .iter()
+            .flat_map(|queue| [format!("{queue}Queue"), format!("{queue}DeadLetters")])
+            .collect();
+        let names =
+            names.into_iter().chain(["RelayDeadLetters", "RuleDeadLetters"].map(str::to_owned));
         let queues: BTreeMap<String, String> =
-            join_all(names.map(async |name| (system.queue(&name).await.url, name))).await.into_iter().collect();
+            join_all(names.map(async |name| (system.queue(&name).await.url, name)))
+                .await
+                .into_iter()
+                .collect();
         let mut events = system.stack.events().unwrap();
         let mut books = Self::default();
         let deadline = Instant::now() + PATIENCE;
@@ -108,19 +118,32 @@ impl Books {
 
     /// What still moves, if anything.
     ///
-    /// The order of looking matters. The bus has announced every row as it is, and has told the queues by then; when they
-    /// are empty after that, all of it has been handled; and when the rows are still the same after that, nothing came of it.
-    async fn moving(&mut self, system: &System, queues: &BTreeMap<String, String>, events: &mut Events) -> Option<String> {
+    /// The order of looking matters. The bus has announced every row as it is, and has told the
+    /// queues by then; when they are empty after that, all of it has been handled; and when the
+    /// rows are still the same after that, nothing came of it.
+    async fn moving(
+        &mut self,
+        system: &System,
+        queues: &BTreeMap<String, String>,
+        events: &mut Events,
+    ) -> Option<String> {
         self.read_orders(system).await;
         for event in events.recorded().unwrap() {
             let (data, name) = (&event["detail"]["data"], &event["detail-type"]);
-            if let (Some(order), Some(revision)) = (data["order_id"].as_str(), data["revision"].as_u64()) {
+            if let (Some(order), Some(revision)) =
+                (data["order_id"].as_str(), data["revision"].as_u64())
+            {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                let announcement = Announcement { name: text(name), payment: text(&data["payment"]) };
-                self.announced.insert((order.to_owned(), u32::try_from(revision).unwrap()), announcement);
+                let announcement =
+                    Announcement { name: text(name), payment: text(&data["payment"]) };
+                self.announced
+                    .insert((order.to_owned(), u32::try_from(revision).unwrap()), announcement);
             }
         }
-        let unannounced = self.orders.iter().filter(|(id, order)| !self.announced.contains_key(&((*id).clone(), order.revision)));
+        let unannounced = self
+            .orders
+            .iter()
+            .filter(|(id, order)| !self.announced.contains_key(&((*id).clone(), order.revision)));
         let unannounced = unannounced.count();
 
         self.messages.clear();
@@ -132,7 +155,8 @@ impl Books {
         let waiting = QUEUES.map(|queue| self.messages[&format!("{queue}Queue")].len());
         let before = self.orders.clone();
         self.read_orders(system).await;
-        let changed = before.iter().filter(|(id, order)| self.orders[*id].revision != order.revision).count();
+        let changed =
+            before.iter().filter(|(id, order)| self.orders[*id].revision != order.revision).count();
         (unannounced > 0 || changed > 0 || waiting.iter().any(|count| *count > 0))
             .then(|| format!("{unannounced} orders not announced, {changed} changing; in the queues {QUEUES:?}: {waiting:?}"))
     }
@@ -162,7 +186,13 @@ impl Books {
     }
 
     /// Checks the invariants.
-    pub(super) fn audit(&self, wishes: &[Wish<'_>], shops: &[Shop], poison: &Poison, crashes: &BTreeMap<String, usize>) -> Audit {
+    pub(super) fn audit(
+        &self,
+        wishes: &[Wish<'_>],
+        shops: &[Shop],
+        poison: &Poison,
+        crashes: &BTreeMap<String, usize>,
+    ) -> Audit {
         let mut audit = Audit::default();
         self.audit_orders(wishes, &mut audit);
         self.audit_money(&mut audit);
@@ -173,8 +203,8 @@ impl Books {
         audit
     }
 
-    /// I1 and I4: each order that somebody placed is there once, and has ended or is confirmed; its history has no gap, and
-    /// the bus knows all of it.
+    /// I1 and I4: each order that somebody placed is there once, and has ended or is confirmed; its
+    /// history has no gap, and the bus knows all of it.
     fn audit_orders(&self, wishes: &[Wish<'_>], audit: &mut Audit) {
         let wanted: BTreeSet<String> = wishes.iter().map(Wish::order_id).collect();
         for id in wanted.iter().filter(|id| !self.orders.contains_key(*id)) {
@@ -189,26 +219,35 @@ impl Books {
             }
             let revisions = order.history.iter().map(|entry| entry.revision);
             if !revisions.clone().eq(1..=order.revision) {
-                audit.differences.push(format!("the history of order {id} has a gap: {:?}", order.history));
+                audit
+                    .differences
+                    .push(format!("the history of order {id} has a gap: {:?}", order.history));
             }
-            for revision in revisions.filter(|revision| !self.announced.contains_key(&(id.clone(), *revision))) {
-                audit.differences.push(format!("revision {revision} of order {id} was never announced"));
+            for revision in
+                revisions.filter(|revision| !self.announced.contains_key(&(id.clone(), *revision)))
+            {
+                audit
+                    .differences
+                    .push(format!("revision {revision} of order {id} was never announced"));
             }
         }
     }
 
-    /// I2: charged exactly once when confirmed, net zero otherwise, and the order says so. Nothing is left half-way: of an
-    /// order that has ended, its intent can take nothing any more.
+    /// I2: charged exactly once when confirmed, net zero otherwise, and the order says so. Nothing
+    /// is left half-way: of an order that has ended, its intent can take nothing any more.
     fn audit_money(&self, audit: &mut Audit) {
         let mut intents: BTreeMap<&str, Vec<&LedgerEntry>> = BTreeMap::new();
         for intent in &self.ledger {
             intents.entry(intent.order_id.as_deref().unwrap_or("none")).or_default().push(intent);
         }
         for stray in intents.keys().filter(|order| !self.orders.contains_key(**order)) {
-            audit.differences.push(format!("I2: the provider knows order {stray}, and nobody else does"));
+            audit
+                .differences
+                .push(format!("I2: the provider knows order {stray}, and nobody else does"));
         }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let rows: BTreeMap<String, &Value> = self.payments.iter().map(|row| (text(&row["order_id"]), row)).collect();
+        let rows: BTreeMap<String, &Value> =
+            self.payments.iter().map(|row| (text(&row["order_id"]), row)).collect();
         for (id, order) in &self.orders {
             let row = rows.get(id).copied().unwrap_or(&Value::Null);
             let (state, intent) = (text(&row["state"]), text(&row["intent"]));
@@ -217,11 +256,21 @@ impl Books {
                 // No row: it was never charged, and what undoes leaves one.
                 true => &["declined", "forbidden", "voided", "refunded"],
             };
-            let open = [IntentStatus::RequiresPaymentMethod, IntentStatus::RequiresConfirmation, IntentStatus::RequiresAction];
+            let open = [
+                IntentStatus::RequiresPaymentMethod,
+                IntentStatus::RequiresConfirmation,
+                IntentStatus::RequiresAction,
+            ];
             if !settled.contains(&&*state)
-                || self.ledger.iter().any(|entry| entry.intent == intent && open.contains(&entry.status))
+                || self
+                    .ledger
+                    .iter()
+                    .any(|entry| entry.intent == intent && open.contains(&entry.status))
             {
-                audit.differences.push(format!("I2: order {id} is {:?}, and its payment is not settled: {row}", order.status));
+                audit.differences.push(format!(
+                    "I2: order {id} is {:?}, and its payment is not settled: {row}",
+                    order.status
+                ));
             }
             let intents = intents.get(&**id).map_or(&[][..], Vec::as_slice);
             let captures: Vec<_> = intents.iter().filter(|intent| intent.captured > 0).collect();
@@ -235,35 +284,49 @@ impl Books {
             let currency = order.currency.code().to_lowercase();
             let right = net == owed
                 && captures.len() <= 1
-                && captures.iter().all(|intent| intent.captured == order.total && intent.currency == currency)
+                && captures
+                    .iter()
+                    .all(|intent| intent.captured == order.total && intent.currency == currency)
                 && payment.contains(&order.payment);
             if !right {
                 let (status, payment, total) = (order.status, order.payment, order.total);
-                audit.differences.push(format!("I2: order {id} of {total} is {status:?}, {payment:?}, with {intents:?}"));
+                audit.differences.push(format!(
+                    "I2: order {id} of {total} is {status:?}, {payment:?}, with {intents:?}"
+                ));
             }
         }
     }
 
-    /// I3: what is held per shop, day and item is what the living orders need, and no more than is baked.
+    /// I3: what is held per shop, day and item is what the living orders need, and no more than is
+    /// baked.
     fn audit_stock(&self, shops: &[Shop], audit: &mut Audit) {
         let mut needed: BTreeMap<String, i64> = BTreeMap::new();
         for order in self.orders.values().filter(|order| !order.status.ended_early()) {
             for line in &order.lines {
-                *needed.entry(format!("held#{}#{}#{}", order.location, order.pickup_day, line.item)).or_default() +=
-                    i64::from(line.quantity);
+                *needed
+                    .entry(format!("held#{}#{}#{}", order.location, order.pickup_day, line.item))
+                    .or_default() += i64::from(line.quantity);
             }
         }
         let key = |row: &Value| row["key"].as_str().unwrap_or_default().to_owned();
         let held = self.stock.iter().filter(|row| key(row).starts_with("held#"));
-        let held: BTreeMap<String, i64> = held.map(|row| (key(row), row["held"].as_i64().unwrap_or(i64::MIN))).collect();
+        let held: BTreeMap<String, i64> =
+            held.map(|row| (key(row), row["held"].as_i64().unwrap_or(i64::MIN))).collect();
         for key in needed.keys().chain(held.keys()).collect::<BTreeSet<_>>() {
-            let (needed, held) = [&needed, &held].map(|pieces| pieces.get(key).copied().unwrap_or(0)).into();
+            let (needed, held) =
+                [&needed, &held].map(|pieces| pieces.get(key).copied().unwrap_or(0)).into();
             if held != needed {
-                audit.differences.push(format!("I3: {key} is {held}, and the orders need {needed}"));
+                audit
+                    .differences
+                    .push(format!("I3: {key} is {held}, and the orders need {needed}"));
             }
             let capacity = shops.iter().find_map(|shop| {
-                let (_day, item) = key.strip_prefix(&format!("held#{}#", shop.menu.location))?.split_once('#')?;
-                shop.bake_plan.iter().find(|(baked, _)| baked.as_str() == item).map(|(_, capacity)| i64::from(*capacity))
+                let (_day, item) =
+                    key.strip_prefix(&format!("held#{}#", shop.menu.location))?.split_once('#')?;
+                shop.bake_plan
+                    .iter()
+                    .find(|(baked, _)| baked.as_str() == item)
+                    .map(|(_, capacity)| i64::from(*capacity))
             });
             if held > capacity.unwrap_or(0) {
                 audit.differences.push(format!("I3: {key} is {held} of {capacity:?}"));
@@ -271,21 +334,28 @@ impl Books {
         }
     }
 
-    /// I5: each customer was told of what concerns them in order and of the last of it, and nothing more often than
-    /// notifications was killed. A notice may be missing only where a newer one went out before.
+    /// I5: each customer was told of what concerns them in order and of the last of it, and nothing
+    /// more often than notifications was killed. A notice may be missing only where a newer one
+    /// went out before.
     fn audit_notices(&self, wishes: &[Wish<'_>], crashes: usize, audit: &mut Audit) {
         let mut told: BTreeMap<String, Vec<&Mail>> = BTreeMap::new();
         for mail in &self.mail {
-            let mut ids = mail.text.split_whitespace().rev().filter_map(|word| word.parse::<Uuid>().ok());
+            let mut ids =
+                mail.text.split_whitespace().rev().filter_map(|word| word.parse::<Uuid>().ok());
             told.entry(ids.next().unwrap_or_default().to_string()).or_default().push(mail);
         }
-        let addresses: BTreeMap<String, &str> = wishes.iter().map(|wish| (wish.order_id(), &*wish.customer.address)).collect();
+        let addresses: BTreeMap<String, &str> =
+            wishes.iter().map(|wish| (wish.order_id(), &*wish.customer.address)).collect();
         for (id, order) in &self.orders {
-            let announced = order.history.iter().filter_map(|entry| self.announced.get(&(id.clone(), entry.revision)));
+            let announced = order
+                .history
+                .iter()
+                .filter_map(|entry| self.announced.get(&(id.clone(), entry.revision)));
             let due: Vec<&str> = announced.filter_map(subject).collect();
             let mail = told.remove(id).unwrap_or_default();
             let subjects: Vec<&str> = mail.iter().map(|mail| &*mail.subject).collect();
-            let steps: Vec<_> = subjects.iter().map(|subject| due.iter().position(|due| due == subject)).collect();
+            let steps: Vec<_> =
+                subjects.iter().map(|subject| due.iter().position(|due| due == subject)).collect();
             let mut distinct = steps.clone();
             distinct.dedup();
             let repeated = steps.len() - distinct.len();
@@ -293,7 +363,9 @@ impl Books {
                 && steps.iter().all(Option::is_some)
                 && subjects.last() == due.last()
                 && repeated <= crashes
-                && mail.iter().all(|mail| mail.to.iter().map(String::as_str).eq(addresses.get(id).copied()));
+                && mail
+                    .iter()
+                    .all(|mail| mail.to.iter().map(String::as_str).eq(addresses.get(id).copied()));
             if !right {
                 audit
                     .differences
@@ -304,12 +376,14 @@ impl Books {
             audit.overtaken += due.len().saturating_sub(distinct.len());
         }
         for (id, mail) in told {
-            audit.differences.push(format!("I5: {} mails about {id}, which is no order", mail.len()));
+            audit
+                .differences
+                .push(format!("I5: {} mails about {id}, which is no order", mail.len()));
         }
     }
 
-    /// Only the poison is among the dead letters, each record once; the relay may bury one more often when it is killed
-    /// before it can say so.
+    /// Only the poison is among the dead letters, each record once; the relay may bury one more
+    /// often when it is killed before it can say so.
     fn audit_dead_letters(&self, poison: &Poison, relay_crashes: usize, audit: &mut Audit) {
         for queue in QUEUES {
             let name = format!("{queue}DeadLetters");
@@ -318,11 +392,15 @@ impl Books {
             sent.sort();
             dead.sort();
             if sent != dead {
-                audit.differences.push(format!("{name}: sent was {sent:#?}, and dead is {dead:#?}"));
+                audit
+                    .differences
+                    .push(format!("{name}: sent was {sent:#?}, and dead is {dead:#?}"));
             }
         }
         if self.others != poison.rows {
-            audit.differences.push(format!("the Orders table has the strange rows {:?}", self.others));
+            audit
+                .differences
+                .push(format!("the Orders table has the strange rows {:?}", self.others));
         }
         let dead = &self.messages["RelayDeadLetters"];
         for row in &poison.rows {
@@ -331,7 +409,9 @@ impl Books {
                 audit.differences.push(format!("RelayDeadLetters: {row} is there {buried} times"));
             }
         }
-        for other in dead.iter().filter(|record| !poison.rows.iter().any(|row| record.contains(row))) {
+        for other in
+            dead.iter().filter(|record| !poison.rows.iter().any(|row| record.contains(row)))
+        {
             audit.differences.push(format!("RelayDeadLetters: {other}"));
         }
         for undelivered in &self.messages["RuleDeadLetters"] {

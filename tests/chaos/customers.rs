@@ -59,7 +59,14 @@ impl Trouble {
     }
 
     fn fault(self) -> Option<Fault> {
-        let fails = |route, times| Some(Fault { route: Some(route), times, answer: FaultyAnswer::Fail(503), ..Fault::default() });
+        let fails = |route, times| {
+            Some(Fault {
+                route: Some(route),
+                times,
+                answer: FaultyAnswer::Fail(503),
+                ..Fault::default()
+            })
+        };
         match self {
             Self::None => None,
             Self::Hopeless => fails(Route::Confirm, None),
@@ -91,7 +98,8 @@ impl<'a> Wish<'a> {
             order,
             copies: if random.u8(..4) == 0 { random.usize(2..=4) } else { 1 },
             reuses_key: random.u8(..20) == 0,
-            cancelled_after: (random.f64() < super::CANCELLED).then(|| SECOND_THOUGHTS.mul_f64(random.f64())),
+            cancelled_after: (random.f64() < super::CANCELLED)
+                .then(|| SECOND_THOUGHTS.mul_f64(random.f64())),
             trouble: Trouble::random(random),
         }
     }
@@ -117,8 +125,13 @@ impl<'a> Wish<'a> {
         }
     }
 
-    /// Places the order, counts it, and does with it what else is wanted. Returns an answer that should not have come.
-    pub(super) async fn comes_true(&self, system: &System, placed: &watch::Sender<usize>) -> Option<String> {
+    /// Places the order, counts it, and does with it what else is wanted. Returns an answer that
+    /// should not have come.
+    pub(super) async fn comes_true(
+        &self,
+        system: &System,
+        placed: &watch::Sender<usize>,
+    ) -> Option<String> {
         self.has_trouble(system).await;
         let complaint = self.is_placed().await.err();
         placed.send_modify(|placed| *placed += 1);
@@ -130,7 +143,10 @@ impl<'a> Wish<'a> {
             other["note"] = json!("Something else.");
             let answer = insist(async || self.customer.post(&self.key, &other).await).await;
             if answer.status != 422 {
-                return Some(format!("I4: the key of order {} with another body: {answer:?}", self.order_id()));
+                return Some(format!(
+                    "I4: the key of order {} with another body: {answer:?}",
+                    self.order_id()
+                ));
             }
         }
         let second_thoughts = self.cancelled_after?;
@@ -146,12 +162,18 @@ impl<'a> Wish<'a> {
     /// Every accepted request must show the same order.
     async fn is_placed(&self) -> Result<(), String> {
         loop {
-            let answers = join_all((0..self.copies).map(|_| self.customer.post(&self.key, &self.order))).await;
-            if let Some(refused) = answers.iter().find(|answer| answer.status != 202 && !may_come_right(answer)) {
+            let answers =
+                join_all((0..self.copies).map(|_| self.customer.post(&self.key, &self.order)))
+                    .await;
+            if let Some(refused) =
+                answers.iter().find(|answer| answer.status != 202 && !may_come_right(answer))
+            {
                 return Err(format!("placing order {}: {refused:?}", self.order_id()));
             }
             let accepted = answers.iter().filter(|answer| answer.status == 202);
-            let ids: BTreeSet<_> = accepted.map(|answer| answer.body["order_id"].as_str().unwrap_or_default()).collect();
+            let ids: BTreeSet<_> = accepted
+                .map(|answer| answer.body["order_id"].as_str().unwrap_or_default())
+                .collect();
             if ids.is_empty() {
                 tokio::time::sleep(PAUSE).await;
             } else if ids == BTreeSet::from([&*self.order_id()]) {

@@ -24,8 +24,11 @@ impl Report {
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |column: fn(&(String, String)) -> &String| self.0.iter().map(|line| column(line).chars().count()).max();
-        let (names, values) = (width(|line| &line.0).unwrap_or(0), width(|line| &line.1).unwrap_or(0));
+        let width = |column: fn(&(String, String)) -> &String| {
+            self.0.iter().map(|line| column(line).chars().count()).max()
+        };
+        let (names, values) =
+            (width(|line| &line.0).unwrap_or(0), width(|line| &line.1).unwrap_or(0));
         writeln!(f, "| {:names$} | {:values$} |", "", "")?;
         writeln!(f, "|-{:-<names$}-|-{:-<values$}-|", "", "")?;
         for (name, value) in &self.0 {

@@ -21,8 +21,8 @@ use crate::{harness::System, process};
 /// How often a function is killed.
 const KILLS: u32 = 120;
 
-/// For how long, from the first order on. What a killed function held comes again after half of that, so no message is
-/// killed more often than twice, and none after its order's deadline.
+/// For how long, from the first order on. What a killed function held comes again after half of
+/// that, so no message is killed more often than twice, and none after its order's deadline.
 const KILLING: Duration = Duration::from_secs(CONFIRM_WITHIN_SECONDS as u64);
 
 /// How often events are copied.
@@ -37,11 +37,13 @@ pub(super) const OUTAGE: Duration = Duration::from_secs(20);
 /// How many rows of the Orders table are no orders.
 const POISON_ROWS: usize = 5;
 
-/// The queues that feed functions. Each has `Queue` behind its name, and `DeadLetters` the one beside it.
+/// The queues that feed functions. Each has `Queue` behind its name, and `DeadLetters` the one
+/// beside it.
 pub(super) const QUEUES: [&str; 6] = ["Results", "Deadline", "Stock", "Charge", "Refund", "Notice"];
 
 /// The functions, by their logical ids.
-pub(super) const FUNCTIONS: [&str; 6] = ["Inventory", "Notifications", "OrderIntake", "OrderRelay", "OrderStatus", "Payment"];
+pub(super) const FUNCTIONS: [&str; 6] =
+    ["Inventory", "Notifications", "OrderIntake", "OrderRelay", "OrderStatus", "Payment"];
 
 /// The queues that an event is for.
 fn queues_of(event: &Value) -> &'static [&'static str] {
@@ -59,10 +61,12 @@ async fn reach(placed: &mut Placed, part: usize, parts: usize) {
     placed.wait_for(|placed| placed * parts >= ORDERS * part).await.unwrap();
 }
 
-/// Kills functions, either one process or all that run the function, and returns how many processes that were.
+/// Kills functions, either one process or all that run the function, and returns how many processes
+/// that were.
 ///
-/// None is spared: the embedded AWS keeps what a killed function was given. A batch of the stream comes again at once, one
-/// of a queue when its messages' time-out is over, and a customer gets a 502.
+/// None is spared: the embedded AWS keeps what a killed function was given. A batch of the stream
+/// comes again at once, one of a queue when its messages' time-out is over, and a customer gets a
+/// 502.
 pub(super) async fn kills(options: &Options, mut random: Rng) -> usize {
     let mut killed = 0;
     let start = Instant::now();
@@ -70,10 +74,15 @@ pub(super) async fn kills(options: &Options, mut random: Rng) -> usize {
         sleep_until(start + KILLING / KILLS * kill).await;
         let mut running = process::family(std::process::id()).await;
         running.retain(|process| process.is_function(&options.state_dir));
-        let functions: BTreeSet<String> = running.iter().map(|process| process.command.clone()).collect();
+        let functions: BTreeSet<String> =
+            running.iter().map(|process| process.command.clone()).collect();
         let Some(function) = random.choice(functions) else { continue };
         running.retain(|process| process.command == function);
-        let victims = if random.bool() { &running[..] } else { &running[random.usize(..running.len())..][..1] };
+        let victims = if random.bool() {
+            &running[..]
+        } else {
+            &running[random.usize(..running.len())..][..1]
+        };
         for victim in victims {
             killed += usize::from(process::kill("-KILL", victim.id).await);
         }
@@ -90,8 +99,8 @@ pub(super) struct Copies {
     pub(super) sent: usize,
 }
 
-/// Repeats events that have passed the bus: in any order, early (a deadline at once) and late, on the bus or to a single
-/// queue.
+/// Repeats events that have passed the bus: in any order, early (a deadline at once) and late, on
+/// the bus or to a single queue.
 pub(super) async fn copies(system: &System, mut placed: Placed, mut random: Rng) -> Copies {
     let mut recorder = system.stack.events().unwrap();
     let mut events = Vec::new();
@@ -102,7 +111,9 @@ pub(super) async fn copies(system: &System, mut placed: Placed, mut random: Rng)
         if events.is_empty() {
             continue;
         }
-        let repeated: Vec<Value> = (0..random.usize(1..=6)).map(|_| events[random.usize(..events.len())].clone()).collect();
+        let repeated: Vec<Value> = (0..random.usize(1..=6))
+            .map(|_| events[random.usize(..events.len())].clone())
+            .collect();
         if random.bool() {
             system.publish_again(&repeated).await;
             copies.published += repeated.len();
@@ -110,7 +121,8 @@ pub(super) async fn copies(system: &System, mut placed: Placed, mut random: Rng)
         }
         for event in repeated {
             let queues = queues_of(&event);
-            let queue = system.queue(&format!("{}Queue", queues[random.usize(..queues.len())])).await;
+            let queue =
+                system.queue(&format!("{}Queue", queues[random.usize(..queues.len())])).await;
             queue.send_later(&[event.to_string()], [0, 0, 3, 20][random.usize(..4)]).await;
             copies.sent += 1;
         }
@@ -118,15 +130,23 @@ pub(super) async fn copies(system: &System, mut placed: Placed, mut random: Rng)
     copies
 }
 
-/// Makes the provider slow, fail, lose its answers and forget its keys now and then. Returns how often.
+/// Makes the provider slow, fail, lose its answers and forget its keys now and then. Returns how
+/// often.
 pub(super) async fn faults(system: &System, mut placed: Placed, mut random: Rng) -> usize {
     use FaultyAnswer::{Fail, FailAfterWork, Lose, Normal};
     // Longer than the client waits, and not so long.
     let (too_slow, slow) = (6_000, 1_500);
     for fault in 1..FAULTS {
         reach(&mut placed, fault, FAULTS).await;
-        let routes =
-            [Route::Create, Route::Create, Route::Confirm, Route::Confirm, Route::Retrieve, Route::Cancel, Route::Refund];
+        let routes = [
+            Route::Create,
+            Route::Create,
+            Route::Confirm,
+            Route::Confirm,
+            Route::Retrieve,
+            Route::Cancel,
+            Route::Refund,
+        ];
         let (answer, delay_ms) = match random.u8(..8) {
             0 => (Fail(500), 0),
             1 => (Fail(429), 0),
@@ -135,7 +155,13 @@ pub(super) async fn faults(system: &System, mut placed: Placed, mut random: Rng)
             5 | 6 => (Normal, slow),
             _ => (Normal, too_slow),
         };
-        let fault = Fault { route: random.choice(routes), times: Some(random.u32(1..=2)), answer, delay_ms, ..Fault::default() };
+        let fault = Fault {
+            route: random.choice(routes),
+            times: Some(random.u32(1..=2)),
+            answer,
+            delay_ms,
+            ..Fault::default()
+        };
         system.provider.set_fault(&fault).await.unwrap();
         if random.u8(..20) == 0 {
             system.provider.forget_keys().await.unwrap();
@@ -173,7 +199,9 @@ impl Poison {
 
 /// Mixes poison into every queue and into the stream.
 pub(super) async fn poison(system: &System, mut placed: Placed, mut random: Rng) -> Poison {
-    let records = QUEUES.into_iter().flat_map(|queue| poison_for(queue).into_iter().map(move |record| Some((queue, record))));
+    let records = QUEUES
+        .into_iter()
+        .flat_map(|queue| poison_for(queue).into_iter().map(move |record| Some((queue, record))));
     let mut doses: Vec<_> = records.chain([const { None }; POISON_ROWS]).collect();
     random.shuffle(&mut doses);
     let mut poison = Poison::default();
@@ -186,7 +214,11 @@ pub(super) async fn poison(system: &System, mut placed: Placed, mut random: Rng)
         } else {
             let key = format!("poison-{}", Uuid::new_v4());
             let table = system.stack.outputs.get("OrdersTableName").unwrap();
-            let put = system.dynamodb.put_item().table_name(table).item("order_id", AttributeValue::S(key.clone()));
+            let put = system
+                .dynamodb
+                .put_item()
+                .table_name(table)
+                .item("order_id", AttributeValue::S(key.clone()));
             put.send().await.unwrap();
             poison.rows.insert(key);
         }
@@ -198,7 +230,9 @@ pub(super) async fn poison(system: &System, mut placed: Placed, mut random: Rng)
 fn poison_for(queue: &str) -> Vec<String> {
     let [id, at] = [Uuid::new_v4().to_string(), "2026-11-24T08:00:00Z".to_owned()];
     let metadata = json!({"event_id": id, "version": 1, "occurred_at": at, "correlation_id": id});
-    let event = |name, data| json!({"detail-type": name, "detail": {"metadata": metadata, "data": data}}).to_string();
+    let event = |name, data| {
+        json!({"detail-type": name, "detail": {"metadata": metadata, "data": data}}).to_string()
+    };
     let mut poison = vec![
         format!("no JSON, {id}"),
         json!([id]).to_string(),
@@ -213,11 +247,19 @@ fn poison_for(queue: &str) -> Vec<String> {
 }
 
 /// Deploys a change of every function half-way, and returns which were replaced.
-pub(super) async fn update(running: &Running, binaries: &Binaries, options: &Options, mut placed: Placed) -> Vec<String> {
+pub(super) async fn update(
+    running: &Running,
+    binaries: &Binaries,
+    options: &Options,
+    mut placed: Placed,
+) -> Vec<String> {
     reach(&mut placed, 1, 2).await;
-    let (_, change) = Stack::deploy(running.host.address(), binaries, &reconfigured(options)).await.unwrap();
+    let (_, change) =
+        Stack::deploy(running.host.address(), binaries, &reconfigured(options)).await.unwrap();
     match change {
-        Change::Updated(resources) => resources.into_iter().filter(|resource| FUNCTIONS.contains(&&**resource)).collect(),
+        Change::Updated(resources) => {
+            resources.into_iter().filter(|resource| FUNCTIONS.contains(&&**resource)).collect()
+        }
         change => panic!("the update was none: {change:?}"),
     }
 }

@@ -56,11 +56,15 @@ impl Watched for Bridge {
     async fn seen(&self) -> Vec<Value> {
         let mut events = self.system.stack.events().unwrap().recorded().unwrap();
         events.retain(|event| event["source"] == SOURCE);
-        events.iter().map(|event| json!({"detail-type": event["detail-type"], "detail": event["detail"]})).collect()
+        events
+            .iter()
+            .map(|event| json!({"detail-type": event["detail-type"], "detail": event["detail"]}))
+            .collect()
     }
 }
 
-/// Waits until so many events of a test have come through, and returns them in the order of their numbers.
+/// Waits until so many events of a test have come through, and returns them in the order of their
+/// numbers.
 async fn seen(bus: &impl Watched, test: &str, count: usize) -> Vec<Value> {
     let mut events = eventually("events on the bus", async || {
         let mut events = bus.seen().await;
@@ -103,8 +107,11 @@ async fn nothing_published_is_no_fault(bus: impl Watched) {
 
 async fn what_is_no_event_is_refused_with_all_that_came_with_it(bus: impl Watched) {
     let test = a_test();
-    let not_events =
-        [json!({"detail": {"test": test}}), json!({"detail-type": 1, "detail": {"test": test}}), json!("order.tested")];
+    let not_events = [
+        json!({"detail": {"test": test}}),
+        json!({"detail-type": 1, "detail": {"test": test}}),
+        json!("order.tested"),
+    ];
     for not_event in not_events {
         let refused = bus.publish(&[event(&test, 1), not_event]).await;
         assert!(matches!(refused, Err(PublishError::Malformed(_))), "{refused:?}");

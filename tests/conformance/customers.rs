@@ -31,7 +31,10 @@ fn memory() -> Known<MemoryCustomers> {
 
 async fn cognito() -> Known<UserPool> {
     let system = System::shared().await;
-    let customers = UserPool::new(&system.stack.aws(), system.stack.outputs.get("UserPoolId").unwrap().to_owned());
+    let customers = UserPool::new(
+        &system.stack.aws(),
+        system.stack.outputs.get("UserPoolId").unwrap().to_owned(),
+    );
     let camille = system.customer().await;
     Known { customers, id: CustomerId::new(&camille.id), address: Address::new(&camille.address) }
 }

@@ -41,7 +41,12 @@ impl Cemetery {
     async fn new() -> Self {
         let config = System::shared().await.stack.aws();
         let sqs = Client::new(&config);
-        let created = sqs.create_queue().queue_name(format!("conformance-{}", Uuid::new_v4())).send().await.unwrap();
+        let created = sqs
+            .create_queue()
+            .queue_name(format!("conformance-{}", Uuid::new_v4()))
+            .send()
+            .await
+            .unwrap();
         let url = created.queue_url.unwrap();
         Self { queue: Sqs::new(&config, url.clone()), sqs, url }
     }
@@ -57,8 +62,17 @@ impl Watched for Cemetery {
     async fn kept(&self) -> Vec<(String, String)> {
         let mut kept = Vec::new();
         loop {
-            let received = self.sqs.receive_message().queue_url(&self.url).message_attribute_names("All").send().await.unwrap();
-            let Some(messages) = received.messages.filter(|messages| !messages.is_empty()) else { return kept };
+            let received = self
+                .sqs
+                .receive_message()
+                .queue_url(&self.url)
+                .message_attribute_names("All")
+                .send()
+                .await
+                .unwrap();
+            let Some(messages) = received.messages.filter(|messages| !messages.is_empty()) else {
+                return kept;
+            };
             kept.extend(messages.into_iter().map(|mut message| {
                 let reason = message.message_attributes.as_mut().unwrap().remove("reason").unwrap();
                 (message.body.unwrap(), reason.string_value.unwrap())
@@ -69,14 +83,20 @@ impl Watched for Cemetery {
 
 /// A record as no stream has it, with white space, escapes and letters that must survive.
 fn record() -> Box<RawValue> {
-    let text = format!("{{ \"eventID\":\"{}\",\n\t\"note\": \"\\u0000 caf\\u00e9 café \u{1f370}\" }}", Uuid::new_v4());
+    let text = format!(
+        "{{ \"eventID\":\"{}\",\n\t\"note\": \"\\u0000 caf\\u00e9 café \u{1f370}\" }}",
+        Uuid::new_v4()
+    );
     RawValue::from_string(text).unwrap()
 }
 
 async fn a_record_is_kept_as_it_came_and_with_the_reason(dead_letters: impl Watched) {
     let record = record();
     dead_letters.bury(&record, &Unreadable::NoHistory).await.unwrap();
-    assert_eq!(dead_letters.kept().await, [(record.get().to_owned(), Unreadable::NoHistory.to_string())]);
+    assert_eq!(
+        dead_letters.kept().await,
+        [(record.get().to_owned(), Unreadable::NoHistory.to_string())]
+    );
 }
 
 async fn a_record_that_comes_again_is_kept_again(dead_letters: impl Watched) {

@@ -51,7 +51,14 @@ impl Mailer for Outbox {
 
 impl Watched for Outbox {
     async fn sent_to(&self, address: &Address) -> Vec<(String, String)> {
-        let sent = self.system.stack.mail().await.unwrap().into_iter().filter(|mail| mail.to == [address.expose()]);
+        let sent = self
+            .system
+            .stack
+            .mail()
+            .await
+            .unwrap()
+            .into_iter()
+            .filter(|mail| mail.to == [address.expose()]);
         sent.map(|mail| (mail.subject, mail.text)).collect()
     }
 }

@@ -32,7 +32,8 @@ fn memory() -> Known<MemoryTables> {
 async fn dynamodb() -> Known<DynamoDb> {
     let system = System::shared().await;
     let table = |output| system.stack.outputs.get(output).unwrap().to_owned();
-    let menus = DynamoDb::new(&system.stack.aws(), table("OrdersTableName"), table("MenuTableName"));
+    let menus =
+        DynamoDb::new(&system.stack.aws(), table("OrdersTableName"), table("MenuTableName"));
     Known { menus, shop: system.shop().await }
 }
 
@@ -47,5 +48,8 @@ async fn every_shop_is_told_with_what_a_customer_needs_to_choose_it(known: Known
     let mut told = known.menus.locations().await.unwrap();
     told.retain(|told| told.location == menu.location);
     let Location { name, time_zone, currency, .. } = &told[0];
-    assert_eq!((told.len(), name, time_zone, *currency), (1, &menu.name, &menu.time_zone, menu.currency));
+    assert_eq!(
+        (told.len(), name, time_zone, *currency),
+        (1, &menu.name, &menu.time_zone, menu.currency)
+    );
 }

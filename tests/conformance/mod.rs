@@ -1,8 +1,9 @@
-//! What handlers rely on in their ports, held against each implementation: the one in memory, which other tests trust,
-//! and the real one on the embedded AWS.
+//! What handlers rely on in their ports, held against each implementation: the one in memory, which
+//! other tests trust, and the real one on the embedded AWS.
 //!
-//! A file is a port. Its behaviours are written once, generic over the port, each for orders, shops and customers of its
-//! own; [`conformance!`] makes a test of each behaviour with each implementation.
+//! A file is a port. Its behaviours are written once, generic over the port, each for orders, shops
+//! and customers of its own; [`conformance!`] makes a test of each behaviour with each
+//! implementation.
 
 mod bus;
 mod customers;
@@ -20,7 +21,8 @@ mod stock;
 use shop::id::OrderId;
 use uuid::Uuid;
 
-/// Makes a test of each behaviour with each implementation: `conformance!([behaviours]; name: port, …)`.
+/// Makes a test of each behaviour with each implementation: `conformance!([behaviours]; name: port,
+/// …)`.
 macro_rules! conformance {
     ($behaviours:tt; $($implementation:ident: $port:expr),+ $(,)?) => {
         $(

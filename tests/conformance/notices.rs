@@ -29,7 +29,10 @@ conformance!(
 
 async fn dynamodb() -> DynamoDb {
     let system = System::shared().await;
-    DynamoDb::new(&system.stack.aws(), system.stack.outputs.get("NoticesTableName").unwrap().to_owned())
+    DynamoDb::new(
+        &system.stack.aws(),
+        system.stack.outputs.get("NoticesTableName").unwrap().to_owned(),
+    )
 }
 
 fn now() -> Timestamp {
@@ -62,7 +65,8 @@ async fn what_has_been_told_is_done_with(notices: impl Notices) {
     notices.settle(&claim_of(order, 3)).await.unwrap();
     for revision in [3, 2] {
         assert_eq!(claim(&notices, order, revision).await, Claimed::Done);
-        let much_later = notices.claim(&claim_of(order, revision), until() + 1.hour()).await.unwrap();
+        let much_later =
+            notices.claim(&claim_of(order, revision), until() + 1.hour()).await.unwrap();
         assert_eq!(much_later, Claimed::Done);
     }
 }

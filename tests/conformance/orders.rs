@@ -39,10 +39,13 @@ async fn dynamodb() -> DynamoDb {
     DynamoDb::new(&system.stack.aws(), table(&system).await, menu)
 }
 
-/// An empty table with the keys and indexes of the Orders table, and no stream by which other functions would hear of
-/// its orders.
+/// An empty table with the keys and indexes of the Orders table, and no stream by which other
+/// functions would hear of its orders.
 pub(super) async fn table(system: &System) -> String {
-    let orders = system.dynamodb.describe_table().table_name(system.stack.outputs.get("OrdersTableName").unwrap());
+    let orders = system
+        .dynamodb
+        .describe_table()
+        .table_name(system.stack.outputs.get("OrdersTableName").unwrap());
     let orders = orders.send().await.unwrap().table.unwrap();
     let index = |index: GlobalSecondaryIndexDescription| {
         GlobalSecondaryIndex::builder()
@@ -52,7 +55,8 @@ pub(super) async fn table(system: &System) -> String {
             .build()
             .unwrap()
     };
-    let indexes = orders.global_secondary_indexes.unwrap_or_default().into_iter().map(index).collect();
+    let indexes =
+        orders.global_secondary_indexes.unwrap_or_default().into_iter().map(index).collect();
     let name = format!("conformance-{}", Uuid::new_v4());
     let copy = system
         .dynamodb
@@ -79,7 +83,8 @@ pub(super) fn placed_at(customer: &CustomerId, at: Timestamp) -> Order {
     });
     let key = Uuid::new_v4().to_string().parse().unwrap();
     let wanted = serde_json::from_value(request).unwrap();
-    placement::place(&wanted, customer.clone(), &key, &menu, at, SignedDuration::from_mins(15)).unwrap()
+    placement::place(&wanted, customer.clone(), &key, &menu, at, SignedDuration::from_mins(15))
+        .unwrap()
 }
 
 pub(super) fn placed() -> Order {
@@ -118,7 +123,8 @@ async fn an_order_that_is_there_stays_and_is_returned(orders: impl Orders) {
     // The same customer and key make the same id, whatever is asked for.
     let second = Order { note: None, total: 1, fingerprint: "another".to_owned(), ..first.clone() };
     assert_eq!(orders.put(&second).await.unwrap(), Some(first.clone()));
-    let moved_on = first.clone().after(first.transition(Trigger::StockReserved, now(), None).unwrap());
+    let moved_on =
+        first.clone().after(first.transition(Trigger::StockReserved, now(), None).unwrap());
     assert_eq!(orders.put(&moved_on).await.unwrap(), Some(first.clone()));
     assert_eq!(orders.get(first.order_id).await.unwrap(), Some(first));
 }
@@ -127,11 +133,16 @@ async fn of_many_who_write_an_order_at_once_one_is_first(orders: impl Orders) {
     let order = placed();
     let answers = join_all((0..5).map(|_| orders.put(&order))).await;
     let first = answers.iter().filter(|answer| matches!(answer, Ok(None))).count();
-    let told = answers.iter().filter(|answer| matches!(answer, Ok(Some(first)) if *first == order)).count();
+    let told = answers
+        .iter()
+        .filter(|answer| matches!(answer, Ok(Some(first)) if *first == order))
+        .count();
     assert_eq!((first, told), (1, 4));
 }
 
-async fn a_customers_orders_are_listed_newest_first_in_pages_without_gap_or_repeat(orders: impl Orders) {
+async fn a_customers_orders_are_listed_newest_first_in_pages_without_gap_or_repeat(
+    orders: impl Orders,
+) {
     let camille = customer();
     assert_eq!(listed(&orders, &camille, 2).await, []);
     let mut newest_first = Vec::new();
@@ -157,7 +168,8 @@ async fn orders_of_the_same_moment_are_all_listed(orders: impl Orders) {
     }
     expected.sort();
     for limit in [1, 2, 3] {
-        let mut seen: Vec<_> = listed(&orders, &camille, limit).await.iter().map(|order| order.order_id).collect();
+        let mut seen: Vec<_> =
+            listed(&orders, &camille, limit).await.iter().map(|order| order.order_id).collect();
         seen.sort();
         assert_eq!(seen, expected, "in pages of {limit}");
     }

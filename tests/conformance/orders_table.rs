@@ -39,7 +39,11 @@ async fn dynamodb() -> Book<OrdersTable> {
     let system = System::shared().await;
     let (table, placed) = (table(&system).await, [(); 4].map(|()| placed()));
     for order in &placed {
-        let put = system.dynamodb.put_item().table_name(&table).set_item(Some(serde_dynamo::to_item(order).unwrap()));
+        let put = system
+            .dynamodb
+            .put_item()
+            .table_name(&table)
+            .set_item(Some(serde_dynamo::to_item(order).unwrap()));
         put.send().await.unwrap();
     }
     Book { orders: OrdersTable::new(system.dynamodb.clone(), table), placed }
@@ -55,8 +59,8 @@ async fn an_order_that_there_is_not_is_not_found_and_cannot_be_moved_on(book: Bo
 
 async fn an_order_reads_back_as_its_transitions_make_it(book: Book<impl Orders>) {
     use Trigger::{
-        Cancelled, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided, PickedUp, PreparationFinished,
-        PreparationStarted, StockRejected, StockReserved,
+        Cancelled, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided, PickedUp,
+        PreparationFinished, PreparationStarted, StockRejected, StockReserved,
     };
     let short = Shortage { item: "eclair".parse().unwrap(), requested: 2, left: 1 };
     let lives = [
@@ -67,7 +71,8 @@ async fn an_order_reads_back_as_its_transitions_make_it(book: Book<impl Orders>)
     ];
     for (mut order, life) in book.placed.into_iter().zip(lives) {
         for trigger in life {
-            let transition = order.transition(trigger, now(), Some(order.order_id.as_uuid())).unwrap();
+            let transition =
+                order.transition(trigger, now(), Some(order.order_id.as_uuid())).unwrap();
             assert_eq!(book.orders.apply(order.order_id, &transition).await.unwrap(), Applied::Yes);
             order = order.after(transition);
             assert_eq!(book.orders.get(order.order_id).await.unwrap(), Some(order.clone()));
@@ -78,7 +83,11 @@ async fn an_order_reads_back_as_its_transitions_make_it(book: Book<impl Orders>)
 async fn a_transition_from_another_revision_changes_nothing(book: Book<impl Orders>) {
     let [order, ..] = book.placed;
     let reserved = order.transition(Trigger::StockReserved, now(), None).unwrap();
-    let ahead = order.clone().after(reserved.clone()).transition(Trigger::PaymentCaptured, now(), None).unwrap();
+    let ahead = order
+        .clone()
+        .after(reserved.clone())
+        .transition(Trigger::PaymentCaptured, now(), None)
+        .unwrap();
     assert_eq!(book.orders.apply(order.order_id, &ahead).await.unwrap(), Applied::Outdated);
     assert_eq!(book.orders.get(order.order_id).await.unwrap().as_ref(), Some(&order));
     let cancelled = order.transition(Trigger::Cancelled, now(), None).unwrap();
@@ -91,10 +100,22 @@ async fn a_transition_from_another_revision_changes_nothing(book: Book<impl Orde
 
 async fn of_many_transitions_at_once_one_is_written(book: Book<impl Orders>) {
     let [order, ..] = book.placed;
-    let transitions = [Trigger::StockReserved, Trigger::Cancelled, Trigger::StockReserved, Trigger::StockRejected(Vec::new())]
-        .map(|trigger| order.transition(trigger, now(), None).unwrap());
-    let outcomes = join_all(transitions.iter().map(|transition| book.orders.apply(order.order_id, transition))).await;
-    let written: Vec<_> = transitions.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Ok(Applied::Yes))).collect();
+    let transitions = [
+        Trigger::StockReserved,
+        Trigger::Cancelled,
+        Trigger::StockReserved,
+        Trigger::StockRejected(Vec::new()),
+    ]
+    .map(|trigger| order.transition(trigger, now(), None).unwrap());
+    let outcomes = join_all(
+        transitions.iter().map(|transition| book.orders.apply(order.order_id, transition)),
+    )
+    .await;
+    let written: Vec<_> = transitions
+        .iter()
+        .zip(&outcomes)
+        .filter(|(_, outcome)| matches!(outcome, Ok(Applied::Yes)))
+        .collect();
     let [(transition, _)] = written[..] else { panic!("{outcomes:?}") };
     let expected = order.clone().after(transition.clone());
     assert_eq!(book.orders.get(order.order_id).await.unwrap(), Some(expected));

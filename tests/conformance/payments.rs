@@ -30,10 +30,18 @@ conformance!(
 
 async fn dynamodb() -> DynamoDb {
     let system = System::shared().await;
-    DynamoDb::new(&system.stack.aws(), system.stack.outputs.get("PaymentsTableName").unwrap().to_owned())
+    DynamoDb::new(
+        &system.stack.aws(),
+        system.stack.outputs.get("PaymentsTableName").unwrap().to_owned(),
+    )
 }
 
-async fn write(payments: &impl Payments, order: OrderId, from: Option<&Payment>, next: &Payment) -> Written {
+async fn write(
+    payments: &impl Payments,
+    order: OrderId,
+    from: Option<&Payment>,
+    next: &Payment,
+) -> Written {
     payments.write(order, price(), from, next, now()).await.unwrap()
 }
 
@@ -91,7 +99,11 @@ async fn a_write_from_another_state_is_told_the_row_and_changes_nothing(payments
         let others = states().into_iter().filter(|other| other.name() != row.name());
         for from in others.map(Some).chain([None]) {
             let next = charging("pi_2");
-            assert_eq!(write(&payments, order, from.as_ref(), &next).await, Written::Instead(row.clone()), "from {from:?}");
+            assert_eq!(
+                write(&payments, order, from.as_ref(), &next).await,
+                Written::Instead(row.clone()),
+                "from {from:?}"
+            );
         }
         assert_eq!(payments.find(order).await.unwrap(), Some(row));
     }
@@ -99,7 +111,8 @@ async fn a_write_from_another_state_is_told_the_row_and_changes_nothing(payments
 
 async fn a_write_from_a_row_that_is_gone_fails_and_writes_nothing(payments: impl Payments) {
     let order = an_order();
-    let written = payments.write(order, price(), Some(&Payment::Forbidden), &charging("pi_1"), now()).await;
+    let written =
+        payments.write(order, price(), Some(&Payment::Forbidden), &charging("pi_1"), now()).await;
     assert!(written.is_err(), "{written:?}");
     assert_eq!(payments.find(order).await.unwrap(), None);
 }
@@ -107,10 +120,16 @@ async fn a_write_from_a_row_that_is_gone_fails_and_writes_nothing(payments: impl
 async fn of_many_who_begin_at_once_one_does(payments: impl Payments) {
     let order = an_order();
     let intents = ["pi_1", "pi_2", "pi_3", "pi_4"].map(charging);
-    let outcomes = join_all(intents.iter().map(|intent| write(&payments, order, None, intent))).await;
+    let outcomes =
+        join_all(intents.iter().map(|intent| write(&payments, order, None, intent))).await;
     let row = payments.find(order).await.unwrap().unwrap();
-    let began: Vec<_> = intents.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Written::Yes).collect();
+    let began: Vec<_> =
+        intents.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Written::Yes).collect();
     let [(first, _)] = began[..] else { panic!("{outcomes:?}") };
     assert_eq!(*first, row);
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Written::Instead(row.clone())).count(), 3, "{outcomes:?}");
+    assert_eq!(
+        outcomes.iter().filter(|outcome| **outcome == Written::Instead(row.clone())).count(),
+        3,
+        "{outcomes:?}"
+    );
 }

@@ -63,18 +63,28 @@ async fn stripe(card: Card) -> (Vault, PaymentMethod) {
 }
 
 fn new(payment_method: PaymentMethod) -> NewIntent {
-    NewIntent { order_id: an_order(), price: Money { amount: 1099, currency: Currency::Eur }, payment_method }
+    NewIntent {
+        order_id: an_order(),
+        price: Money { amount: 1099, currency: Currency::Eur },
+        payment_method,
+    }
 }
 
 /// An intent for a new order that pays so, unconfirmed.
-async fn created<P: Provider>(provider: &impl AsyncFn(Card) -> (P, PaymentMethod), card: Card) -> (P, IntentId) {
+async fn created<P: Provider>(
+    provider: &impl AsyncFn(Card) -> (P, PaymentMethod),
+    card: Card,
+) -> (P, IntentId) {
     let (provider, payment_method) = provider(card).await;
     let intent = provider.create(&new(payment_method)).await.unwrap();
     assert_eq!(intent.status, IntentStatus::Unconfirmed);
     (provider, intent.id)
 }
 
-async fn confirmed<P: Provider>(provider: &impl AsyncFn(Card) -> (P, PaymentMethod), card: Card) -> (P, IntentId) {
+async fn confirmed<P: Provider>(
+    provider: &impl AsyncFn(Card) -> (P, PaymentMethod),
+    card: Card,
+) -> (P, IntentId) {
     let (provider, id) = created(provider, card).await;
     provider.confirm(&id).await.unwrap();
     (provider, id)
@@ -84,16 +94,26 @@ fn declined() -> IntentStatus {
     IntentStatus::Declined("insufficient_funds".to_owned())
 }
 
-async fn an_intent_takes_the_money_once_it_is_confirmed<P: Provider>(provider: impl AsyncFn(Card) -> (P, PaymentMethod)) {
+async fn an_intent_takes_the_money_once_it_is_confirmed<P: Provider>(
+    provider: impl AsyncFn(Card) -> (P, PaymentMethod),
+) {
     let (provider, id) = created(&provider, Card::Good).await;
-    assert_eq!(provider.find(&id).await.unwrap(), Intent { id: id.clone(), status: IntentStatus::Unconfirmed });
+    assert_eq!(
+        provider.find(&id).await.unwrap(),
+        Intent { id: id.clone(), status: IntentStatus::Unconfirmed }
+    );
     for _ in 0..2 {
-        assert_eq!(provider.confirm(&id).await.unwrap(), Intent { id: id.clone(), status: IntentStatus::Succeeded });
+        assert_eq!(
+            provider.confirm(&id).await.unwrap(),
+            Intent { id: id.clone(), status: IntentStatus::Succeeded }
+        );
     }
     assert_eq!(provider.find(&id).await.unwrap().status, IntentStatus::Succeeded);
 }
 
-async fn an_order_that_asks_twice_gets_the_same_intent<P: Provider>(provider: impl AsyncFn(Card) -> (P, PaymentMethod)) {
+async fn an_order_that_asks_twice_gets_the_same_intent<P: Provider>(
+    provider: impl AsyncFn(Card) -> (P, PaymentMethod),
+) {
     let (provider, payment_method) = provider(Card::Good).await;
     let new = new(payment_method);
     let first = provider.create(&new).await.unwrap();
@@ -105,7 +125,9 @@ async fn an_order_that_asks_twice_gets_the_same_intent<P: Provider>(provider: im
     assert_ne!(provider.create(&another).await.unwrap().id, first.id);
 }
 
-async fn a_declined_charge_stays_declined_and_can_be_called_off<P: Provider>(provider: impl AsyncFn(Card) -> (P, PaymentMethod)) {
+async fn a_declined_charge_stays_declined_and_can_be_called_off<P: Provider>(
+    provider: impl AsyncFn(Card) -> (P, PaymentMethod),
+) {
     let (provider, id) = created(&provider, Card::Poor).await;
     for _ in 0..2 {
         assert_eq!(provider.confirm(&id).await.unwrap().status, declined());
@@ -114,22 +136,31 @@ async fn a_declined_charge_stays_declined_and_can_be_called_off<P: Provider>(pro
     assert_eq!(provider.cancel(&id).await.unwrap().status, IntentStatus::Cancelled);
 }
 
-async fn an_intent_that_was_called_off_takes_nothing_any_more<P: Provider>(provider: impl AsyncFn(Card) -> (P, PaymentMethod)) {
+async fn an_intent_that_was_called_off_takes_nothing_any_more<P: Provider>(
+    provider: impl AsyncFn(Card) -> (P, PaymentMethod),
+) {
     let (provider, id) = created(&provider, Card::Good).await;
     for _ in 0..2 {
-        assert_eq!(provider.cancel(&id).await.unwrap(), Intent { id: id.clone(), status: IntentStatus::Cancelled });
+        assert_eq!(
+            provider.cancel(&id).await.unwrap(),
+            Intent { id: id.clone(), status: IntentStatus::Cancelled }
+        );
     }
     assert_eq!(provider.confirm(&id).await.unwrap().status, IntentStatus::Cancelled);
     assert_eq!(provider.find(&id).await.unwrap().status, IntentStatus::Cancelled);
 }
 
-async fn what_has_been_taken_cannot_be_called_off<P: Provider>(provider: impl AsyncFn(Card) -> (P, PaymentMethod)) {
+async fn what_has_been_taken_cannot_be_called_off<P: Provider>(
+    provider: impl AsyncFn(Card) -> (P, PaymentMethod),
+) {
     let (provider, id) = confirmed(&provider, Card::Good).await;
     assert_eq!(provider.cancel(&id).await.unwrap().status, IntentStatus::Succeeded);
     assert_eq!(provider.find(&id).await.unwrap().status, IntentStatus::Succeeded);
 }
 
-async fn what_has_been_taken_is_given_back_once<P: Provider>(provider: impl AsyncFn(Card) -> (P, PaymentMethod)) {
+async fn what_has_been_taken_is_given_back_once<P: Provider>(
+    provider: impl AsyncFn(Card) -> (P, PaymentMethod),
+) {
     let (provider, id) = confirmed(&provider, Card::Good).await;
     for _ in 0..2 {
         assert_eq!(provider.refund(&id).await.unwrap(), Refund::Succeeded);
@@ -138,7 +169,9 @@ async fn what_has_been_taken_is_given_back_once<P: Provider>(provider: impl Asyn
     assert_eq!(provider.find(&id).await.unwrap().status, IntentStatus::Succeeded);
 }
 
-async fn a_refund_that_fails_says_why<P: Provider>(provider: impl AsyncFn(Card) -> (P, PaymentMethod)) {
+async fn a_refund_that_fails_says_why<P: Provider>(
+    provider: impl AsyncFn(Card) -> (P, PaymentMethod),
+) {
     let (provider, id) = confirmed(&provider, Card::Closed).await;
     let failed = Refund::Failed { reason: "expired_or_canceled_card".to_owned() };
     for _ in 0..2 {
@@ -146,7 +179,9 @@ async fn a_refund_that_fails_says_why<P: Provider>(provider: impl AsyncFn(Card) 
     }
 }
 
-async fn nothing_is_given_back_that_was_not_taken<P: Provider>(provider: impl AsyncFn(Card) -> (P, PaymentMethod)) {
+async fn nothing_is_given_back_that_was_not_taken<P: Provider>(
+    provider: impl AsyncFn(Card) -> (P, PaymentMethod),
+) {
     let refused = |refund| matches!(refund, Err(ProviderError::Refused { status: 400, .. }));
     let (unconfirmed, id) = created(&provider, Card::Good).await;
     assert!(refused(unconfirmed.refund(&id).await));
@@ -156,10 +191,16 @@ async fn nothing_is_given_back_that_was_not_taken<P: Provider>(provider: impl As
     assert!(refused(declined.refund(&id).await));
 }
 
-async fn an_intent_that_there_is_not_is_refused<P: Provider>(provider: impl AsyncFn(Card) -> (P, PaymentMethod)) {
+async fn an_intent_that_there_is_not_is_refused<P: Provider>(
+    provider: impl AsyncFn(Card) -> (P, PaymentMethod),
+) {
     let (provider, _) = provider(Card::Good).await;
     let nobodys = IntentId::new(format!("pi_{}", an_order()));
-    let answers = [provider.find(&nobodys).await, provider.confirm(&nobodys).await, provider.cancel(&nobodys).await];
+    let answers = [
+        provider.find(&nobodys).await,
+        provider.confirm(&nobodys).await,
+        provider.cancel(&nobodys).await,
+    ];
     for answer in answers {
         assert!(matches!(answer, Err(ProviderError::Refused { status: 404, .. })), "{answer:?}");
     }

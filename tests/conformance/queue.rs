@@ -1,5 +1,5 @@
-//! [`Queue`]: what becomes of a message in SQS after its handler has failed. Which wait it gets is decided without SQS,
-//! and tested where that is done.
+//! [`Queue`]: what becomes of a message in SQS after its handler has failed. Which wait it gets is
+//! decided without SQS, and tested where that is done.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use crate::harness::{System, eventually};
 
-/// How long SQS hides a message that nobody has said anything about: longer than any test waits, in seconds.
+/// How long SQS hides a message that nobody has said anything about: longer than any test waits, in
+/// seconds.
 const VISIBILITY_TIMEOUT: &str = "3600";
 
 #[derive(Debug, thiserror::Error)]
@@ -52,14 +53,17 @@ impl OneMessage {
     /// What Lambda would hand to a function; none while the message is hidden.
     async fn receive(&self) -> Option<SqsEvent> {
         let receive = self.sqs.receive_message().queue_url(&self.url);
-        let received = receive.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let received = receive
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let message = received.send().await.unwrap().messages?.pop()?;
         let mut record = SqsMessage::default();
         record.message_id = message.message_id;
         record.receipt_handle = message.receipt_handle;
         record.body = message.body;
         let attributes = message.attributes.unwrap_or_default().into_iter();
-        record.attributes = attributes.map(|(name, value)| (name.as_str().to_owned(), value)).collect::<HashMap<_, _>>();
+        record.attributes = attributes
+            .map(|(name, value)| (name.as_str().to_owned(), value))
+            .collect::<HashMap<_, _>>();
         let mut event = SqsEvent::default();
         event.records = vec![record];
         Some(event)
@@ -70,7 +74,8 @@ impl OneMessage {
         let event = self.receive().await.unwrap();
         let id = event.records[0].message_id.clone().unwrap();
         let answer = self.queue.process(event, async |_: String| Err(Failure { transient })).await;
-        let failed: Vec<_> = answer.batch_item_failures.iter().map(|failure| &failure.item_identifier).collect();
+        let failed: Vec<_> =
+            answer.batch_item_failures.iter().map(|failure| &failure.item_identifier).collect();
         assert_eq!(failed, [&id]);
     }
 }
@@ -91,8 +96,13 @@ async fn a_message_that_a_retry_may_help_is_hidden() {
 }
 
 #[tokio::test]
-async fn a_hidden_message_comes_again_when_its_wait_is_over_and_not_only_after_its_visibility_timeout() {
-    let one = OneMessage::backing_off(Backoff { floor: Duration::from_secs(1), budget: Duration::from_secs(15) }).await;
+async fn a_hidden_message_comes_again_when_its_wait_is_over_and_not_only_after_its_visibility_timeout()
+ {
+    let one = OneMessage::backing_off(Backoff {
+        floor: Duration::from_secs(1),
+        budget: Duration::from_secs(15),
+    })
+    .await;
     one.fail(true).await;
     let again = eventually("the message to be visible again", async || one.receive().await).await;
     assert_eq!(again.records[0].attributes["ApproximateReceiveCount"], "2");
@@ -102,8 +112,19 @@ async fn a_hidden_message_comes_again_when_its_wait_is_over_and_not_only_after_i
 async fn a_batch_is_known_by_the_queue_that_it_came_from() {
     let [one, another] = [(); 2].map(|()| OneMessage::backing_off(Backoff::outlasting(60)));
     let (one, another) = (one.await, another.await);
-    let arn = one.sqs.get_queue_attributes().queue_url(&one.url).attribute_names(QueueAttributeName::QueueArn);
-    let arn = arn.send().await.unwrap().attributes.unwrap().remove(&QueueAttributeName::QueueArn).unwrap();
+    let arn = one
+        .sqs
+        .get_queue_attributes()
+        .queue_url(&one.url)
+        .attribute_names(QueueAttributeName::QueueArn);
+    let arn = arn
+        .send()
+        .await
+        .unwrap()
+        .attributes
+        .unwrap()
+        .remove(&QueueAttributeName::QueueArn)
+        .unwrap();
     let mut event = one.receive().await.unwrap();
     event.records[0].event_source_arn = Some(arn);
     assert!(one.queue.sent(&event) && !another.queue.sent(&event));

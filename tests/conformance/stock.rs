@@ -70,7 +70,8 @@ impl<S: Stock> Bakery<S> {
     }
 
     fn demand(&self, items: &[(&str, u32)]) -> Demand {
-        let quantity = |&(item, quantity): &(&str, u32)| Quantity { item: item.parse().unwrap(), quantity };
+        let quantity =
+            |&(item, quantity): &(&str, u32)| Quantity { item: item.parse().unwrap(), quantity };
         Demand {
             location: self.shop.menu.location.clone(),
             pickup_day: civil::date(2026, 11, 24),
@@ -152,7 +153,9 @@ async fn an_item_outside_the_plan_falls_short(bakery: Bakery<impl Stock>) {
     assert_eq!(bakery.left("croissant").await, 5);
 }
 
-async fn an_order_that_comes_again_is_told_what_was_decided_and_holds_nothing_more(bakery: Bakery<impl Stock>) {
+async fn an_order_that_comes_again_is_told_what_was_decided_and_holds_nothing_more(
+    bakery: Bakery<impl Stock>,
+) {
     let (order, demand) = bakery.holding(&[("croissant", 4), ("eclair", 1)]).await;
     // There would not be enough for it a second time: what was decided comes first.
     assert_eq!(bakery.hold(order, &demand).await, Hold::Decided(Reservation::Held(demand)));
@@ -163,8 +166,14 @@ async fn a_refusal_stands_once_it_is_written(bakery: Bakery<impl Stock>) {
     let order = an_order();
     assert_eq!(bakery.refuse(order, &rejected()).await, None);
     assert_eq!(bakery.refuse(order, &Reservation::Released).await, Some(rejected()));
-    assert_eq!(bakery.hold(order, &bakery.demand(&[("croissant", 1)])).await, Hold::Decided(rejected()));
-    assert_eq!((bakery.decided(order).await, bakery.left("croissant").await), (Some(rejected()), 5));
+    assert_eq!(
+        bakery.hold(order, &bakery.demand(&[("croissant", 1)])).await,
+        Hold::Decided(rejected())
+    );
+    assert_eq!(
+        (bakery.decided(order).await, bakery.left("croissant").await),
+        (Some(rejected()), 5)
+    );
 }
 
 async fn a_tombstone_keeps_a_late_order_from_holding_anything(bakery: Bakery<impl Stock>) {
@@ -176,8 +185,14 @@ async fn a_tombstone_keeps_a_late_order_from_holding_anything(bakery: Bakery<imp
 
 async fn a_refusal_that_finds_stock_held_leaves_it_held(bakery: Bakery<impl Stock>) {
     let (order, demand) = bakery.holding(&[("croissant", 2)]).await;
-    assert_eq!(bakery.refuse(order, &Reservation::Released).await, Some(Reservation::Held(demand.clone())));
-    assert_eq!((bakery.decided(order).await, bakery.left("croissant").await), (Some(Reservation::Held(demand)), 3));
+    assert_eq!(
+        bakery.refuse(order, &Reservation::Released).await,
+        Some(Reservation::Held(demand.clone()))
+    );
+    assert_eq!(
+        (bakery.decided(order).await, bakery.left("croissant").await),
+        (Some(Reservation::Held(demand)), 3)
+    );
 }
 
 async fn stock_is_given_back_once(bakery: Bakery<impl Stock>) {
@@ -198,7 +213,10 @@ async fn nothing_is_given_back_for_an_order_that_holds_nothing(bakery: Bakery<im
     bakery.refuse(refused, &rejected()).await;
     bakery.give_back(unknown, &demand).await;
     bakery.give_back(refused, &demand).await;
-    assert_eq!((bakery.decided(unknown).await, bakery.decided(refused).await), (None, Some(rejected())));
+    assert_eq!(
+        (bakery.decided(unknown).await, bakery.decided(refused).await),
+        (None, Some(rejected()))
+    );
     assert_eq!(bakery.left("croissant").await, 2);
 }
 
@@ -216,7 +234,8 @@ async fn days_and_shops_have_stock_of_their_own(bakery: Bakery<impl Stock>) {
 async fn a_plan_that_shrinks_below_what_is_held_leaves_nothing(bakery: Bakery<impl Stock>) {
     let (order, demand) = bakery.holding(&[("croissant", 3)]).await;
     let smaller = BakePlan { capacity: [("croissant".parse().unwrap(), 2)].into() };
-    let short = bakery.stock.hold(an_order(), &bakery.demand(&[("croissant", 1)]), &smaller).await.unwrap();
+    let short =
+        bakery.stock.hold(an_order(), &bakery.demand(&[("croissant", 1)]), &smaller).await.unwrap();
     assert_eq!(short, Hold::Short(vec![shortage("croissant", 1, 0)]));
     bakery.give_back(order, &demand).await;
     assert_eq!(bakery.left("croissant").await, 5);
@@ -226,7 +245,10 @@ async fn of_many_orders_at_once_as_many_get_a_piece_as_there_are(bakery: Bakery<
     let demand = bakery.demand(&[("croissant", 1)]);
     let outcomes = join_all((0..8).map(|_| bakery.hold(an_order(), &demand))).await;
     let held = outcomes.iter().filter(|outcome| **outcome == Hold::Held).count();
-    let short = outcomes.iter().filter(|outcome| **outcome == Hold::Short(vec![shortage("croissant", 1, 0)])).count();
+    let short = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Hold::Short(vec![shortage("croissant", 1, 0)]))
+        .count();
     assert_eq!((held, short), (5, 3), "{outcomes:?}");
 }
 
@@ -235,6 +257,10 @@ async fn of_many_deliveries_of_an_order_at_once_one_holds(bakery: Bakery<impl St
     let outcomes = join_all((0..6).map(|_| bakery.hold(order, &demand))).await;
     let held = outcomes.iter().filter(|outcome| **outcome == Hold::Held).count();
     let told = Hold::Decided(Reservation::Held(demand.clone()));
-    assert_eq!((held, outcomes.iter().filter(|outcome| **outcome == told).count()), (1, 5), "{outcomes:?}");
+    assert_eq!(
+        (held, outcomes.iter().filter(|outcome| **outcome == told).count()),
+        (1, 5),
+        "{outcomes:?}"
+    );
     assert_eq!((bakery.left("croissant").await, bakery.left("eclair").await), (4, 1));
 }

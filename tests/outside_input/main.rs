@@ -1,7 +1,9 @@
-//! Whatever comes from outside: requests, messages of queues, records of the stream, answers of the payment provider.
+//! Whatever comes from outside: requests, messages of queues, records of the stream, answers of the
+//! payment provider.
 //!
-//! Each is made from one that is as it should be, spoiled in a few places, so that it gets past the first check that would
-//! stop mere noise. Nothing may panic, get lost or be taken for what it is not. `PROPTEST_CASES` says how many are tried.
+//! Each is made from one that is as it should be, spoiled in a few places, so that it gets past the
+//! first check that would stop mere noise. Nothing may panic, get lost or be taken for what it is
+//! not. `PROPTEST_CASES` says how many are tried.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

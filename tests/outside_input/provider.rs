@@ -10,7 +10,9 @@ use axum::{
     extract::State,
     http::{Method, StatusCode},
 };
-use payment::provider::{Intent, IntentStatus, NewIntent, Patience, Provider, ProviderError, Refund, Stripe};
+use payment::provider::{
+    Intent, IntentStatus, NewIntent, Patience, Provider, ProviderError, Refund, Stripe,
+};
 use proptest::prelude::*;
 use serde_json::Value;
 use shop::{
@@ -47,9 +49,16 @@ static PROVIDED: LazyLock<Mutex<Provided>> = LazyLock::new(|| {
         RUNTIME.spawn(async { axum::serve(listener, app).await });
         url
     });
-    let patience =
-        Patience { request: Duration::from_secs(20), call: Duration::from_secs(60), attempts: 1, first_pause: Duration::ZERO };
-    Mutex::new(Provided { stripe: Stripe::new(&url, "sk_test_provider", patience).unwrap(), replies })
+    let patience = Patience {
+        request: Duration::from_secs(20),
+        call: Duration::from_secs(60),
+        attempts: 1,
+        first_pause: Duration::ZERO,
+    };
+    Mutex::new(Provided {
+        stripe: Stripe::new(&url, "sk_test_provider", patience).unwrap(),
+        replies,
+    })
 });
 
 async fn reply(State(replies): State<Arc<Mutex<Replies>>>, method: Method) -> (StatusCode, String) {
@@ -85,8 +94,10 @@ const INTENTS: &[&str] = &[
     "error_api_key",
     "error_key_reused",
 ];
-const REFUNDS: &[&str] = &["refund_succeeded", "refund_pending", "error_charge_already_refunded", "error_api"];
-const REFUND_LISTS: &[&str] = &["refund_list_succeeded", "refund_list_pending", "refund_list_failed", "error_rate_limit"];
+const REFUNDS: &[&str] =
+    &["refund_succeeded", "refund_pending", "error_charge_already_refunded", "error_api"];
+const REFUND_LISTS: &[&str] =
+    &["refund_list_succeeded", "refund_list_pending", "refund_list_failed", "error_rate_limit"];
 
 /// Whether an answer of success says so of its `status`.
 fn says((status, body): &Reply, word: &str) -> bool {

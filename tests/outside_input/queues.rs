@@ -39,7 +39,8 @@ use uuid::Uuid;
 
 use crate::{RUNTIME, block_on, read_json, spoiled};
 
-/// A queue in front of which somebody says yes to everything, since it is asked to hide what has failed.
+/// A queue in front of which somebody says yes to everything, since it is asked to hide what has
+/// failed.
 static QUEUE: LazyLock<Queue> = LazyLock::new(|| {
     let url = block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -51,7 +52,9 @@ static QUEUE: LazyLock<Queue> = LazyLock::new(|| {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("eu-central-1"))
         .endpoint_url(&url)
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "nobody")))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            "test", "test", None, None, "nobody",
+        )))
         .build();
     Queue::new(&config, format!("{url}/000000000000/queue"), Backoff::outlasting(60))
 });
@@ -86,7 +89,10 @@ impl Message {
 
 /// A message of a sample event.
 fn sample(event: &str, place: usize) -> Value {
-    serde_json::from_str(read_json(&format!("events/{event}.json"))["Records"][place]["body"].as_str().unwrap()).unwrap()
+    serde_json::from_str(
+        read_json(&format!("events/{event}.json"))["Records"][place]["body"].as_str().unwrap(),
+    )
+    .unwrap()
 }
 
 /// Messages of which some are like the sample and some have been spoiled.
@@ -107,9 +113,12 @@ fn orders(messages: &[Message]) -> impl Iterator<Item = OrderId> {
     })
 }
 
-/// Lets a function handle a batch, and holds it to what is true of all of them: what cannot be read fails, what was
-/// refused fails, and nothing else does.
-fn check<T: DeserializeOwned, E: Retryable>(messages: &[Message], handle: impl AsyncFn(T) -> Result<(), E>) {
+/// Lets a function handle a batch, and holds it to what is true of all of them: what cannot be read
+/// fails, what was refused fails, and nothing else does.
+fn check<T: DeserializeOwned, E: Retryable>(
+    messages: &[Message],
+    handle: impl AsyncFn(T) -> Result<(), E>,
+) {
     let record = |(place, message): (usize, &Message)| {
         let mut record = SqsMessage::default();
         record.message_id = Some(place.to_string());
@@ -126,12 +135,26 @@ fn check<T: DeserializeOwned, E: Retryable>(messages: &[Message], handle: impl A
         outcome
     }));
 
-    let failed: Vec<usize> = answer.batch_item_failures.iter().map(|failure| failure.item_identifier.parse().unwrap()).collect();
+    let failed: Vec<usize> = answer
+        .batch_item_failures
+        .iter()
+        .map(|failure| failure.item_identifier.parse().unwrap())
+        .collect();
     let unreadable = |place: &usize| serde_json::from_str::<T>(messages[*place].text()).is_err();
     let unreadable: BTreeSet<usize> = (0..messages.len()).filter(unreadable).collect();
-    assert!(unreadable.iter().all(|place| failed.contains(place)), "acknowledged unread: {unreadable:?}, failed {failed:?}");
-    assert_eq!(failed.len(), unreadable.len() + refused.get(), "a panic, or more than one answer: {failed:?}");
-    assert!(failed.iter().all(|place| !messages[*place].is_good()), "a good one failed with its neighbours: {failed:?}");
+    assert!(
+        unreadable.iter().all(|place| failed.contains(place)),
+        "acknowledged unread: {unreadable:?}, failed {failed:?}"
+    );
+    assert_eq!(
+        failed.len(),
+        unreadable.len() + refused.get(),
+        "a panic, or more than one answer: {failed:?}"
+    );
+    assert!(
+        failed.iter().all(|place| !messages[*place].is_good()),
+        "a good one failed with its neighbours: {failed:?}"
+    );
 }
 
 /// When the sample events happen.
@@ -141,7 +164,9 @@ fn now() -> Timestamp {
 
 /// The sample order, just placed, under other ids.
 fn placed(ids: impl Iterator<Item = OrderId>, deadline: Timestamp) -> MemoryOrders {
-    let image = read_json("events/order-relay-orders-stream.json")["Records"][0]["dynamodb"]["NewImage"].clone();
+    let image =
+        read_json("events/order-relay-orders-stream.json")["Records"][0]["dynamodb"]["NewImage"]
+            .clone();
     let image: Item = serde_json::from_value(image).unwrap();
     let order: Order = decode::item(image).unwrap();
     MemoryOrders::new(ids.map(move |order_id| Order { order_id, deadline, ..order.clone() }))

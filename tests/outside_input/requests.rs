@@ -33,7 +33,11 @@ impl Api {
         for shop in shops::read(&repository().join("crates/local/demo/shops.json")).unwrap() {
             tables.load(shop.menu);
         }
-        let intake = OrderIntake::new(tables.clone(), SignedDuration::from_mins(15), SignedDuration::from_mins(1));
+        let intake = OrderIntake::new(
+            tables.clone(),
+            SignedDuration::from_mins(15),
+            SignedDuration::from_mins(1),
+        );
         Self { intake, tables, now: "2026-11-24T08:00:00Z".parse().unwrap() }
     }
 
@@ -46,7 +50,9 @@ impl Api {
     /// All orders of the customer of the sample.
     fn orders(&self) -> Vec<Order> {
         let sample = sample();
-        let customer = CustomerId::new(sample["requestContext"]["authorizer"]["jwt"]["claims"]["sub"].as_str().unwrap());
+        let customer = CustomerId::new(
+            sample["requestContext"]["authorizer"]["jwt"]["claims"]["sub"].as_str().unwrap(),
+        );
         block_on(self.tables.list(&customer, &Page { limit: 50, after: None })).unwrap()
     }
 }
@@ -81,7 +87,11 @@ fn check(response: &Response, accepted: i64) {
     assert!((400..500).contains(&response.status_code), "{} {body}", response.status_code);
     assert_eq!(response.headers["content-type"], "application/problem+json");
     assert_eq!(body["status"], response.status_code);
-    assert!(body["type"].as_str().unwrap().starts_with("urn:amelie:problem:") && body["detail"].is_string(), "{body}");
+    assert!(
+        body["type"].as_str().unwrap().starts_with("urn:amelie:problem:")
+            && body["detail"].is_string(),
+        "{body}"
+    );
 }
 
 #[test]

@@ -34,12 +34,36 @@ fn anything() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Number::from),
         any::<u64>().prop_map(Number::from),
         any::<f64>().prop_map(|number| Number::from_f64(number).unwrap_or_else(|| 0.into())),
-        prop::sample::select(vec![0, 1, -1, 100, 101, i64::from(i32::MAX), i64::from(u32::MAX), i64::MIN, i64::MAX])
-            .prop_map(Number::from),
+        prop::sample::select(vec![
+            0,
+            1,
+            -1,
+            100,
+            101,
+            i64::from(i32::MAX),
+            i64::from(u32::MAX),
+            i64::MIN,
+            i64::MAX
+        ])
+        .prop_map(Number::from),
     ];
-    let texts =
-        ["", "0", "-1", "1e400", "null", "2026-02-30", "-009999-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "\0", "\u{fffe}"];
-    let text = prop_oneof![any::<String>(), prop::sample::select(texts.to_vec()).prop_map(str::to_owned), ".{300}"];
+    let texts = [
+        "",
+        "0",
+        "-1",
+        "1e400",
+        "null",
+        "2026-02-30",
+        "-009999-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "\0",
+        "\u{fffe}",
+    ];
+    let text = prop_oneof![
+        any::<String>(),
+        prop::sample::select(texts.to_vec()).prop_map(str::to_owned),
+        ".{300}"
+    ];
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -49,7 +73,8 @@ fn anything() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),
-            vec(("[a-zA-Z_]{0,8}", inner), 0..4).prop_map(|fields| Value::from(fields.into_iter().collect::<Map<_, _>>())),
+            vec(("[a-zA-Z_]{0,8}", inner), 0..4)
+                .prop_map(|fields| Value::from(fields.into_iter().collect::<Map<_, _>>())),
         ]
     })
 }
@@ -86,7 +111,9 @@ impl Spoiling {
         let target = at(json, place);
         match (self, &mut *target) {
             (Self::Replace(value), target) => *target = value,
-            (Self::Add(value), Value::Object(fields)) => drop(fields.insert("unheard_of".to_owned(), value)),
+            (Self::Add(value), Value::Object(fields)) => {
+                drop(fields.insert("unheard_of".to_owned(), value))
+            }
             (Self::Add(value), Value::Array(elements)) => elements.push(value),
             (Self::Retype, Value::Number(number)) => *target = number.to_string().into(),
             (Self::Retype, Value::String(text)) => *target = text.len().into(),
@@ -99,12 +126,14 @@ impl Spoiling {
 fn places(json: &Value) -> Vec<Vec<String>> {
     let inside: Vec<(String, &Value)> = match json {
         Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
-        Value::Array(elements) => elements.iter().enumerate().map(|(place, value)| (place.to_string(), value)).collect(),
+        Value::Array(elements) => {
+            elements.iter().enumerate().map(|(place, value)| (place.to_string(), value)).collect()
+        }
         _ => Vec::new(),
     };
-    let below = inside
-        .into_iter()
-        .flat_map(|(step, value)| places(value).into_iter().map(move |place| [vec![step.clone()], place].concat()));
+    let below = inside.into_iter().flat_map(|(step, value)| {
+        places(value).into_iter().map(move |place| [vec![step.clone()], place].concat())
+    });
     [Vec::new()].into_iter().chain(below).collect()
 }
 

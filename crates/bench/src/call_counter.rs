@@ -41,7 +41,8 @@ impl CallCounter {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         let calls = Arc::default();
-        let proxy = Proxy { target: target.to_owned(), client: client.clone(), calls: Arc::clone(&calls) };
+        let proxy =
+            Proxy { target: target.to_owned(), client: client.clone(), calls: Arc::clone(&calls) };
         let routes = Router::new().fallback(pass_on).with_state(proxy);
         let server = tokio::spawn(async { axum::serve(listener, routes).await });
         Ok(Self { endpoint, calls, server })
@@ -82,13 +83,20 @@ async fn pass_on(
     let mut headers = answer.headers().clone();
     headers.remove(header::TRANSFER_ENCODING);
     let body = answer.bytes().await.map_err(unreachable)?;
-    proxy.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default().push(sent.elapsed());
+    proxy
+        .calls
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry(operation)
+        .or_default()
+        .push(sent.elapsed());
     Ok((status, headers, body).into_response())
 }
 
 /// `PutItem` for a service with a target header, `POST /v2/email/outbound-emails` for any other.
 fn operation(method: &Method, uri: &Uri, headers: &HeaderMap) -> String {
-    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.rsplit('.').next());
+    let target =
+        headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.rsplit('.').next());
     target.map_or_else(|| format!("{method} {}", uri.path()), str::to_owned)
 }
 
@@ -105,16 +113,24 @@ mod tests {
 
         let client = Client::builder().no_proxy().build().unwrap();
         let counter = CallCounter::start(&target, &client).await.unwrap();
-        for target in ["DynamoDB_20120810.PutItem", "DynamoDB_20120810.GetItem", "DynamoDB_20120810.PutItem"] {
-            let request = client.post(counter.endpoint()).header("x-amz-target", target).body("an item");
+        for target in
+            ["DynamoDB_20120810.PutItem", "DynamoDB_20120810.GetItem", "DynamoDB_20120810.PutItem"]
+        {
+            let request =
+                client.post(counter.endpoint()).header("x-amz-target", target).body("an item");
             let answer = request.send().await.unwrap();
             assert_eq!(answer.status(), StatusCode::IM_A_TEAPOT);
             assert_eq!(answer.text().await.unwrap(), "an item");
         }
         client.get(format!("{}/v2/email", counter.endpoint())).send().await.unwrap();
 
-        let counts: Vec<_> = counter.take().into_iter().map(|(operation, times)| (operation, times.len())).collect();
-        assert_eq!(counts, [("GET /v2/email", 1), ("GetItem", 1), ("PutItem", 2)].map(|(name, count)| (name.to_owned(), count)));
+        let counts: Vec<_> =
+            counter.take().into_iter().map(|(operation, times)| (operation, times.len())).collect();
+        assert_eq!(
+            counts,
+            [("GET /v2/email", 1), ("GetItem", 1), ("PutItem", 2)]
+                .map(|(name, count)| (name.to_owned(), count))
+        );
         assert_eq!(counter.take(), Calls::new());
     }
 }

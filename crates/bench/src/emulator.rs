@@ -17,7 +17,8 @@ use serde_json::Value;
 /// The region that it plays.
 pub(crate) const REGION: &str = "eu-central-1";
 
-/// A running emulator, which takes every call whoever signed it. Dropping it ends it, as does the end of this process.
+/// A running emulator, which takes every call whoever signed it. Dropping it ends it, as does the
+/// end of this process.
 pub(crate) struct Emulator {
     process: Child,
     endpoint: String,
@@ -57,10 +58,15 @@ impl Emulator {
             .spawn()
             .with_context(|| format!("running {}", python.display()))?;
         let endpoint = format!("https://127.0.0.1:{port}");
-        let mut emulator = Self { process, endpoint, directory: directory.to_owned(), client: Client::new() };
+        let mut emulator =
+            Self { process, endpoint, directory: directory.to_owned(), client: Client::new() };
         for _ in 0..600 {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            ensure!(emulator.process.try_wait()?.is_none(), "the emulator ended: see {}", log.display());
+            ensure!(
+                emulator.process.try_wait()?.is_none(),
+                "the emulator ended: see {}",
+                log.display()
+            );
             if emulator.answers().await {
                 return Ok(emulator);
             }
@@ -78,8 +84,8 @@ impl Emulator {
         &self.client
     }
 
-    /// Its certificate, to be trusted in place of all public authorities. Those are some 140 on Lambda; reading them
-    /// takes a function 3 to 5 ms of its init, which is not in the figures.
+    /// Its certificate, to be trusted in place of all public authorities. Those are some 140 on
+    /// Lambda; reading them takes a function 3 to 5 ms of its init, which is not in the figures.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.directory.join("ministack-tls/server.crt")
     }
@@ -97,7 +103,8 @@ impl Emulator {
     }
 
     async fn send(&self, request: RequestBuilder, parameters: &Value) -> Result<Value> {
-        let request = request.header(CONTENT_TYPE, "application/x-amz-json-1.1").body(parameters.to_string());
+        let request =
+            request.header(CONTENT_TYPE, "application/x-amz-json-1.1").body(parameters.to_string());
         let answer = request.send().await?;
         let status = answer.status();
         let body = answer.bytes().await?;

@@ -26,8 +26,13 @@ pub(crate) struct Environment {
 impl Environment {
     /// Starts a function's binary, and tells how long after that it asked for its first event.
     ///
-    /// `settings` is all that it finds in its environment beside what Lambda itself sets. Its output goes to `log`.
-    pub(crate) async fn start(binary: &Path, settings: &[(&str, String)], log: &Path) -> Result<(Self, Duration)> {
+    /// `settings` is all that it finds in its environment beside what Lambda itself sets. Its
+    /// output goes to `log`.
+    pub(crate) async fn start(
+        binary: &Path,
+        settings: &[(&str, String)],
+        log: &Path,
+    ) -> Result<(Self, Duration)> {
         let api = RuntimeApi::start().await?;
         let output = File::create(log).with_context(|| format!("creating {}", log.display()))?;
         let mut command = Command::new(binary);
@@ -56,10 +61,12 @@ impl Environment {
         share.hold(self.process.id()).context("moving the function into its control group")
     }
 
-    /// Has the function answer an event. An answer that says no is an error: a refusal is not what is to be timed.
+    /// Has the function answer an event. An answer that says no is an error: a refusal is not what
+    /// is to be timed.
     pub(crate) async fn invoke(&mut self, event: String) -> Result<Duration> {
         let Answer { body, elapsed } = self.api.invoke(Bytes::from(event)).await?;
-        let answer: Value = serde_json::from_slice(&body).context("the function's answer is not JSON")?;
+        let answer: Value =
+            serde_json::from_slice(&body).context("the function's answer is not JSON")?;
         ensure!(accepts(&answer), "the function refused the event: {answer}");
         Ok(elapsed)
     }
@@ -79,7 +86,8 @@ impl Environment {
     /// The most memory that was resident at once, in bytes; pages of the binary included.
     pub(crate) fn peak_memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
         Ok(peak.context("no VmHWM in the process's status")?.parse::<u64>()? * 1024)
     }
 

@@ -1,4 +1,5 @@
-//! What the functions find in AWS: tables with the demo shops, a bus, a customer, the provider's key.
+//! What the functions find in AWS: tables with the demo shops, a bus, a customer, the provider's
+//! key.
 
 use std::{fs, future::pending, net::Ipv4Addr, path::Path};
 
@@ -24,10 +25,15 @@ pub(crate) struct Fixtures {
 impl Fixtures {
     /// Fills an empty emulator. `shops` is a file such as the demo shops'.
     pub(crate) async fn create(emulator: Emulator, shops: &Path) -> Result<Self> {
-        for (table, key) in
-            [("orders", "order_id"), ("menu", "location"), ("stock", "key"), ("payments", "order_id"), ("notices", "order_id")]
-        {
-            // Keys as in `template.yaml`; the index and the stream of the orders are not in the path of a call.
+        for (table, key) in [
+            ("orders", "order_id"),
+            ("menu", "location"),
+            ("stock", "key"),
+            ("payments", "order_id"),
+            ("notices", "order_id"),
+        ] {
+            // Keys as in `template.yaml`; the index and the stream of the orders are not in the
+            // path of a call.
             let table = json!({
                 "TableName": table,
                 "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
@@ -38,7 +44,9 @@ impl Fixtures {
         }
         emulator.call("AWSEvents.CreateEventBus", &json!({"Name": "bench"})).await?;
 
-        let pool = emulator.call("AWSCognitoIdentityProviderService.CreateUserPool", &json!({"PoolName": "bench"})).await?;
+        let pool = emulator
+            .call("AWSCognitoIdentityProviderService.CreateUserPool", &json!({"PoolName": "bench"}))
+            .await?;
         let pool = text(&pool, "/UserPool/Id")?;
         let address = "customer@example.com";
         let user = json!({
@@ -46,9 +54,14 @@ impl Fixtures {
             "Username": address,
             "UserAttributes": [{"Name": "email", "Value": address}, {"Name": "email_verified", "Value": "true"}],
         });
-        let user = emulator.call("AWSCognitoIdentityProviderService.AdminCreateUser", &user).await?;
-        let attributes = user["User"]["Attributes"].as_array().context("a user without attributes")?;
-        let customer = attributes.iter().find(|attribute| attribute["Name"] == "sub").context("a user without a sub")?;
+        let user =
+            emulator.call("AWSCognitoIdentityProviderService.AdminCreateUser", &user).await?;
+        let attributes =
+            user["User"]["Attributes"].as_array().context("a user without attributes")?;
+        let customer = attributes
+            .iter()
+            .find(|attribute| attribute["Name"] == "sub")
+            .context("a user without a sub")?;
 
         // Sender and recipient are both of it.
         emulator.post("/v2/email/identities", &json!({"EmailIdentity": "example.com"})).await?;
@@ -112,15 +125,20 @@ impl Fixtures {
 
     /// Puts a row, in DynamoDB's JSON, into a table.
     pub(crate) async fn put(&self, table: &str, row: &Value) -> Result<()> {
-        self.emulator.call("DynamoDB_20120810.PutItem", &json!({"TableName": table, "Item": row})).await?;
+        self.emulator
+            .call("DynamoDB_20120810.PutItem", &json!({"TableName": table, "Item": row}))
+            .await?;
         Ok(())
     }
 
     async fn open(&self, shops: &Path) -> Result<()> {
-        let text = fs::read_to_string(shops).with_context(|| format!("reading {}", shops.display()))?;
-        let shops: Vec<Value> = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", shops.display()))?;
+        let text =
+            fs::read_to_string(shops).with_context(|| format!("reading {}", shops.display()))?;
+        let shops: Vec<Value> = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not JSON", shops.display()))?;
         for shop in shops {
-            let location = shop["menu"]["location"].as_str().context("a shop without a location")?;
+            let location =
+                shop["menu"]["location"].as_str().context("a shop without a location")?;
             let items = shop["bake_plan"].as_object().context("a shop without a bake plan")?;
             let capacity: Value = items.keys().map(|item| (item.clone(), json!(PLENTY))).collect();
             let plan = json!({"key": format!("plan#{location}"), "capacity": capacity});
@@ -132,7 +150,10 @@ impl Fixtures {
 }
 
 fn text<'a>(answer: &'a Value, pointer: &str) -> Result<&'a str> {
-    answer.pointer(pointer).and_then(Value::as_str).with_context(|| format!("no {pointer} in the emulator's answer"))
+    answer
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .with_context(|| format!("no {pointer} in the emulator's answer"))
 }
 
 /// A value as DynamoDB's JSON has it.

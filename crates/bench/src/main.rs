@@ -35,9 +35,10 @@ const FLOOR: &str = "floor";
 
 /// Measures functions beside one that does nothing, the floor, and prints a table.
 ///
-/// They run as on Lambda: at full CPU until they are ready, then at the share of a memory size, which takes root and
-/// control groups. They call the embedded AWS over TLS. Calls follow each other without a pause, so the slowest are
-/// those that wait for the next period's share. Measure on an idle machine: under load everything costs a multiple.
+/// They run as on Lambda: at full CPU until they are ready, then at the share of a memory size,
+/// which takes root and control groups. They call the embedded AWS over TLS. Calls follow each
+/// other without a pause, so the slowest are those that wait for the next period's share. Measure
+/// on an idle machine: under load everything costs a multiple.
 #[derive(Parser)]
 #[command(name = "cargo measure")]
 struct Arguments {
@@ -74,29 +75,43 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
 
     let named = &arguments.functions;
-    let functions: Vec<_> =
-        FUNCTIONS.iter().filter(|function| named.is_empty() || named.iter().any(|name| name == function.name)).collect();
+    let functions: Vec<_> = FUNCTIONS
+        .iter()
+        .filter(|function| named.is_empty() || named.iter().any(|name| name == function.name))
+        .collect();
     let build = |names: Vec<&str>| build(&root, &target, &names);
     let binaries = match &arguments.binaries {
         Some(binaries) => binaries.clone(),
         None => build(functions.iter().map(|function| function.name).chain([FLOOR]).collect())?,
     };
     // SAM does not build it.
-    let floor = binary(&binaries, FLOOR, FLOOR).or_else(|_| binary(&build(vec![FLOOR])?, FLOOR, FLOOR))?;
+    let floor =
+        binary(&binaries, FLOOR, FLOOR).or_else(|_| binary(&build(vec![FLOOR])?, FLOOR, FLOOR))?;
 
     let effort = Effort { spawns: arguments.spawns, calls: arguments.calls };
     let share = CpuShare::of(arguments.memory);
     let log = |name| directory.join(name).with_extension("log");
 
     progress(FLOOR);
-    let floor = Subject { name: FLOOR, binary: floor, log: log(FLOOR), workload: None, settings: Vec::new() };
+    let floor = Subject {
+        name: FLOOR,
+        binary: floor,
+        log: log(FLOOR),
+        workload: None,
+        settings: Vec::new(),
+    };
     let mut measurements = vec![floor.measure(effort, share.as_ref().ok(), None).await?];
 
     if !functions.is_empty() {
         let python = local::prepare(Progress::Shown).await?;
-        let emulator = Emulator::start(&python, &root.join("crates/local/src/emulator.py"), &directory).await?;
-        let fixtures = Fixtures::create(emulator, &root.join("crates/local/demo/shops.json")).await?;
-        let counter = CallCounter::start(fixtures.emulator().endpoint(), fixtures.emulator().client()).await?;
+        let emulator =
+            Emulator::start(&python, &root.join("crates/local/src/emulator.py"), &directory)
+                .await?;
+        let fixtures =
+            Fixtures::create(emulator, &root.join("crates/local/demo/shops.json")).await?;
+        let counter =
+            CallCounter::start(fixtures.emulator().endpoint(), fixtures.emulator().client())
+                .await?;
         for function in functions {
             progress(function.name);
             let subject = Subject {
@@ -107,7 +122,8 @@ async fn measure(arguments: &Arguments) -> Result<()> {
                 settings: fixtures.settings().to_vec(),
             };
             let measured = subject.measure(effort, share.as_ref().ok(), Some(&counter)).await;
-            measurements.push(measured.with_context(|| format!("see {}", log(function.name).display()))?);
+            measurements
+                .push(measured.with_context(|| format!("see {}", log(function.name).display()))?);
         }
     }
 
@@ -124,8 +140,14 @@ async fn measure(arguments: &Arguments) -> Result<()> {
 /// Builds binaries as `sam build` does, which is the release profile, and tells where they are.
 fn build(root: &Path, target: &Path, names: &[&str]) -> Result<PathBuf> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--release"]).args(names.iter().flat_map(|name| ["--bin", name])).current_dir(root);
-    ensure!(cargo.status().context("running cargo")?.success(), "the build failed: see the messages above");
+    cargo
+        .args(["build", "--release"])
+        .args(names.iter().flat_map(|name| ["--bin", name]))
+        .current_dir(root);
+    ensure!(
+        cargo.status().context("running cargo")?.success(),
+        "the build failed: see the messages above"
+    );
     Ok(target.join("release"))
 }
 
@@ -133,7 +155,9 @@ fn build(root: &Path, target: &Path, names: &[&str]) -> Result<PathBuf> {
 fn binary(directory: &Path, name: &str, logical_id: &str) -> Result<PathBuf> {
     let places = [directory.join(name), directory.join(logical_id).join("bootstrap")];
     let found = places.into_iter().find(|path| path.is_file());
-    found.with_context(|| format!("neither {name} nor {logical_id}/bootstrap is in {}", directory.display()))
+    found.with_context(|| {
+        format!("neither {name} nor {logical_id}/bootstrap is in {}", directory.display())
+    })
 }
 
 fn progress(name: &str) {

@@ -63,7 +63,8 @@ impl Subject<'_> {
         let (mut starts, mut warm) = (Vec::new(), Vec::new());
         let (mut cpu, mut peak_memory) = (Duration::ZERO, 0);
         for _ in 0..effort.spawns {
-            let (mut environment, ready) = Environment::start(&self.binary, &self.settings, &self.log).await?;
+            let (mut environment, ready) =
+                Environment::start(&self.binary, &self.settings, &self.log).await?;
             let event = self.event().await?;
             share.map_or(Ok(()), |share| environment.hold(share))?;
             starts.push((ready, environment.invoke(event).await?));
@@ -90,7 +91,8 @@ impl Subject<'_> {
         })
     }
 
-    /// Counts the calls of AWS that `times` warm calls make. A run of its own, since the way past the counter is longer.
+    /// Counts the calls of AWS that `times` warm calls make. A run of its own, since the way past
+    /// the counter is longer.
     async fn count(&self, times: usize, counter: &CallCounter) -> Result<Calls> {
         let mut settings = self.settings.clone();
         settings.push(("AWS_ENDPOINT_URL", counter.endpoint().to_owned()));
@@ -111,7 +113,8 @@ impl Subject<'_> {
     }
 }
 
-/// The size of a deployment package, in bytes: a zip file with the binary alone, which is what `sam build` packs.
+/// The size of a deployment package, in bytes: a zip file with the binary alone, which is what `sam
+/// build` packs.
 fn package(binary: &Path) -> Result<usize> {
     let binary = fs::read(binary).with_context(|| format!("reading {}", binary.display()))?;
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -135,10 +138,16 @@ pub(crate) fn table(measurements: &[Measurement]) -> String {
     ];
     let mut rows = vec![header.map(str::to_owned)];
     rows.extend(measurements.iter().map(Measurement::row));
-    let widths: [usize; 9] = std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let widths: [usize; 9] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+    });
     let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("| {cell:<width$} ")).collect::<String>();
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("| {cell:<width$} "))
+            .collect::<String>();
         text.push_str(&format!("{cells}|\n"));
         if number == 0 {
             let rule = widths.map(|width| format!("|{}", "-".repeat(width + 2))).concat();
@@ -154,12 +163,22 @@ impl Measurement {
             self.name.clone(),
             milliseconds(self.ready.median()),
             milliseconds(self.first.median()),
-            format!("{} ({})", milliseconds(self.cold.median()), milliseconds(self.cold.percentile(100))),
-            format!("{} / {}", milliseconds(self.warm.median()), milliseconds(self.warm.percentile(99))),
+            format!(
+                "{} ({})",
+                milliseconds(self.cold.median()),
+                milliseconds(self.cold.percentile(100))
+            ),
+            format!(
+                "{} / {}",
+                milliseconds(self.warm.median()),
+                milliseconds(self.warm.percentile(99))
+            ),
             milliseconds(self.cpu_per_call),
             megabytes(self.peak_memory),
             megabytes(self.package as u64),
-            self.calls.as_ref().map_or_else(|| "none".to_owned(), |(calls, times)| per_invocation(calls, *times)),
+            self.calls
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), |(calls, times)| per_invocation(calls, *times)),
         ]
     }
 }
@@ -174,14 +193,19 @@ fn megabytes(bytes: u64) -> String {
 
 fn per_invocation(calls: &Calls, times: usize) -> String {
     let one = |(operation, took): (&String, &Vec<Duration>)| {
-        let (count, took) = (took.len(), milliseconds(took.iter().copied().collect::<Times>().median()));
+        let (count, took) =
+            (took.len(), milliseconds(took.iter().copied().collect::<Times>().median()));
         if count % times == 0 {
             format!("{} {operation} ({took})", count / times)
         } else {
             format!("{:.2} {operation} ({took})", count as f64 / times as f64)
         }
     };
-    if calls.is_empty() { "none".to_owned() } else { calls.iter().map(one).collect::<Vec<_>>().join(", ") }
+    if calls.is_empty() {
+        "none".to_owned()
+    } else {
+        calls.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
 }
 
 #[cfg(test)]
@@ -191,7 +215,8 @@ mod tests {
     #[test]
     fn calls_are_told_per_invocation() {
         let took = |count| vec![Duration::from_micros(1500); count];
-        let calls = Calls::from([("GetItem".to_owned(), took(1)), ("PutItem".to_owned(), took(20))]);
+        let calls =
+            Calls::from([("GetItem".to_owned(), took(1)), ("PutItem".to_owned(), took(20))]);
         assert_eq!(per_invocation(&calls, 20), "0.05 GetItem (1.50 ms), 1 PutItem (1.50 ms)");
         assert_eq!(per_invocation(&Calls::new(), 20), "none");
     }

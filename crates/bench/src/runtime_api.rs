@@ -1,5 +1,5 @@
-//! The [Lambda runtime API](https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), for one
-//! execution environment.
+//! The [Lambda runtime API](https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), for
+//! one execution environment.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -39,7 +39,8 @@ pub(crate) enum Error {
 pub(crate) struct Answer {
     /// The body as the function sent it.
     pub(crate) body: Bytes,
-    /// Includes the host's own share, a few hundredths of a millisecond: measure the floor beside it.
+    /// Includes the host's own share, a few hundredths of a millisecond: measure the floor beside
+    /// it.
     pub(crate) elapsed: Duration,
 }
 
@@ -137,7 +138,10 @@ async fn next(State(calls): State<Calls>) -> impl IntoResponse {
             ("content-type", "application/json".to_owned()),
             ("lambda-runtime-aws-request-id", Uuid::new_v4().to_string()),
             ("lambda-runtime-deadline-ms", deadline.to_string()),
-            ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:bench".to_owned()),
+            (
+                "lambda-runtime-invoked-function-arn",
+                "arn:aws:lambda:us-east-1:000000000000:function:bench".to_owned(),
+            ),
         ],
         event,
     ))
@@ -210,7 +214,9 @@ mod tests {
             function.next().await;
             function.post("invocation/1/error", "out of luck").await
         });
-        assert!(matches!(api.invoke(Bytes::new()).await, Err(Error::Failed(reason)) if reason == "out of luck"));
+        assert!(
+            matches!(api.invoke(Bytes::new()).await, Err(Error::Failed(reason)) if reason == "out of luck")
+        );
     }
 
     #[tokio::test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
-    /// The smallest time that at least `percent` of all times do not exceed (nearest rank); zero without any.
+    /// The smallest time that at least `percent` of all times do not exceed (nearest rank); zero
+    /// without any.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()

@@ -28,10 +28,30 @@ pub(crate) const FUNCTIONS: [Function; 6] = [
         event: "order-intake-post-order.json",
         identity: "idempotency-key",
     },
-    Function { name: "order-relay", logical_id: "OrderRelay", event: PLACED_ORDER, identity: "order_id" },
-    Function { name: "inventory", logical_id: "Inventory", event: "inventory-stock-queue.json", identity: "order_id" },
-    Function { name: "payment", logical_id: "Payment", event: "payment-charge-queue.json", identity: "order_id" },
-    Function { name: "order-status", logical_id: "OrderStatus", event: "order-status-results-queue.json", identity: "order_id" },
+    Function {
+        name: "order-relay",
+        logical_id: "OrderRelay",
+        event: PLACED_ORDER,
+        identity: "order_id",
+    },
+    Function {
+        name: "inventory",
+        logical_id: "Inventory",
+        event: "inventory-stock-queue.json",
+        identity: "order_id",
+    },
+    Function {
+        name: "payment",
+        logical_id: "Payment",
+        event: "payment-charge-queue.json",
+        identity: "order_id",
+    },
+    Function {
+        name: "order-status",
+        logical_id: "OrderStatus",
+        event: "order-status-results-queue.json",
+        identity: "order_id",
+    },
     Function {
         name: "notifications",
         logical_id: "Notifications",
@@ -53,9 +73,12 @@ pub(crate) struct Workload<'a> {
 }
 
 impl<'a> Workload<'a> {
-    /// The function's sample in the directory `events`, of a batch its first record, and about a customer that exists.
+    /// The function's sample in the directory `events`, of a batch its first record, and about a
+    /// customer that exists.
     pub(crate) fn of(function: &Function, events: &Path, fixtures: &'a Fixtures) -> Result<Self> {
-        let read = |file| anyhow::Ok(Sample::read(&events.join(file))?.with("customer_id", fixtures.customer()));
+        let read = |file| {
+            anyhow::Ok(Sample::read(&events.join(file))?.with("customer_id", fixtures.customer()))
+        };
         let order = if function.name == "order-status" { Some(read(PLACED_ORDER)?) } else { None };
         Ok(Self { sample: read(function.event)?, identity: function.identity, order, fixtures })
     }
@@ -65,7 +88,10 @@ impl<'a> Workload<'a> {
         let identity = Uuid::new_v4().to_string();
         if let Some(order) = &self.order {
             let order = order.with(self.identity, &identity);
-            let row = order.event.pointer("/Records/0/dynamodb/NewImage").context("the sample holds no order")?;
+            let row = order
+                .event
+                .pointer("/Records/0/dynamodb/NewImage")
+                .context("the sample holds no order")?;
             self.fixtures.put("orders", row).await?;
         }
         Ok(self.sample.with(self.identity, &identity).event.to_string())
@@ -80,16 +106,18 @@ struct Sample {
 
 impl Sample {
     fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-        let mut event: Value = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
+        let text =
+            fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        let mut event: Value = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not JSON", path.display()))?;
         if let Some(records) = event.get_mut("Records").and_then(Value::as_array_mut) {
             records.truncate(1);
         }
         Ok(Self { event })
     }
 
-    /// The same with another value in every field of that name: of the event itself, of an item of DynamoDB in it,
-    /// and of JSON that is the text of a field.
+    /// The same with another value in every field of that name: of the event itself, of an item of
+    /// DynamoDB in it, and of JSON that is the text of a field.
     fn with(&self, field: &str, value: &str) -> Self {
         let mut event = self.event.clone();
         replace(&mut event, field, value);
@@ -103,12 +131,16 @@ fn replace(event: &mut Value, field: &str, value: &str) {
             for (name, inner) in fields {
                 match inner {
                     Value::String(text) if name == field => value.clone_into(text),
-                    Value::Object(attribute) if name == field && attribute.contains_key("S") => *inner = json!({"S": value}),
+                    Value::Object(attribute) if name == field && attribute.contains_key("S") => {
+                        *inner = json!({"S": value})
+                    }
                     inner => replace(inner, field, value),
                 }
             }
         }
-        Value::Array(elements) => elements.iter_mut().for_each(|element| replace(element, field, value)),
+        Value::Array(elements) => {
+            elements.iter_mut().for_each(|element| replace(element, field, value))
+        }
         Value::String(text) => {
             if let Ok(mut inner @ Value::Object(_)) = serde_json::from_str(text) {
                 replace(&mut inner, field, value);
@@ -128,7 +160,8 @@ mod tests {
         let body = json!({"detail": {"data": {"order_id": "old", "total": 380}}}).to_string();
         let queued = Sample { event: json!({"Records": [{"messageId": "1", "body": body}]}) };
         let renewed = queued.with("order_id", "new");
-        let body: Value = serde_json::from_str(renewed.event["Records"][0]["body"].as_str().unwrap()).unwrap();
+        let body: Value =
+            serde_json::from_str(renewed.event["Records"][0]["body"].as_str().unwrap()).unwrap();
         assert_eq!(body, json!({"detail": {"data": {"order_id": "new", "total": 380}}}));
         assert_eq!(renewed.event["Records"][0]["messageId"], "1");
     }

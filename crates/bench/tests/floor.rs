@@ -10,11 +10,15 @@ fn the_floor_is_measured_and_stands_in_the_table() {
         .arg(binaries)
         .output()
         .unwrap();
-    let (table, errors) = (String::from_utf8(measured.stdout).unwrap(), String::from_utf8(measured.stderr).unwrap());
+    let (table, errors) =
+        (String::from_utf8(measured.stdout).unwrap(), String::from_utf8(measured.stderr).unwrap());
     assert!(measured.status.success(), "{errors}");
 
     let row = table.lines().find(|line| line.starts_with("| floor")).unwrap();
     let cells: Vec<_> = row.split('|').map(str::trim).collect();
     // No process is ready, answers or computes in no time, or without memory.
-    assert!(cells[2..9].iter().all(|cell| !cell.starts_with("0.00 ms") && !cell.starts_with("0.0 MB")), "{table}");
+    assert!(
+        cells[2..9].iter().all(|cell| !cell.starts_with("0.00 ms") && !cell.starts_with("0.0 MB")),
+        "{table}"
+    );
 }

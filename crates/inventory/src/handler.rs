@@ -1,5 +1,5 @@
-//! The use cases: reserve, and release. Each commits to the table first, then publishes; a redelivery finds the commit
-//! and publishes again.
+//! The use cases: reserve, and release. Each commits to the table first, then publishes; a
+//! redelivery finds the commit and publishes again.
 
 use jiff::Timestamp;
 use platform::{
@@ -8,7 +8,9 @@ use platform::{
     table::StoreError,
 };
 use shop::{
-    event::{Detail, InventoryEvent, Metadata, OrderData, OrderEvent, StockRejected, StockReserved},
+    event::{
+        Detail, InventoryEvent, Metadata, OrderData, OrderEvent, StockRejected, StockReserved,
+    },
     id::{LocationId, OrderId},
     order::OrderEventType,
     stock::{BakePlan, Demand, Release, Reservation, Shortage},
@@ -22,14 +24,31 @@ pub trait Stock {
     /// What was decided for an order, read consistently.
     async fn decided(&self, order: OrderId) -> Result<Option<Reservation>, StoreError>;
 
-    /// Holds all that `demand` asks for, or nothing, unless something was decided for the order before.
-    async fn hold(&self, order: OrderId, demand: &Demand, plan: &BakePlan) -> Result<Hold, StoreError>;
+    /// Holds all that `demand` asks for, or nothing, unless something was decided for the order
+    /// before.
+    async fn hold(
+        &self,
+        order: OrderId,
+        demand: &Demand,
+        plan: &BakePlan,
+    ) -> Result<Hold, StoreError>;
 
-    /// Writes down a refusal or a tombstone at `now`, unless something was decided before: that is returned instead.
-    async fn refuse(&self, order: OrderId, refusal: &Reservation, now: Timestamp) -> Result<Option<Reservation>, StoreError>;
+    /// Writes down a refusal or a tombstone at `now`, unless something was decided before: that is
+    /// returned instead.
+    async fn refuse(
+        &self,
+        order: OrderId,
+        refusal: &Reservation,
+        now: Timestamp,
+    ) -> Result<Option<Reservation>, StoreError>;
 
     /// Gives back what is held for an order, once, and leaves a tombstone at `now`.
-    async fn give_back(&self, order: OrderId, demand: &Demand, now: Timestamp) -> Result<(), StoreError>;
+    async fn give_back(
+        &self,
+        order: OrderId,
+        demand: &Demand,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 }
 
 /// What came of an attempt to hold stock.
@@ -73,14 +92,16 @@ pub struct Inventory<S, B> {
 }
 
 impl<S: Stock, B: EventBus> Inventory<S, B> {
-    /// Reserves for a new order, releases for one that ended early; whatever else happens to an order is no concern of
-    /// inventory.
+    /// Reserves for a new order, releases for one that ended early; whatever else happens to an
+    /// order is no concern of inventory.
     ///
     /// # Errors
     /// When the table or the bus fails; the record can safely come again.
     pub async fn handle(&self, event: OrderEvent, now: Timestamp) -> Result<(), InventoryError> {
         match event.event_type {
-            OrderEventType::Placed => self.reserve(&event.detail.metadata, &event.detail.data, now).await,
+            OrderEventType::Placed => {
+                self.reserve(&event.detail.metadata, &event.detail.data, now).await
+            }
             OrderEventType::Rejected | OrderEventType::Cancelled | OrderEventType::Expired => {
                 self.release(event.detail.data.order_id, now).await
             }
@@ -88,7 +109,12 @@ impl<S: Stock, B: EventBus> Inventory<S, B> {
         }
     }
 
-    async fn reserve(&self, cause: &Metadata, order: &OrderData, now: Timestamp) -> Result<(), InventoryError> {
+    async fn reserve(
+        &self,
+        cause: &Metadata,
+        order: &OrderData,
+        now: Timestamp,
+    ) -> Result<(), InventoryError> {
         let order_id = order.order_id;
         if now >= order.deadline {
             tracing::info!(%order_id, "not reserved: its deadline has passed");
@@ -108,11 +134,23 @@ impl<S: Stock, B: EventBus> Inventory<S, B> {
         let event = match decision {
             Reservation::Held(_) => {
                 let name = "inventory.reserved";
-                InventoryEvent::Reserved(Detail::of(order_id, name, now, Some(cause.event_id), StockReserved { order_id }))
+                InventoryEvent::Reserved(Detail::of(
+                    order_id,
+                    name,
+                    now,
+                    Some(cause.event_id),
+                    StockReserved { order_id },
+                ))
             }
             Reservation::Rejected { shortages } => {
                 let data = StockRejected { order_id, shortages };
-                InventoryEvent::Rejected(Detail::of(order_id, "inventory.rejected", now, Some(cause.event_id), data))
+                InventoryEvent::Rejected(Detail::of(
+                    order_id,
+                    "inventory.rejected",
+                    now,
+                    Some(cause.event_id),
+                    data,
+                ))
             }
             Reservation::Released => {
                 tracing::info!(%order_id, "not reserved: its release came first");
@@ -133,11 +171,13 @@ impl<S: Stock, B: EventBus> Inventory<S, B> {
                     tracing::info!(order_id = %order, "given back");
                     return Ok(());
                 }
-                Release::LeaveTombstone => match self.stock.refuse(order, &Reservation::Released, now).await? {
-                    None => return Ok(()),
-                    // A reservation got in between: that is what has to be given back.
-                    first => decided = first,
-                },
+                Release::LeaveTombstone => {
+                    match self.stock.refuse(order, &Reservation::Released, now).await? {
+                        None => return Ok(()),
+                        // A reservation got in between: that is what has to be given back.
+                        first => decided = first,
+                    }
+                }
             }
         }
     }
@@ -176,15 +216,27 @@ mod tests {
 
     fn inventory(capacity: u32) -> Inventory<MemoryStock, MemoryBus> {
         let plan = serde_json::from_value(json!({"capacity": {"croissant": capacity}})).unwrap();
-        Inventory { stock: MemoryStock::new([("paris".parse().unwrap(), plan)]), bus: MemoryBus::default() }
+        Inventory {
+            stock: MemoryStock::new([("paris".parse().unwrap(), plan)]),
+            bus: MemoryBus::default(),
+        }
     }
 
     fn told(inventory: &Inventory<MemoryStock, MemoryBus>) -> Vec<String> {
-        inventory.bus.published().iter().map(|event| event["detail-type"].as_str().unwrap().to_owned()).collect()
+        inventory
+            .bus
+            .published()
+            .iter()
+            .map(|event| event["detail-type"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     fn held(inventory: &Inventory<MemoryStock, MemoryBus>) -> u32 {
-        inventory.stock.held(&"paris".parse().unwrap(), "2026-11-24".parse().unwrap(), &"croissant".parse().unwrap())
+        inventory.stock.held(
+            &"paris".parse().unwrap(),
+            "2026-11-24".parse().unwrap(),
+            &"croissant".parse().unwrap(),
+        )
     }
 
     #[tokio::test]
@@ -206,7 +258,10 @@ mod tests {
         inventory.handle(event("order.placed", 1, 2), at(NOW)).await.unwrap();
         inventory.handle(event("order.placed", 1, 2), at(NOW)).await.unwrap();
         let published = inventory.bus.published();
-        assert_eq!(published[0]["detail"]["metadata"]["event_id"], published[1]["detail"]["metadata"]["event_id"]);
+        assert_eq!(
+            published[0]["detail"]["metadata"]["event_id"],
+            published[1]["detail"]["metadata"]["event_id"]
+        );
         assert_eq!(held(&inventory), 2);
     }
 
@@ -217,7 +272,10 @@ mod tests {
         inventory.handle(event("order.placed", 2, 2), at(NOW)).await.unwrap();
         inventory.handle(event("order.cancelled", 1, 2), at(NOW)).await.unwrap();
         inventory.handle(event("order.placed", 2, 2), at(NOW)).await.unwrap();
-        assert_eq!(told(&inventory), ["inventory.reserved", "inventory.rejected", "inventory.rejected"]);
+        assert_eq!(
+            told(&inventory),
+            ["inventory.reserved", "inventory.rejected", "inventory.rejected"]
+        );
         assert_eq!(held(&inventory), 0);
     }
 

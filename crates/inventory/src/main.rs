@@ -16,8 +16,11 @@ use shop::event::{INVENTORY, OrderEvent};
 async fn main() -> Result<(), Error> {
     log::init();
     let config = aws::config().await;
-    let queue =
-        Queue::new(&config, settings::text("STOCK_QUEUE_URL")?, Backoff::outlasting(settings::seconds("RETRY_BUDGET_SECONDS")?));
+    let queue = Queue::new(
+        &config,
+        settings::text("STOCK_QUEUE_URL")?,
+        Backoff::outlasting(settings::seconds("RETRY_BUDGET_SECONDS")?),
+    );
     let inventory = Inventory {
         stock: DynamoDb::new(&config, settings::text("STOCK_TABLE")?),
         bus: EventBridge::new(&config, settings::text("EVENT_BUS")?, INVENTORY),

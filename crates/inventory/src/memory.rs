@@ -38,7 +38,9 @@ struct Decision {
 impl MemoryStock {
     /// Shops with these plans, and nothing held.
     pub fn new(plans: impl IntoIterator<Item = (LocationId, BakePlan)>) -> Self {
-        Self { tables: Mutex::new(Tables { plans: plans.into_iter().collect(), ..Tables::default() }) }
+        Self {
+            tables: Mutex::new(Tables { plans: plans.into_iter().collect(), ..Tables::default() }),
+        }
     }
 
     /// Changes what a shop bakes a day.
@@ -48,7 +50,9 @@ impl MemoryStock {
 
     /// Deletes what has lived its time at `now`, as DynamoDB does.
     pub fn expire(&self, now: Timestamp) {
-        self.tables().decided.retain(|_, decision| decision.expires_at.is_none_or(|at| now.as_second() < at));
+        self.tables()
+            .decided
+            .retain(|_, decision| decision.expires_at.is_none_or(|at| now.as_second() < at));
     }
 
     /// Everything that is held, by shop, day and item.
@@ -77,7 +81,12 @@ impl Stock for MemoryStock {
         Ok(self.tables().decided.get(&order).map(|decision| decision.reservation.clone()))
     }
 
-    async fn hold(&self, order: OrderId, demand: &Demand, plan: &BakePlan) -> Result<Hold, StoreError> {
+    async fn hold(
+        &self,
+        order: OrderId,
+        demand: &Demand,
+        plan: &BakePlan,
+    ) -> Result<Hold, StoreError> {
         let mut tables = self.tables();
         if let Some(decided) = tables.decided.get(&order) {
             return Ok(Hold::Decided(decided.reservation.clone()));
@@ -88,7 +97,11 @@ impl Stock for MemoryStock {
             let held = tables.held.get(&key(&needed.item)).copied().unwrap_or(0);
             let left = plan.of(&needed.item).saturating_sub(held);
             if left < needed.quantity {
-                shortages.push(Shortage { item: needed.item.clone(), requested: needed.quantity, left });
+                shortages.push(Shortage {
+                    item: needed.item.clone(),
+                    requested: needed.quantity,
+                    left,
+                });
             }
         }
         if !shortages.is_empty() {
@@ -97,11 +110,19 @@ impl Stock for MemoryStock {
         for needed in &demand.items {
             *tables.held.entry(key(&needed.item)).or_default() += needed.quantity;
         }
-        tables.decided.insert(order, Decision { reservation: Reservation::Held(demand.clone()), expires_at: None });
+        tables.decided.insert(
+            order,
+            Decision { reservation: Reservation::Held(demand.clone()), expires_at: None },
+        );
         Ok(Hold::Held)
     }
 
-    async fn refuse(&self, order: OrderId, refusal: &Reservation, now: Timestamp) -> Result<Option<Reservation>, StoreError> {
+    async fn refuse(
+        &self,
+        order: OrderId,
+        refusal: &Reservation,
+        now: Timestamp,
+    ) -> Result<Option<Reservation>, StoreError> {
         let mut tables = self.tables();
         let first = tables.decided.get(&order).map(|decision| decision.reservation.clone());
         if first.is_none() {
@@ -111,15 +132,27 @@ impl Stock for MemoryStock {
         Ok(first)
     }
 
-    async fn give_back(&self, order: OrderId, demand: &Demand, now: Timestamp) -> Result<(), StoreError> {
+    async fn give_back(
+        &self,
+        order: OrderId,
+        demand: &Demand,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut tables = self.tables();
-        if !matches!(tables.decided.get(&order), Some(Decision { reservation: Reservation::Held(_), .. })) {
+        if !matches!(
+            tables.decided.get(&order),
+            Some(Decision { reservation: Reservation::Held(_), .. })
+        ) {
             return Ok(());
         }
         let expires_at = Some(tombstone_expiry(now));
         tables.decided.insert(order, Decision { reservation: Reservation::Released, expires_at });
         for held in &demand.items {
-            if let Some(count) = tables.held.get_mut(&(demand.location.clone(), demand.pickup_day, held.item.clone())) {
+            if let Some(count) = tables.held.get_mut(&(
+                demand.location.clone(),
+                demand.pickup_day,
+                held.item.clone(),
+            )) {
                 *count -= held.quantity;
             }
         }

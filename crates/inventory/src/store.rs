@@ -1,4 +1,5 @@
-//! The Stock table: bake plans, what is held per shop, day and item, and one row per order with what was decided.
+//! The Stock table: bake plans, what is held per shop, day and item, and one row per order with
+//! what was decided.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,7 +9,8 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
     types::{
-        AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+        AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure,
+        TransactWriteItem, Update,
         builders::{PutBuilder, UpdateBuilder},
     },
 };
@@ -22,11 +24,13 @@ use shop::{
 
 use crate::handler::{Hold, Stock};
 
-/// How often a transaction that met another one on the same rows is tried. In a rush many orders want the same
-/// croissants at once, and a conflict is over within milliseconds: sending the order back to the queue would cost seconds.
+/// How often a transaction that met another one on the same rows is tried. In a rush many orders
+/// want the same croissants at once, and a conflict is over within milliseconds: sending the order
+/// back to the queue would cost seconds.
 const MAX_ATTEMPTS: u32 = 8;
 
-/// The first pause after a conflict; each further one is up to twice as long, and a random part of it is waited.
+/// The first pause after a conflict; each further one is up to twice as long, and a random part of
+/// it is waited.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 const ALL_OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
@@ -45,42 +49,69 @@ impl DynamoDb {
         Self { client: Client::new(config), table }
     }
 
-    async fn get(&self, key: AttributeValue) -> Result<Option<HashMap<String, AttributeValue>>, StoreError> {
-        let get = self.client.get_item().table_name(&self.table).key("key", key).consistent_read(true);
+    async fn get(
+        &self,
+        key: AttributeValue,
+    ) -> Result<Option<HashMap<String, AttributeValue>>, StoreError> {
+        let get =
+            self.client.get_item().table_name(&self.table).key("key", key).consistent_read(true);
         Ok(get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item)
     }
 
-    /// Writes all or nothing. `Err` holds why nothing was written: one reason per item, in their order.
-    async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Result<(), Vec<CancellationReason>>, StoreError> {
+    /// Writes all or nothing. `Err` holds why nothing was written: one reason per item, in their
+    /// order.
+    async fn transact(
+        &self,
+        items: Vec<TransactWriteItem>,
+    ) -> Result<Result<(), Vec<CancellationReason>>, StoreError> {
         let mut attempt = 1;
         loop {
-            let error = match self.client.transact_write_items().set_transact_items(Some(items.clone())).send().await {
+            let error = match self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(items.clone()))
+                .send()
+                .await
+            {
                 Ok(_) => return Ok(Ok(())),
                 Err(error) => error,
             };
-            let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+            let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
+                error.as_service_error()
+            else {
                 return Err(StoreError::call("TransactWriteItems", error));
             };
             let reasons = cancelled.cancellation_reasons();
-            if reasons.iter().all(|reason| matches!(reason.code(), None | Some("None" | "ConditionalCheckFailed"))) {
+            if reasons.iter().all(|reason| {
+                matches!(reason.code(), None | Some("None" | "ConditionalCheckFailed"))
+            }) {
                 return Ok(Err(reasons.to_vec()));
             }
             if attempt == MAX_ATTEMPTS {
                 return Err(StoreError::call("TransactWriteItems", error));
             }
-            tokio::time::sleep((FIRST_PAUSE * 2_u32.pow(attempt - 1)).mul_f64(fastrand::f64())).await;
+            tokio::time::sleep((FIRST_PAUSE * 2_u32.pow(attempt - 1)).mul_f64(fastrand::f64()))
+                .await;
             attempt += 1;
         }
     }
 
     /// A put of what is decided for an order.
-    fn decision(&self, order: OrderId, decided: &Reservation, expires_at: Option<i64>) -> Result<PutBuilder, StoreError> {
+    fn decision(
+        &self,
+        order: OrderId,
+        decided: &Reservation,
+        expires_at: Option<i64>,
+    ) -> Result<PutBuilder, StoreError> {
         let mut row: HashMap<_, _> = serde_dynamo::to_item(decided)?;
         row.insert("key".to_owned(), order_key(order));
         if let Some(expires_at) = expires_at {
             row.insert("expires_at".to_owned(), AttributeValue::N(expires_at.to_string()));
         }
-        Ok(Put::builder().table_name(&self.table).set_item(Some(row)).return_values_on_condition_check_failure(ALL_OLD))
+        Ok(Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(row))
+            .return_values_on_condition_check_failure(ALL_OLD))
     }
 
     /// An update of what is held of one item, by `change` pieces.
@@ -93,10 +124,17 @@ impl DynamoDb {
             .return_values_on_condition_check_failure(ALL_OLD)
     }
 
-    fn hold_item(&self, demand: &Demand, needed: &Quantity, capacity: u32) -> Result<TransactWriteItem, StoreError> {
+    fn hold_item(
+        &self,
+        demand: &Demand,
+        needed: &Quantity,
+        capacity: u32,
+    ) -> Result<TransactWriteItem, StoreError> {
         let room = i64::from(capacity) - i64::from(needed.quantity);
-        // A row that does not exist holds nothing, which is room enough unless the plan itself is too small.
-        let condition = if room < 0 { "held <= :room" } else { "attribute_not_exists(held) OR held <= :room" };
+        // A row that does not exist holds nothing, which is room enough unless the plan itself is
+        // too small.
+        let condition =
+            if room < 0 { "held <= :room" } else { "attribute_not_exists(held) OR held <= :room" };
         let update = self
             .held(demand, &needed.item, needed.quantity.into())
             .condition_expression(condition)
@@ -118,8 +156,15 @@ impl Stock for DynamoDb {
         Ok(row.map(decode::item).transpose()?)
     }
 
-    async fn hold(&self, order: OrderId, demand: &Demand, plan: &BakePlan) -> Result<Hold, StoreError> {
-        let first = self.decision(order, &Reservation::Held(demand.clone()), None)?.condition_expression(UNDECIDED);
+    async fn hold(
+        &self,
+        order: OrderId,
+        demand: &Demand,
+        plan: &BakePlan,
+    ) -> Result<Hold, StoreError> {
+        let first = self
+            .decision(order, &Reservation::Held(demand.clone()), None)?
+            .condition_expression(UNDECIDED);
         let mut items = vec![put(first.expression_attribute_names("#key", "key"))?];
         for needed in &demand.items {
             items.push(self.hold_item(demand, needed, plan.of(&needed.item))?);
@@ -135,15 +180,26 @@ impl Stock for DynamoDb {
             return Ok(Hold::Decided(decode::item(row)?));
         }
         let mut shortages = Vec::new();
-        for (needed, reason) in demand.items.iter().zip(lines).filter(|(_, reason)| failed(reason)) {
-            let held: Held = reason.item().cloned().map(decode::item).transpose()?.unwrap_or_default();
+        for (needed, reason) in demand.items.iter().zip(lines).filter(|(_, reason)| failed(reason))
+        {
+            let held: Held =
+                reason.item().cloned().map(decode::item).transpose()?.unwrap_or_default();
             let left = plan.of(&needed.item).saturating_sub(held.held);
-            shortages.push(Shortage { item: needed.item.clone(), requested: needed.quantity, left });
+            shortages.push(Shortage {
+                item: needed.item.clone(),
+                requested: needed.quantity,
+                left,
+            });
         }
         Ok(Hold::Short(shortages))
     }
 
-    async fn refuse(&self, order: OrderId, refusal: &Reservation, now: Timestamp) -> Result<Option<Reservation>, StoreError> {
+    async fn refuse(
+        &self,
+        order: OrderId,
+        refusal: &Reservation,
+        now: Timestamp,
+    ) -> Result<Option<Reservation>, StoreError> {
         let put = self
             .decision(order, refusal, Some(tombstone_expiry(now)))?
             .build()
@@ -167,7 +223,12 @@ impl Stock for DynamoDb {
         }
     }
 
-    async fn give_back(&self, order: OrderId, demand: &Demand, now: Timestamp) -> Result<(), StoreError> {
+    async fn give_back(
+        &self,
+        order: OrderId,
+        demand: &Demand,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let tombstone = self
             .decision(order, &Reservation::Released, Some(tombstone_expiry(now)))?
             .condition_expression("#state = :held")
@@ -182,7 +243,8 @@ impl Stock for DynamoDb {
                     .build(),
             );
         }
-        // The only condition is that the stock is still held: where it fails, somebody else has given it back.
+        // The only condition is that the stock is still held: where it fails, somebody else has
+        // given it back.
         self.transact(items).await.map(drop)
     }
 }
@@ -214,5 +276,8 @@ fn failed(reason: &CancellationReason) -> bool {
 }
 
 fn unexplained() -> StoreError {
-    StoreError::call("TransactWriteItems", std::io::Error::other("a condition failed, but the answer holds no row"))
+    StoreError::call(
+        "TransactWriteItems",
+        std::io::Error::other("a condition failed, but the answer holds no row"),
+    )
 }

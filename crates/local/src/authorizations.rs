@@ -14,7 +14,8 @@ use crate::{Error, error::io};
 pub struct Authorization {
     /// The name of the role that asked.
     pub role: String,
-    /// What it asked for, such as `dynamodb:PutItem`; what a transaction does is asked for item by item.
+    /// What it asked for, such as `dynamodb:PutItem`; what a transaction does is asked for item by
+    /// item.
     pub action: String,
     /// On which resource: its ARN, or `*` where the emulator does not know.
     pub resource: String,
@@ -26,7 +27,8 @@ pub(crate) fn file(state: &Path) -> PathBuf {
     state.join("authorizations.jsonl")
 }
 
-/// All decisions since the host of a state directory was started, in the order in which they were first made.
+/// All decisions since the host of a state directory was started, in the order in which they were
+/// first made.
 pub(crate) fn read(state: &Path) -> Result<Vec<Authorization>, Error> {
     let path = file(state);
     let read = || -> std::io::Result<Vec<Authorization>> {

@@ -13,7 +13,9 @@ use tokio::{
     process::Command,
 };
 
-use crate::{Error, error::io, process::ProcessGroup, progress::Progress, template::Template, workspace};
+use crate::{
+    Error, error::io, process::ProcessGroup, progress::Progress, template::Template, workspace,
+};
 
 /// Binaries of the workspace, by name.
 #[derive(Clone, Debug)]
@@ -32,10 +34,11 @@ struct Target {
 }
 
 impl Binaries {
-    /// Builds what is out of date of the functions in this repository's template, and of `tools`, which are other
-    /// binaries of the workspace. The compiler talks to standard error.
+    /// Builds what is out of date of the functions in this repository's template, and of `tools`,
+    /// which are other binaries of the workspace. The compiler talks to standard error.
     ///
-    /// No package is selected, so that features are resolved as for `cargo local` itself and nothing is compiled twice.
+    /// No package is selected, so that features are resolved as for `cargo local` itself and
+    /// nothing is compiled twice.
     ///
     /// # Errors
     /// The template cannot be read, cargo cannot be run, or the build fails.
@@ -56,8 +59,11 @@ impl Binaries {
         let mut binaries = BTreeMap::new();
         if let Some(output) = cargo.child().stdout.take() {
             let mut lines = BufReader::new(output).lines();
-            while let Some(line) = lines.next_line().await.map_err(io("reading cargo's messages"))? {
-                if let Ok(Artifact { target, executable: Some(path) }) = serde_json::from_str(&line) {
+            while let Some(line) =
+                lines.next_line().await.map_err(io("reading cargo's messages"))?
+            {
+                if let Ok(Artifact { target, executable: Some(path) }) = serde_json::from_str(&line)
+                {
                     binaries.insert(target.name, path);
                 }
             }

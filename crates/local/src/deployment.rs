@@ -10,7 +10,10 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudformation::{
     Client as CloudFormation,
     error::ProvideErrorMetadata,
-    types::{Capability, ChangeSetStatus, ChangeSetType, Parameter, Stack as Description, StackEvent, StackStatus},
+    types::{
+        Capability, ChangeSetStatus, ChangeSetType, Parameter, Stack as Description, StackEvent,
+        StackStatus,
+    },
 };
 use aws_sdk_s3::{
     Client as S3,
@@ -69,7 +72,9 @@ impl Outputs {
         let description = describe(&CloudFormation::new(config), stack).await?;
         let description = description.ok_or_else(|| Error::NoStack(stack.to_owned()))?;
         let pairs = description.outputs.unwrap_or_default().into_iter();
-        Ok(Self(pairs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect()))
+        Ok(Self(
+            pairs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect(),
+        ))
     }
 }
 
@@ -93,7 +98,10 @@ pub(crate) async fn deploy(
         let path = binaries.path(&binary).map(Path::to_owned);
         let s3 = &s3;
         async move {
-            let path = path.ok_or_else(|| Error::NoSuchBinary { function: function.clone(), binary: binary.clone() })?;
+            let path = path.ok_or_else(|| Error::NoSuchBinary {
+                function: function.clone(),
+                binary: binary.clone(),
+            })?;
             Ok::<_, Error>((function, upload(s3, binary, path).await?))
         }
     });
@@ -101,15 +109,27 @@ pub(crate) async fn deploy(
         template.locate(&function, CodeLocation { bucket: BUCKET.to_owned(), key });
     }
 
-    let parameters =
-        parameters.iter().map(|(name, value)| Parameter::builder().parameter_key(name).parameter_value(value).build()).collect();
+    let parameters = parameters
+        .iter()
+        .map(|(name, value)| {
+            Parameter::builder().parameter_key(name).parameter_value(value).build()
+        })
+        .collect();
     apply(&CloudFormation::new(config), stack, template.body(), parameters).await
 }
 
 async fn create_bucket(s3: &S3) -> Result<(), Error> {
-    let place = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(REGION)).build();
+    let place = CreateBucketConfiguration::builder()
+        .location_constraint(BucketLocationConstraint::from(REGION))
+        .build();
     match s3.create_bucket().bucket(BUCKET).create_bucket_configuration(place).send().await {
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_bucket_already_owned_by_you()) => Ok(()),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_bucket_already_owned_by_you()) =>
+        {
+            Ok(())
+        }
         created => created.map(|_| ()).map_err(aws("s3:CreateBucket")),
     }
 }
@@ -122,15 +142,27 @@ async fn upload(s3: &S3, name: String, binary: PathBuf) -> Result<String, Error>
         .map_err(io("reading a binary"))??;
     let key = package.key().to_owned();
     if s3.head_object().bucket(BUCKET).key(&key).send().await.is_err() {
-        // Neither hashed nor checksummed: it does not leave this machine, and in a development build that takes seconds.
-        let put = s3.put_object().bucket(BUCKET).key(&key).body(package.zip()?.into()).customize().disable_payload_signing();
+        // Neither hashed nor checksummed: it does not leave this machine, and in a development
+        // build that takes seconds.
+        let put = s3
+            .put_object()
+            .bucket(BUCKET)
+            .key(&key)
+            .body(package.zip()?.into())
+            .customize()
+            .disable_payload_signing();
         put.send().await.map_err(aws("s3:PutObject"))?;
     }
     Ok(key)
 }
 
 /// Creates or updates the stack and waits until that is over.
-async fn apply(client: &CloudFormation, stack: &str, body: String, parameters: Vec<Parameter>) -> Result<Change, Error> {
+async fn apply(
+    client: &CloudFormation,
+    stack: &str,
+    body: String,
+    parameters: Vec<Parameter>,
+) -> Result<Change, Error> {
     let creation = describe(client, stack).await?.is_none();
     // Names the change set, and marks the events of this deployment among those of earlier ones.
     let token = format!("local-{}", Uuid::new_v4());
@@ -149,10 +181,15 @@ async fn apply(client: &CloudFormation, stack: &str, body: String, parameters: V
         return Ok(Change::Nothing);
     }
 
-    let execution = client.execute_change_set().stack_name(stack).change_set_name(&token).client_request_token(&token);
+    let execution = client
+        .execute_change_set()
+        .stack_name(stack)
+        .change_set_name(&token)
+        .client_request_token(&token);
     execution.send().await.map_err(aws("cloudformation:ExecuteChangeSet"))?;
     let status = loop {
-        let description = describe(client, stack).await?.ok_or_else(|| Error::NoStack(stack.to_owned()))?;
+        let description =
+            describe(client, stack).await?.ok_or_else(|| Error::NoStack(stack.to_owned()))?;
         match description.stack_status {
             Some(status) if !status.as_str().ends_with("_IN_PROGRESS") => break status,
             _ => tokio::time::sleep(POLL).await,
@@ -166,9 +203,14 @@ async fn apply(client: &CloudFormation, stack: &str, body: String, parameters: V
 }
 
 /// The resources that a change set touches, once it is ready.
-async fn changes(client: &CloudFormation, stack: &str, change_set: &str) -> Result<Vec<String>, Error> {
+async fn changes(
+    client: &CloudFormation,
+    stack: &str,
+    change_set: &str,
+) -> Result<Vec<String>, Error> {
     let description = loop {
-        let description = client.describe_change_set().stack_name(stack).change_set_name(change_set).send().await;
+        let description =
+            client.describe_change_set().stack_name(stack).change_set_name(change_set).send().await;
         let description = description.map_err(aws("cloudformation:DescribeChangeSet"))?;
         match description.status {
             Some(ChangeSetStatus::CreateComplete | ChangeSetStatus::Failed) => break description,
@@ -176,7 +218,9 @@ async fn changes(client: &CloudFormation, stack: &str, change_set: &str) -> Resu
         }
     };
     let reason = description.status_reason.unwrap_or_default();
-    if description.status == Some(ChangeSetStatus::Failed) && !reason.contains("didn't contain changes") {
+    if description.status == Some(ChangeSetStatus::Failed)
+        && !reason.contains("didn't contain changes")
+    {
         return Err(Error::Aws { operation: "cloudformation:CreateChangeSet", reason });
     }
     let changes = description.changes.unwrap_or_default().into_iter();
@@ -186,15 +230,22 @@ async fn changes(client: &CloudFormation, stack: &str, change_set: &str) -> Resu
 async fn describe(client: &CloudFormation, stack: &str) -> Result<Option<Description>, Error> {
     match client.describe_stacks().stack_name(stack).send().await {
         Ok(answer) => Ok(answer.stacks.unwrap_or_default().pop()),
-        Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => Ok(None),
+        Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => {
+            Ok(None)
+        }
         Err(error) => Err(aws("cloudformation:DescribeStacks")(error)),
     }
 }
 
 /// The events of one deployment, oldest first.
-async fn events(client: &CloudFormation, stack: &str, token: &str) -> Result<Vec<StackEvent>, Error> {
+async fn events(
+    client: &CloudFormation,
+    stack: &str,
+    token: &str,
+) -> Result<Vec<StackEvent>, Error> {
     let pages = client.describe_stack_events().stack_name(stack).into_paginator().items().send();
-    let mut events: Vec<StackEvent> = pages.try_collect().await.map_err(aws("cloudformation:DescribeStackEvents"))?;
+    let mut events: Vec<StackEvent> =
+        pages.try_collect().await.map_err(aws("cloudformation:DescribeStackEvents"))?;
     events.retain(|event| event.client_request_token() == Some(token));
     events.reverse();
     Ok(events)
@@ -202,7 +253,9 @@ async fn events(client: &CloudFormation, stack: &str, token: &str) -> Result<Vec
 
 /// The failure that the others follow from is the first.
 fn rolled_back(stack: &str, status: &StackStatus, events: &[StackEvent]) -> Error {
-    let failed = |event: &&StackEvent| event.resource_status().is_some_and(|status| status.as_str().ends_with("_FAILED"));
+    let failed = |event: &&StackEvent| {
+        event.resource_status().is_some_and(|status| status.as_str().ends_with("_FAILED"))
+    };
     let first = events.iter().find(failed);
     let field = |value: Option<&str>, unknown: &str| value.unwrap_or(unknown).to_owned();
     Error::RolledBack {
@@ -243,15 +296,24 @@ mod tests {
             Change::Updated(vec!["Queue".to_owned()])
         );
 
-        let error = deploy(json!({"QueueName": "a", "DelaySeconds": 100000})).await.unwrap_err().to_string();
-        assert!(error.starts_with("the deployment was rolled back: Queue (AWS::SQS::Queue): "), "{error}");
+        let error = deploy(json!({"QueueName": "a", "DelaySeconds": 100000}))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("the deployment was rolled back: Queue (AWS::SQS::Queue): "),
+            "{error}"
+        );
         assert!(error.contains("DelaySeconds"), "{error}");
     }
 
     #[tokio::test]
     async fn a_stack_or_an_output_that_is_not_there_is_named() {
         let host = Host::start(&Options::new(&scratch("no-stack"))).await.unwrap();
-        let error = Outputs::of(&aws::config(&host.address().endpoint), "nowhere").await.unwrap_err().to_string();
+        let error = Outputs::of(&aws::config(&host.address().endpoint), "nowhere")
+            .await
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "there is no stack nowhere in this account and region");
         let error = Outputs::default().get("ApiUrl").unwrap_err().to_string();
         assert_eq!(error, "the stack has no output ApiUrl: is it this repository's template?");

@@ -14,7 +14,9 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Error, authorizations, aws::REGION, error::io, http, process::ProcessGroup, workspace};
+use crate::{
+    Error, authorizations, aws::REGION, error::io, http, process::ProcessGroup, workspace,
+};
 
 /// A cold start on a busy machine takes a few seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -33,13 +35,20 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    /// Starts an empty AWS that answers on `bind:port`, any free port for 0, and enforces IAM policies.
-    pub(crate) async fn start(python: &Path, bind: Ipv4Addr, port: u16, state: &Path) -> Result<Self, Error> {
+    /// Starts an empty AWS that answers on `bind:port`, any free port for 0, and enforces IAM
+    /// policies.
+    pub(crate) async fn start(
+        python: &Path,
+        bind: Ipv4Addr,
+        port: u16,
+        state: &Path,
+    ) -> Result<Self, Error> {
         let address = free_address(bind, port).await?;
         let endpoint = format!("http://{address}");
 
         // Unpacked code of the functions. Nothing survives from the run before.
-        let scratch = path::absolute(state.join("emulator")).map_err(io("finding the state directory"))?;
+        let scratch =
+            path::absolute(state.join("emulator")).map_err(io("finding the state directory"))?;
         let _ = fs::remove_dir_all(&scratch);
         fs::create_dir_all(&scratch).map_err(io(format!("creating {}", scratch.display())))?;
         let log = state.join("emulator.log");
@@ -52,7 +61,8 @@ impl Emulator {
             .args(["-I", "-u"])
             .arg(workspace::root().join("crates/local/src/emulator.py"))
             .arg(authorizations::file(state))
-            // The functions inherit this environment: nothing of the developer's own AWS set-up may get in.
+            // The functions inherit this environment: nothing of the developer's own AWS set-up may
+            // get in.
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("TMPDIR", &scratch)
@@ -73,7 +83,8 @@ impl Emulator {
             .stdin(Stdio::piped())
             .stdout(output)
             .stderr(errors);
-        let mut process = ProcessGroup::spawn(&mut command).map_err(io(format!("running {}", python.display())))?;
+        let mut process = ProcessGroup::spawn(&mut command)
+            .map_err(io(format!("running {}", python.display())))?;
         let leash = process.child().stdin.take();
         let mut emulator = Self { process, leash, endpoint, log };
         emulator.answer().await?;
@@ -116,7 +127,11 @@ impl Emulator {
 
     fn error(&self, what: &'static str) -> Error {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let reason = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
+        let reason = text
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or("it said nothing")
+            .to_owned();
         Error::Emulator { what, log: self.log.clone(), reason }
     }
 }
@@ -127,7 +142,11 @@ async fn free_address(bind: Ipv4Addr, port: u16) -> Result<SocketAddr, Error> {
 }
 
 /// Listens on `bind:port`, on any free port for 0. `flag` is the one that sets the port.
-pub(crate) async fn listen(bind: Ipv4Addr, port: u16, flag: &'static str) -> Result<TcpListener, Error> {
+pub(crate) async fn listen(
+    bind: Ipv4Addr,
+    port: u16,
+    flag: &'static str,
+) -> Result<TcpListener, Error> {
     TcpListener::bind((bind, port)).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => Error::PortInUse { port, flag },
         std::io::ErrorKind::AddrNotAvailable => Error::NoSuchAddress(bind),

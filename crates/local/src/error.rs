@@ -17,23 +17,31 @@ pub enum Error {
     },
 
     /// No interpreter that is recent enough.
-    #[error("Python 3.10 or later is needed{found}. Install it, or name one in the environment variable PYTHON")]
+    #[error(
+        "Python 3.10 or later is needed{found}. Install it, or name one in the environment variable PYTHON"
+    )]
     Python {
         /// The one that was found, if any.
         found: String,
     },
     /// `python -m venv` failed.
-    #[error("could not create a Python environment (on Debian and Ubuntu, `apt install python3-venv` helps): {0}")]
+    #[error(
+        "could not create a Python environment (on Debian and Ubuntu, `apt install python3-venv` helps): {0}"
+    )]
     PythonEnvironment(String),
     /// `pip install` failed; it has printed why.
-    #[error("could not install Python packages with pip; see its message above, and check the connection to PyPI")]
+    #[error(
+        "could not install Python packages with pip; see its message above, and check the connection to PyPI"
+    )]
     PythonPackages,
 
     /// `cargo build` failed; it has printed why.
     #[error("the build failed; see the compiler's message above")]
     Build,
     /// The template names a binary that the workspace does not have.
-    #[error("the template's function {function} wants a binary `{binary}`, but the workspace builds none of that name")]
+    #[error(
+        "the template's function {function} wants a binary `{binary}`, but the workspace builds none of that name"
+    )]
     NoSuchBinary {
         /// Logical id.
         function: String,
@@ -129,7 +137,9 @@ pub enum Error {
         body: String,
     },
     /// The order that shows that everything works showed that something does not.
-    #[error("the first order should have been confirmed, but it is {0}: `cargo local logs` may tell why")]
+    #[error(
+        "the first order should have been confirmed, but it is {0}: `cargo local logs` may tell why"
+    )]
     NotConfirmed(String),
     /// The order stays where it is.
     #[error("order {order} is still {status} after {seconds} s: `cargo local logs` may tell why")]

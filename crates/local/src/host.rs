@@ -1,4 +1,5 @@
-//! What runs for as long as a stack is up: the emulator, the payment sandbox and the recorder of events.
+//! What runs for as long as a stack is up: the emulator, the payment sandbox and the recorder of
+//! events.
 
 use std::{
     fmt,
@@ -35,13 +36,17 @@ pub struct Address {
 }
 
 impl Address {
-    /// The same for a container on this machine, as Docker Desktop has it and `--add-host` elsewhere.
+    /// The same for a container on this machine, as Docker Desktop has it and `--add-host`
+    /// elsewhere.
     pub(crate) fn in_container(&self) -> Self {
         let in_container = |url: &str| {
             let port = url.rsplit(':').next().unwrap_or_default();
             format!("http://host.docker.internal:{port}")
         };
-        Self { endpoint: in_container(&self.endpoint), sandbox_url: in_container(&self.sandbox_url) }
+        Self {
+            endpoint: in_container(&self.endpoint),
+            sandbox_url: in_container(&self.sandbox_url),
+        }
     }
 }
 
@@ -77,7 +82,9 @@ impl Host {
             .name("local-host".to_owned())
             .spawn(move || run(&options, ready, stopped, fail))
             .map_err(io("starting a thread"))?;
-        let address = started.await.unwrap_or_else(|_| Err(Error::Host("the host's thread panicked".to_owned())))?;
+        let address = started
+            .await
+            .unwrap_or_else(|_| Err(Error::Host("the host's thread panicked".to_owned())))?;
         step.done(&address.to_string());
         Ok(Self { address, stop: Some(stop), failure: Some(failure), thread: Some(thread) })
     }
@@ -91,7 +98,9 @@ impl Host {
     /// Waits until a part of it fails. Pending for ever when called again.
     pub async fn failure(&mut self) -> Error {
         match self.failure.take() {
-            Some(failure) => failure.await.unwrap_or_else(|_| Error::Host("the host's thread panicked".to_owned())),
+            Some(failure) => failure
+                .await
+                .unwrap_or_else(|_| Error::Host("the host's thread panicked".to_owned())),
             None => std::future::pending().await,
         }
     }
@@ -154,8 +163,8 @@ fn run(
     });
 }
 
-/// Held for as long as a host uses a state directory; the system releases it when the process ends, however that
-/// happens. The file holds the process id.
+/// Held for as long as a host uses a state directory; the system releases it when the process ends,
+/// however that happens. The file holds the process id.
 #[derive(Debug)]
 struct Lock {
     _file: File,
@@ -187,11 +196,17 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::AlreadyRunning(state.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(io(format!("locking {}", path.display()))(error)),
+            Err(TryLockError::Error(error)) => {
+                return Err(io(format!("locking {}", path.display()))(error));
+            }
         }
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| write!(file, "{}", std::process::id()));
         written.map_err(io(format!("writing {}", path.display())))?;
-        let lock = Self { _file: file, descriptions: [stack_file(state), environments_file(state)] };
+        let lock =
+            Self { _file: file, descriptions: [stack_file(state), environments_file(state)] };
         lock.remove_descriptions();
         Ok(lock)
     }
@@ -243,7 +258,8 @@ impl Found {
     /// # Errors
     /// It belongs to somebody else.
     pub fn terminate(self) -> Result<(), Error> {
-        kill_process(self.0, Signal::TERM).map_err(|error| io(format!("stopping process {}", self.process_id()))(error.into()))
+        kill_process(self.0, Signal::TERM)
+            .map_err(|error| io(format!("stopping process {}", self.process_id()))(error.into()))
     }
 }
 
@@ -258,7 +274,10 @@ mod tests {
         let options = Options::new(&crate::workspace::scratch("one-host"));
         let host = Host::start(&options).await.unwrap();
         let port = host.address().endpoint.rsplit(':').next().unwrap().parse().unwrap();
-        assert_eq!(Found::in_directory(&options.state_dir).unwrap().process_id().cast_unsigned(), std::process::id());
+        assert_eq!(
+            Found::in_directory(&options.state_dir).unwrap().process_id().cast_unsigned(),
+            std::process::id()
+        );
         assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
         assert!(matches!(Host::start(&options).await, Err(Error::AlreadyRunning(_))));
 
@@ -285,7 +304,12 @@ mod tests {
             (Options { sandbox_port: port, ..options("sandbox-port-in-use") }, "--sandbox-port"),
         ] {
             let error = Host::start(&options).await.unwrap_err().to_string();
-            assert_eq!(error, format!("port {port} is in use: stop what listens there, or choose another with {flag}"));
+            assert_eq!(
+                error,
+                format!(
+                    "port {port} is in use: stop what listens there, or choose another with {flag}"
+                )
+            );
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The embedded AWS: a whole stack of this repository's template on one machine, for people (`cargo local`) and for
-//! tests ([`Running`]).
+//! The embedded AWS: a whole stack of this repository's template on one machine, for people (`cargo
+//! local`) and for tests ([`Running`]).
 //!
-//! A [`Host`] holds what runs: the emulator with the functions' processes, the payment sandbox and the recorder of
-//! events. A [`Stack`] is what was deployed to it, and everything that one can ask of it.
+//! A [`Host`] holds what runs: the emulator with the functions' processes, the payment sandbox and
+//! the recorder of events. A [`Stack`] is what was deployed to it, and everything that one can ask
+//! of it.
 
 mod authorizations;
 mod aws;

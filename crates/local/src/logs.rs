@@ -30,7 +30,8 @@ pub struct Logs {
     groups: Vec<String>,
     /// Milliseconds since the epoch: everything older has been read.
     since: i64,
-    /// The streams that have been read. The emulator gives each invocation a stream, and writes it all at once.
+    /// The streams that have been read. The emulator gives each invocation a stream, and writes it
+    /// all at once.
     seen: HashSet<String>,
 }
 
@@ -42,13 +43,23 @@ impl Stack {
     pub async fn logs(&self, function: Option<&str>) -> Result<Logs, Error> {
         let client = CloudWatchLogs::new(&self.aws());
         let prefix = format!("/aws/lambda/{}/", self.stack_name);
-        let found = client.describe_log_groups().log_group_name_prefix(&prefix).into_paginator().items().send();
+        let found = client
+            .describe_log_groups()
+            .log_group_name_prefix(&prefix)
+            .into_paginator()
+            .items()
+            .send();
         let found: Vec<_> = found.try_collect().await.map_err(aws("logs:DescribeLogGroups"))?;
-        let mut groups: Vec<String> = found.into_iter().filter_map(|group| group.log_group_name).collect();
+        let mut groups: Vec<String> =
+            found.into_iter().filter_map(|group| group.log_group_name).collect();
         if let Some(function) = function {
             let wanted = format!("{prefix}{function}");
             if !groups.contains(&wanted) {
-                let known = groups.iter().filter_map(|group| group.strip_prefix(&prefix)).collect::<Vec<_>>().join(", ");
+                let known = groups
+                    .iter()
+                    .filter_map(|group| group.strip_prefix(&prefix))
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 return Err(Error::NoSuchFunction { function: function.to_owned(), known });
             }
             groups = vec![wanted];
@@ -67,11 +78,19 @@ impl Logs {
         let mut newest = self.since;
         let mut streams = HashSet::new();
         for group in &self.groups {
-            let pages = self.client.filter_log_events().log_group_name(group).start_time(self.since).into_paginator().send();
+            let pages = self
+                .client
+                .filter_log_events()
+                .log_group_name(group)
+                .start_time(self.since)
+                .into_paginator()
+                .send();
             let pages: Result<Vec<_>, _> = pages.try_collect().await;
             let pages = pages.map_err(aws("logs:FilterLogEvents"))?;
             for event in pages.into_iter().flat_map(|page| page.events.unwrap_or_default()) {
-                let (Some(at), Some(message), Some(stream)) = (event.timestamp, event.message, event.log_stream_name) else {
+                let (Some(at), Some(message), Some(stream)) =
+                    (event.timestamp, event.message, event.log_stream_name)
+                else {
                     continue;
                 };
                 newest = newest.max(at);

@@ -34,7 +34,8 @@ impl Stack {
     /// # Errors
     /// The emulator could not be asked.
     pub async fn mail(&self) -> Result<Vec<Mail>, Error> {
-        let sent: Sent = http::get_json(&format!("{}/_ministack/ses/messages", self.endpoint)).await?;
+        let sent: Sent =
+            http::get_json(&format!("{}/_ministack/ses/messages", self.endpoint)).await?;
         Ok(sent.messages.into_values().flatten().collect())
     }
 }

@@ -35,12 +35,14 @@ fn reader_left(error: &Error) -> bool {
 
 /// Waits for Ctrl-C, for the terminal to close or for somebody to end this process.
 async fn interrupted() {
-    let signals = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::terminate()].map(|kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => signal.recv().await,
-            // Then it ends the process at once.
-            Err(_) => std::future::pending().await,
-        };
-    });
+    let signals = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::terminate()].map(
+        |kind| async move {
+            match signal(kind) {
+                Ok(mut signal) => signal.recv().await,
+                // Then it ends the process at once.
+                Err(_) => std::future::pending().await,
+            };
+        },
+    );
     futures::future::select_all(signals.map(Box::pin)).await;
 }

@@ -15,13 +15,14 @@ pub const DEFAULT_PORT: u16 = 4566;
 /// The port of the payment sandbox unless another is given.
 pub const DEFAULT_SANDBOX_PORT: u16 = 4567;
 
-/// How a stack is to be started. Stacks with different state directories and ports run side by side.
+/// How a stack is to be started. Stacks with different state directories and ports run side by
+/// side.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where its description, logs and events go.
     pub state_dir: PathBuf,
-    /// The address of this machine that the embedded AWS and the payment sandbox listen on. Both do what anybody asks,
-    /// so it should be one that other machines cannot reach.
+    /// The address of this machine that the embedded AWS and the payment sandbox listen on. Both do
+    /// what anybody asks, so it should be one that other machines cannot reach.
     pub bind: Ipv4Addr,
     /// The port of the embedded AWS; 0 takes any free one.
     pub port: u16,

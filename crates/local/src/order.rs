@@ -68,10 +68,14 @@ impl Stack {
             .header("idempotency-key", Uuid::new_v4().to_string())
             .json(order);
         let answer = http::send(request).await?;
-        let location = answer.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+        let location =
+            answer.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
         match location.and_then(|location| location.rsplit('/').next()) {
             Some(id) if answer.status().is_success() => Ok(id.to_owned()),
-            _ => Err(Error::Refused { status: answer.status().as_u16(), body: answer.text().await.unwrap_or_default() }),
+            _ => Err(Error::Refused {
+                status: answer.status().as_u16(),
+                body: answer.text().await.unwrap_or_default(),
+            }),
         }
     }
 
@@ -80,15 +84,22 @@ impl Stack {
     /// # Errors
     /// There is none of that id, or the API does not answer.
     pub async fn order(&self, token: &str, id: &str) -> Result<Order, Error> {
-        let request = http::client().get(format!("{}/orders/{id}", self.api_url)).bearer_auth(token);
+        let request =
+            http::client().get(format!("{}/orders/{id}", self.api_url)).bearer_auth(token);
         http::json(http::send(request).await?).await
     }
 
-    /// Watches an order until it is confirmed or has ended early, and tells of each transition once.
+    /// Watches an order until it is confirmed or has ended early, and tells of each transition
+    /// once.
     ///
     /// # Errors
     /// Nothing of that happens within a minute, or the API does not answer.
-    pub async fn follow(&self, token: &str, id: &str, mut tell: impl FnMut(&HistoryEntry)) -> Result<Order, Error> {
+    pub async fn follow(
+        &self,
+        token: &str,
+        id: &str,
+        mut tell: impl FnMut(&HistoryEntry),
+    ) -> Result<Order, Error> {
         let deadline = Instant::now() + PATIENCE;
         let mut told = 0;
         loop {
@@ -100,7 +111,11 @@ impl Stack {
             }
             if Instant::now() > deadline {
                 let status = format!("{:?}", order.status).to_lowercase();
-                return Err(Error::Stuck { order: id.to_owned(), status, seconds: PATIENCE.as_secs() });
+                return Err(Error::Stuck {
+                    order: id.to_owned(),
+                    status,
+                    seconds: PATIENCE.as_secs(),
+                });
             }
             tokio::time::sleep(POLL).await;
         }

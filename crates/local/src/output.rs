@@ -37,19 +37,29 @@ pub(crate) fn event(envelope: &Value) -> String {
     let data = &detail["data"];
     let at = detail["metadata"]["occurred_at"].as_str().and_then(|at| at.parse().ok());
     let mut line = match at {
-        Some(at) => format!("{}  {:<20}", clock(at), envelope["detail-type"].as_str().unwrap_or_default()),
+        Some(at) => {
+            format!("{}  {:<20}", clock(at), envelope["detail-type"].as_str().unwrap_or_default())
+        }
         // Not one of ours.
         None => return envelope.to_string(),
     };
     let amount = data["total"].as_u64().or(data["amount"].as_u64());
     let currency = Currency::deserialize(&data["currency"]).ok();
-    let money = amount.zip(currency).map(|(amount, currency)| Money { amount, currency }.to_string());
+    let money =
+        amount.zip(currency).map(|(amount, currency)| Money { amount, currency }.to_string());
     let text = |name: &str| match &data[name] {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     };
-    let parts = [text("order_id"), text("location"), money, text("reason"), text("shortages"), text("rejection")];
+    let parts = [
+        text("order_id"),
+        text("location"),
+        money,
+        text("reason"),
+        text("shortages"),
+        text("rejection"),
+    ];
     for part in parts.into_iter().flatten() {
         line.push_str("  ");
         line.push_str(&part);
@@ -64,7 +74,13 @@ pub(crate) fn log(line: &LogLine) -> String {
 
 /// A message with its head.
 pub(crate) fn mail(mail: &Mail) -> String {
-    format!("From: {}\nTo: {}\nSubject: {}\n\n{}\n", mail.from, mail.to.join(", "), mail.subject, mail.text.trim_end())
+    format!(
+        "From: {}\nTo: {}\nSubject: {}\n\n{}\n",
+        mail.from,
+        mail.to.join(", "),
+        mail.subject,
+        mail.text.trim_end()
+    )
 }
 
 /// The name of a state, as the API has it.
@@ -75,7 +91,10 @@ pub(crate) fn status(status: Status) -> String {
 /// Where a stack's parts can be found.
 pub(crate) fn addresses(stack: &Stack) -> Result<(), Error> {
     line(format!("order API        {}", stack.api_url))?;
-    line(format!("embedded AWS     {}  (region {}, access key and secret `test`)", stack.endpoint, stack.region))?;
+    line(format!(
+        "embedded AWS     {}  (region {}, access key and secret `test`)",
+        stack.endpoint, stack.region
+    ))?;
     line(format!("payment sandbox  {}", stack.sandbox_url))
 }
 
@@ -96,7 +115,10 @@ mod tests {
         });
         let line = event(&declined);
         assert!(line.contains(":00:00.123  payment.declined "), "{line}");
-        assert!(line.ends_with("  8435b720-4cf4-5b92-b566-f4d729cee30f  insufficient_funds"), "{line}");
+        assert!(
+            line.ends_with("  8435b720-4cf4-5b92-b566-f4d729cee30f  insufficient_funds"),
+            "{line}"
+        );
     }
 
     #[test]

@@ -21,7 +21,12 @@ impl Package {
     pub(crate) fn read(name: &str, binary: &Path) -> Result<Self, Error> {
         let binary = fs::read(binary).map_err(io(format!("reading {}", binary.display())))?;
         // This implementation is fast in a development build too, where a binary has 40 MB.
-        let digest: String = digest(&SHA256, &binary).as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let digest: String = digest(&SHA256, &binary)
+            .as_ref()
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Ok(Self { key: format!("{name}/{digest}.zip"), binary })
     }
 
@@ -30,14 +35,19 @@ impl Package {
         &self.key
     }
 
-    /// The zip file, in which the binary is called what a custom runtime starts. Not compressed: it stays on this
-    /// machine.
+    /// The zip file, in which the binary is called what a custom runtime starts. Not compressed: it
+    /// stays on this machine.
     pub(crate) fn zip(&self) -> Result<Vec<u8>, Error> {
-        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o755);
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .unix_permissions(0o755);
         let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(self.binary.len() + 1024)));
-        let written = zip.start_file("bootstrap", options).and_then(|()| Ok(zip.write_all(&self.binary)?));
+        let written =
+            zip.start_file("bootstrap", options).and_then(|()| Ok(zip.write_all(&self.binary)?));
         let finished = written.and_then(|()| zip.finish());
-        Ok(finished.map_err(|error| io(format!("packing {}", self.key))(error.into()))?.into_inner())
+        Ok(finished
+            .map_err(|error| io(format!("packing {}", self.key))(error.into()))?
+            .into_inner())
     }
 }
 
@@ -60,8 +70,10 @@ mod tests {
     #[test]
     fn the_same_content_has_the_same_key_and_another_has_another() {
         let key = |path: &str| Package::read("greeter", Path::new(path)).unwrap().key().to_owned();
-        let (this, that) =
-            (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs"));
+        let (this, that) = (
+            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs"),
+        );
         assert_eq!(key(this), key(this));
         assert_ne!(key(this), key(that));
     }

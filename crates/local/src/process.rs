@@ -5,8 +5,8 @@ use std::{io, process::ExitStatus};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
-/// A child at the head of a process group of its own: a Ctrl-C in the terminal does not reach it, and when this is
-/// dropped, it and its descendants are killed.
+/// A child at the head of a process group of its own: a Ctrl-C in the terminal does not reach it,
+/// and when this is dropped, it and its descendants are killed.
 #[derive(Debug)]
 pub(crate) struct ProcessGroup {
     child: Child,

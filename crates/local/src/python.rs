@@ -1,4 +1,5 @@
-//! Python environments under the target directory: the emulator's, and those of tools written in Python.
+//! Python environments under the target directory: the emulator's, and those of tools written in
+//! Python.
 
 use std::{
     ffi::OsString,
@@ -14,8 +15,8 @@ use crate::{Error, error::io, process::ProcessGroup, progress::Progress, workspa
 /// The oldest Python that any of them runs on.
 const OLDEST: (u32, u32) = (3, 10);
 
-/// Installs the emulator, with exactly the versions of `requirements.txt`, when it is missing or outdated, and returns
-/// the Python interpreter that has it.
+/// Installs the emulator, with exactly the versions of `requirements.txt`, when it is missing or
+/// outdated, and returns the Python interpreter that has it.
 ///
 /// # Errors
 /// As [`environment`].
@@ -23,14 +24,21 @@ pub async fn prepare(progress: Progress) -> Result<PathBuf, Error> {
     environment("local-python", "crates/local/requirements.txt", progress).await
 }
 
-/// Makes a Python environment in `name` under the target directory, when it is missing or outdated, and returns its
-/// interpreter. `requirements` names every package of it with its version: a file, from the root of the repository.
+/// Makes a Python environment in `name` under the target directory, when it is missing or outdated,
+/// and returns its interpreter. `requirements` names every package of it with its version: a file,
+/// from the root of the repository.
 ///
 /// # Errors
-/// There is no Python that is recent enough, the file cannot be read, or its packages cannot be installed.
-pub async fn environment(name: &str, requirements: &str, progress: Progress) -> Result<PathBuf, Error> {
+/// There is no Python that is recent enough, the file cannot be read, or its packages cannot be
+/// installed.
+pub async fn environment(
+    name: &str,
+    requirements: &str,
+    progress: Progress,
+) -> Result<PathBuf, Error> {
     let wanted = workspace::root().join(requirements);
-    let packages = fs::read_to_string(&wanted).map_err(io(format!("reading {}", wanted.display())))?;
+    let packages =
+        fs::read_to_string(&wanted).map_err(io(format!("reading {}", wanted.display())))?;
     let directory = workspace::target().join(name);
     let python = directory.join("bin/python");
     fs::create_dir_all(workspace::target()).map_err(io("creating the target directory"))?;
@@ -65,7 +73,9 @@ pub async fn environment(name: &str, requirements: &str, progress: Progress) -> 
 fn candidates() -> Vec<OsString> {
     match std::env::var_os("PYTHON") {
         Some(name) => vec![name],
-        None => ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"].map(OsString::from).to_vec(),
+        None => ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"]
+            .map(OsString::from)
+            .to_vec(),
     }
 }
 
@@ -83,7 +93,11 @@ async fn find(candidates: Vec<OsString>) -> Result<OsString, Error> {
 }
 
 async fn version(python: &OsString) -> Option<(u32, u32)> {
-    let output = Command::new(python).args(["-c", "import sys; print(*sys.version_info[:2])"]).output().await.ok()?;
+    let output = Command::new(python)
+        .args(["-c", "import sys; print(*sys.version_info[:2])"])
+        .output()
+        .await
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let (major, minor) = text.trim().split_once(' ')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
@@ -107,11 +121,18 @@ async fn create(python: &OsString, directory: &Path) -> Result<(), Error> {
 
 async fn install(python: &Path, requirements: &Path) -> Result<(), Error> {
     let mut pip = Command::new(python);
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--requirement"])
-        .arg(requirements)
-        .stdin(Stdio::null())
-        // Standard output is for results.
-        .stdout(std::io::stderr());
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--requirement",
+    ])
+    .arg(requirements)
+    .stdin(Stdio::null())
+    // Standard output is for results.
+    .stdout(std::io::stderr());
     let status = match ProcessGroup::spawn(&mut pip) {
         Ok(mut pip) => pip.wait().await,
         Err(error) => Err(error),
@@ -125,7 +146,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_interpreter_that_does_not_work_is_passed_over() {
-        let found = find(["no-such-python", "false", "python3"].map(OsString::from).to_vec()).await.unwrap();
+        let found = find(["no-such-python", "false", "python3"].map(OsString::from).to_vec())
+            .await
+            .unwrap();
         assert_eq!(found, "python3");
     }
 

@@ -39,7 +39,8 @@ impl Recorder {
     /// Makes queue and file, both empty.
     pub(crate) async fn create(config: &SdkConfig, state: &Path) -> Result<Self, Error> {
         let sqs = Sqs::new(config);
-        let queue = sqs.create_queue().queue_name(QUEUE).send().await.map_err(aws("sqs:CreateQueue"))?;
+        let queue =
+            sqs.create_queue().queue_name(QUEUE).send().await.map_err(aws("sqs:CreateQueue"))?;
         let path = file(state);
         let file = File::create(&path).map_err(io(format!("creating {}", path.display())))?;
         Ok(Self { sqs, queue: queue.queue_url.unwrap_or_default(), file, path })
@@ -55,19 +56,33 @@ impl Recorder {
     }
 
     async fn record(&mut self) -> Result<(), Error> {
-        let received = self.sqs.receive_message().queue_url(&self.queue).max_number_of_messages(10).wait_time_seconds(WAIT);
-        let messages = received.send().await.map_err(aws("sqs:ReceiveMessage"))?.messages.unwrap_or_default();
+        let received = self
+            .sqs
+            .receive_message()
+            .queue_url(&self.queue)
+            .max_number_of_messages(10)
+            .wait_time_seconds(WAIT);
+        let messages =
+            received.send().await.map_err(aws("sqs:ReceiveMessage"))?.messages.unwrap_or_default();
         if messages.is_empty() {
             return Ok(());
         }
-        let lines: String = messages.iter().filter_map(Message::body).flat_map(|body| [body, "\n"]).collect();
-        self.file.write_all(lines.as_bytes()).map_err(io(format!("writing {}", self.path.display())))?;
+        let lines: String =
+            messages.iter().filter_map(Message::body).flat_map(|body| [body, "\n"]).collect();
+        self.file
+            .write_all(lines.as_bytes())
+            .map_err(io(format!("writing {}", self.path.display())))?;
 
         let entry = |(id, message): (usize, Message)| {
-            DeleteMessageBatchRequestEntry::builder().id(id.to_string()).set_receipt_handle(message.receipt_handle).build().ok()
+            DeleteMessageBatchRequestEntry::builder()
+                .id(id.to_string())
+                .set_receipt_handle(message.receipt_handle)
+                .build()
+                .ok()
         };
         let entries = messages.into_iter().enumerate().filter_map(entry).collect();
-        let deletion = self.sqs.delete_message_batch().queue_url(&self.queue).set_entries(Some(entries));
+        let deletion =
+            self.sqs.delete_message_batch().queue_url(&self.queue).set_entries(Some(entries));
         deletion.send().await.map_err(aws("sqs:DeleteMessageBatch"))?;
         Ok(())
     }
@@ -76,7 +91,8 @@ impl Recorder {
 /// Sends everything on the bus to the recorder's queue as well.
 pub(crate) async fn connect(config: &SdkConfig, bus: &str) -> Result<(), Error> {
     let sqs = Sqs::new(config);
-    let queue = sqs.get_queue_url().queue_name(QUEUE).send().await.map_err(aws("sqs:GetQueueUrl"))?;
+    let queue =
+        sqs.get_queue_url().queue_name(QUEUE).send().await.map_err(aws("sqs:GetQueueUrl"))?;
     let attributes = sqs
         .get_queue_attributes()
         .set_queue_url(queue.queue_url)
@@ -84,14 +100,32 @@ pub(crate) async fn connect(config: &SdkConfig, bus: &str) -> Result<(), Error> 
         .send()
         .await
         .map_err(aws("sqs:GetQueueAttributes"))?;
-    let arn = attributes.attributes.unwrap_or_default().remove(&QueueAttributeName::QueueArn).unwrap_or_default();
+    let arn = attributes
+        .attributes
+        .unwrap_or_default()
+        .remove(&QueueAttributeName::QueueArn)
+        .unwrap_or_default();
 
     let events = EventBridge::new(config);
-    let rule = events.put_rule().name(QUEUE).event_bus_name(bus).event_pattern(r#"{"source": [{"prefix": ""}]}"#);
+    let rule = events
+        .put_rule()
+        .name(QUEUE)
+        .event_bus_name(bus)
+        .event_pattern(r#"{"source": [{"prefix": ""}]}"#);
     rule.send().await.map_err(aws("events:PutRule"))?;
     let target = Target::builder().id("recorder").arn(arn).build();
-    let target = target.map_err(|error| Error::Aws { operation: "events:PutTargets", reason: error.to_string() })?;
-    events.put_targets().rule(QUEUE).event_bus_name(bus).targets(target).send().await.map_err(aws("events:PutTargets"))?;
+    let target = target.map_err(|error| Error::Aws {
+        operation: "events:PutTargets",
+        reason: error.to_string(),
+    })?;
+    events
+        .put_targets()
+        .rule(QUEUE)
+        .event_bus_name(bus)
+        .targets(target)
+        .send()
+        .await
+        .map_err(aws("events:PutTargets"))?;
     Ok(())
 }
 
@@ -121,10 +155,16 @@ impl Events {
     /// # Errors
     /// The file could not be read.
     pub fn recorded(&mut self) -> Result<Vec<Value>, Error> {
-        self.file.read_to_end(&mut self.partial).map_err(io(format!("reading {}", self.path.display())))?;
-        let end = self.partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        self.file
+            .read_to_end(&mut self.partial)
+            .map_err(io(format!("reading {}", self.path.display())))?;
+        let end =
+            self.partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let complete: Vec<u8> = self.partial.drain(..end).collect();
-        Ok(complete.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+        Ok(complete
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect())
     }
 
     /// The next events, as soon as there are any.
@@ -161,8 +201,15 @@ mod tests {
         bus.create_event_bus().name("bus").send().await.unwrap();
         connect(&config, "bus").await.unwrap();
 
-        let entry = PutEventsRequestEntry::builder().event_bus_name("bus").source("test").detail_type("greeting");
-        bus.put_events().entries(entry.detail(r#"{"hello": "world"}"#).build()).send().await.unwrap();
+        let entry = PutEventsRequestEntry::builder()
+            .event_bus_name("bus")
+            .source("test")
+            .detail_type("greeting");
+        bus.put_events()
+            .entries(entry.detail(r#"{"hello": "world"}"#).build())
+            .send()
+            .await
+            .unwrap();
 
         let recorded = Events::open(&options.state_dir).unwrap().next().await.unwrap();
         assert_eq!(recorded.len(), 1);

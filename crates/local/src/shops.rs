@@ -46,7 +46,8 @@ pub fn read(path: &Path) -> Result<Vec<Shop>, Error> {
 
 fn parse(text: &str) -> Result<Vec<Shop>, String> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let shops: Vec<Shop> = serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string())?;
+    let shops: Vec<Shop> =
+        serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string())?;
     json.end().map_err(|error| error.to_string())?;
     if shops.is_empty() {
         return Err("there is no shop in it".to_owned());
@@ -55,7 +56,10 @@ fn parse(text: &str) -> Result<Vec<Shop>, String> {
     for (index, shop) in shops.iter().enumerate() {
         shop.menu.validate().map_err(|error| format!("[{index}].menu.{error}"))?;
         if !seen.insert(&shop.menu.location) {
-            return Err(format!("[{index}].menu.location: `{}` appears twice; keep one", shop.menu.location));
+            return Err(format!(
+                "[{index}].menu.location: `{}` appears twice; keep one",
+                shop.menu.location
+            ));
         }
         if let Some(item) = shop.bake_plan.keys().find(|item| shop.menu.item(item).is_none()) {
             return Err(format!("[{index}].bake_plan: `{item}` is not on the menu"));
@@ -72,7 +76,10 @@ pub async fn load(config: &SdkConfig, outputs: &Outputs, shops: &[Shop]) -> Resu
     let client = DynamoDb::new(config);
     for Shop { menu, bake_plan } in shops {
         // The plan first: what is on the menu can then be had.
-        let plan = PlanRow { key: format!("plan#{}", menu.location), plan: BakePlan { capacity: bake_plan.clone() } };
+        let plan = PlanRow {
+            key: format!("plan#{}", menu.location),
+            plan: BakePlan { capacity: bake_plan.clone() },
+        };
         put(&client, outputs.get("StockTableName")?, &plan).await?;
         put(&client, outputs.get("MenuTableName")?, menu).await?;
     }
@@ -81,8 +88,15 @@ pub async fn load(config: &SdkConfig, outputs: &Outputs, shops: &[Shop]) -> Resu
 
 async fn put(client: &DynamoDb, table: &str, row: &impl Serialize) -> Result<(), Error> {
     let row = serde_dynamo::to_item(row);
-    let row = row.map_err(|error| Error::Aws { operation: "dynamodb:PutItem", reason: error.to_string() })?;
-    client.put_item().table_name(table).set_item(Some(row)).send().await.map_err(aws("dynamodb:PutItem"))?;
+    let row = row
+        .map_err(|error| Error::Aws { operation: "dynamodb:PutItem", reason: error.to_string() })?;
+    client
+        .put_item()
+        .table_name(table)
+        .set_item(Some(row))
+        .send()
+        .await
+        .map_err(aws("dynamodb:PutItem"))?;
     Ok(())
 }
 
@@ -116,11 +130,19 @@ mod tests {
     fn a_fault_is_reported_with_the_field_that_has_it() {
         let mut shop = paris();
         shop["menu"]["items"][0]["price"] = json!("1.90");
-        assert!(reason(&json!([paris(), shop])).starts_with("[1].menu.items[0].price: "), "{}", reason(&json!([paris(), shop])));
+        assert!(
+            reason(&json!([paris(), shop])).starts_with("[1].menu.items[0].price: "),
+            "{}",
+            reason(&json!([paris(), shop]))
+        );
 
         let mut shop = paris();
         shop["menu"]["items"][0]["price"] = json!(0);
-        assert!(reason(&json!([shop])).starts_with("[0].menu.items: "), "{}", reason(&json!([shop])));
+        assert!(
+            reason(&json!([shop])).starts_with("[0].menu.items: "),
+            "{}",
+            reason(&json!([shop]))
+        );
 
         let mut shop = paris();
         shop["bake_plan"]["crossiant"] = json!(5);
@@ -129,7 +151,10 @@ mod tests {
 
     #[test]
     fn a_shop_stands_in_a_file_once() {
-        assert_eq!(reason(&json!([paris(), paris()])), "[1].menu.location: `paris` appears twice; keep one");
+        assert_eq!(
+            reason(&json!([paris(), paris()])),
+            "[1].menu.location: `paris` appears twice; keep one"
+        );
         assert_eq!(reason(&json!([])), "there is no shop in it");
     }
 }

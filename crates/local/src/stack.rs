@@ -52,12 +52,16 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Deploys what is new of the template and the binaries to a host. A stack that did not exist gets the demo shops
-    /// and users.
+    /// Deploys what is new of the template and the binaries to a host. A stack that did not exist
+    /// gets the demo shops and users.
     ///
     /// # Errors
     /// The deployment fails; a first one that does is to be given up, host and all.
-    pub async fn deploy(address: &Address, binaries: &Binaries, options: &Options) -> Result<(Self, Change), Error> {
+    pub async fn deploy(
+        address: &Address,
+        binaries: &Binaries,
+        options: &Options,
+    ) -> Result<(Self, Change), Error> {
         let config = aws::config(&address.endpoint);
         let step = options.progress.step();
         let template = Template::read(&options.template)?;
@@ -105,8 +109,10 @@ impl Stack {
         if Found::in_directory(state_dir).is_none() {
             return Err(Error::NotRunning(state_dir.to_owned()));
         }
-        let text = fs::read(stack_file(state_dir)).map_err(|_| Error::Starting(state_dir.to_owned()))?;
-        let stack: Self = serde_json::from_slice(&text).map_err(|_| Error::Starting(state_dir.to_owned()))?;
+        let text =
+            fs::read(stack_file(state_dir)).map_err(|_| Error::Starting(state_dir.to_owned()))?;
+        let stack: Self =
+            serde_json::from_slice(&text).map_err(|_| Error::Starting(state_dir.to_owned()))?;
         Ok(Self { state_dir: state_dir.to_owned(), ..stack })
     }
 
@@ -136,7 +142,8 @@ impl Stack {
         Events::open(&self.state_dir)
     }
 
-    /// What the roles of its functions have asked to be allowed since the host was started, each once.
+    /// What the roles of its functions have asked to be allowed since the host was started, each
+    /// once.
     ///
     /// # Errors
     /// It cannot be read.
@@ -146,14 +153,16 @@ impl Stack {
 }
 
 fn write(path: &Path, description: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_vec_pretty(description).expect("a description has nothing that JSON has not");
+    let text = serde_json::to_vec_pretty(description)
+        .expect("a description has nothing that JSON has not");
     // Nobody sees half of it.
     let draft = path.with_extension("json.new");
     let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, path));
     written.map_err(io(format!("writing {}", path.display())))
 }
 
-/// The API by a host name that every resolver knows. The one in its own URL, `ID.execute-api.localhost`, is none.
+/// The API by a host name that every resolver knows. The one in its own URL,
+/// `ID.execute-api.localhost`, is none.
 fn api_url(endpoint: &str, own: &str) -> String {
     let id = own.trim_start_matches("http://").split('.').next().unwrap_or_default();
     format!("{endpoint}/_aws/execute-api/{id}")

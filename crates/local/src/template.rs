@@ -45,8 +45,10 @@ impl Template {
 
     /// Replaces the function's source directory by its uploaded package.
     pub(crate) fn locate(&mut self, function: &str, code: CodeLocation) {
-        let location =
-            Mapping::from_iter([(Value::from("Bucket"), Value::from(code.bucket)), (Value::from("Key"), Value::from(code.key))]);
+        let location = Mapping::from_iter([
+            (Value::from("Bucket"), Value::from(code.bucket)),
+            (Value::from("Key"), Value::from(code.key)),
+        ]);
         self.0["Resources"][function]["Properties"]["CodeUri"] = location.into();
     }
 
@@ -82,7 +84,10 @@ Resources:
     #[test]
     fn functions_are_found_with_the_binary_that_they_run() {
         let template = Template::parse(TEMPLATE).unwrap();
-        assert_eq!(template.functions(), BTreeMap::from([("Greeter".to_owned(), "greeter".to_owned())]));
+        assert_eq!(
+            template.functions(),
+            BTreeMap::from([("Greeter".to_owned(), "greeter".to_owned())])
+        );
     }
 
     #[test]
@@ -91,7 +96,8 @@ Resources:
         template.locate("Greeter", CodeLocation { bucket: "b".to_owned(), key: "k".to_owned() });
 
         let mut expected: Value = yaml_serde::from_str(TEMPLATE).unwrap();
-        expected["Resources"]["Greeter"]["Properties"]["CodeUri"] = yaml_serde::from_str("{Bucket: b, Key: k}").unwrap();
+        expected["Resources"]["Greeter"]["Properties"]["CodeUri"] =
+            yaml_serde::from_str("{Bucket: b, Key: k}").unwrap();
         assert_eq!(yaml_serde::from_str::<Value>(&template.body()).unwrap(), expected);
         assert!(template.body().contains("!GetAtt"), "{}", template.body());
     }

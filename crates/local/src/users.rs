@@ -17,8 +17,8 @@ const STAFF: &str = "staff";
 const PASSWORD: &str = "Only-For-The-Emulator-1";
 
 impl Stack {
-    /// An access token of a user, who is added when there is none of that name. The user's e-mail address is
-    /// `NAME@example.com`; the token is valid for an hour.
+    /// An access token of a user, who is added when there is none of that name. The user's e-mail
+    /// address is `NAME@example.com`; the token is valid for an hour.
     ///
     /// # Errors
     /// The user pool could not be asked.
@@ -26,7 +26,11 @@ impl Stack {
         let cognito = Cognito::new(&self.aws());
         self.add_user(name).await?;
         if staff {
-            let joined = cognito.admin_add_user_to_group().user_pool_id(self.pool()?).username(address(name)).group_name(STAFF);
+            let joined = cognito
+                .admin_add_user_to_group()
+                .user_pool_id(self.pool()?)
+                .username(address(name))
+                .group_name(STAFF);
             joined.send().await.map_err(aws("cognito-idp:AdminAddUserToGroup"))?;
         }
         let signed_in = cognito
@@ -51,7 +55,10 @@ impl Stack {
         let cognito = Cognito::new(&self.aws());
         let attribute = |name, value: &str| {
             let attribute = AttributeType::builder().name(name).value(value).build();
-            attribute.map_err(|error| Error::Aws { operation: "cognito-idp:AdminCreateUser", reason: error.to_string() })
+            attribute.map_err(|error| Error::Aws {
+                operation: "cognito-idp:AdminCreateUser",
+                reason: error.to_string(),
+            })
         };
         let created = cognito
             .admin_create_user()
@@ -63,11 +70,23 @@ impl Stack {
             .send()
             .await;
         match created {
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_username_exists_exception()) => return Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_username_exists_exception()) =>
+            {
+                return Ok(());
+            }
             created => created.map_err(aws("cognito-idp:AdminCreateUser"))?,
         };
-        let password = cognito.admin_set_user_password().user_pool_id(self.pool()?).username(address(name));
-        password.password(PASSWORD).permanent(true).send().await.map_err(aws("cognito-idp:AdminSetUserPassword"))?;
+        let password =
+            cognito.admin_set_user_password().user_pool_id(self.pool()?).username(address(name));
+        password
+            .password(PASSWORD)
+            .permanent(true)
+            .send()
+            .await
+            .map_err(aws("cognito-idp:AdminSetUserPassword"))?;
         Ok(())
     }
 

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use local::sandbox::{Control, Fault, FaultyAnswer, IntentStatus, LedgerEntry, RefundStatus, Route, serve};
+use local::sandbox::{
+    Control, Fault, FaultyAnswer, IntentStatus, LedgerEntry, RefundStatus, Route, serve,
+};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
@@ -22,11 +24,20 @@ impl Sandbox {
         Self::serve(std::future::pending()).await.0
     }
 
-    async fn serve(until: impl Future<Output = ()> + Send + 'static) -> (Self, JoinHandle<std::io::Result<()>>) {
+    async fn serve(
+        until: impl Future<Output = ()> + Send + 'static,
+    ) -> (Self, JoinHandle<std::io::Result<()>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let served = tokio::spawn(serve(listener, SECRET.into(), until));
-        (Self { http: Client::builder().no_proxy().build().unwrap(), control: Control::new(&url), url }, served)
+        (
+            Self {
+                http: Client::builder().no_proxy().build().unwrap(),
+                control: Control::new(&url),
+                url,
+            },
+            served,
+        )
     }
 
     fn request(&self, path: &str, form: &str) -> reqwest::RequestBuilder {
@@ -42,7 +53,8 @@ impl Sandbox {
     }
 
     async fn post_with_key(&self, key: &str, path: &str, form: &str) -> Answer {
-        Answer::read(self.request(path, form).header("idempotency-key", key).send().await.unwrap()).await
+        Answer::read(self.request(path, form).header("idempotency-key", key).send().await.unwrap())
+            .await
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -51,11 +63,14 @@ impl Sandbox {
     }
 
     async fn intent_with(&self, payment_method: &str) -> String {
-        self.post("/v1/payment_intents", &format!("{CREATE}&payment_method={payment_method}")).await.id()
+        self.post("/v1/payment_intents", &format!("{CREATE}&payment_method={payment_method}"))
+            .await
+            .id()
     }
 
     async fn confirm(&self, intent: &str) -> Answer {
-        self.post(&format!("/v1/payment_intents/{intent}/confirm"), "error_on_requires_action=true").await
+        self.post(&format!("/v1/payment_intents/{intent}/confirm"), "error_on_requires_action=true")
+            .await
     }
 
     async fn paid_with(&self, payment_method: &str) -> String {
@@ -84,7 +99,10 @@ impl Answer {
         assert!(response.headers().contains_key("request-id"));
         Self {
             status: response.status(),
-            replayed: response.headers().get("idempotent-replayed").is_some_and(|value| value == "true"),
+            replayed: response
+                .headers()
+                .get("idempotent-replayed")
+                .is_some_and(|value| value == "true"),
             body: response.json().await.unwrap(),
         }
     }
@@ -93,24 +111,32 @@ impl Answer {
         self.body["id"].as_str().unwrap_or_else(|| panic!("no id in {}", self.body)).to_owned()
     }
 
-    /// Has the recorded answer's status, its fields with their types, and its words where a client reads them.
+    /// Has the recorded answer's status, its fields with their types, and its words where a client
+    /// reads them.
     #[track_caller]
     fn assert_is_like(&self, recorded: &str) {
         let path = format!("{}/tests/recorded/{recorded}.json", env!("CARGO_MANIFEST_DIR"));
-        let recorded: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let recorded: Value =
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         assert_eq!(recorded["status"], self.status.as_u16());
         assert_same_shape("", &recorded["body"], &self.body);
     }
 }
 
 /// Fields whose values, not only their types, are documented.
-const WORDS: [&str; 8] = ["object", "status", "type", "code", "decline_code", "param", "url", "failure_reason"];
+const WORDS: [&str; 8] =
+    ["object", "status", "type", "code", "decline_code", "param", "url", "failure_reason"];
 
 #[track_caller]
 fn assert_same_shape(at: &str, recorded: &Value, actual: &Value) {
     match (recorded, actual) {
         (Value::Object(recorded), Value::Object(actual)) => {
-            assert!(recorded.keys().eq(actual.keys()), "{at}: {:?} is not {:?}", actual.keys(), recorded.keys());
+            assert!(
+                recorded.keys().eq(actual.keys()),
+                "{at}: {:?} is not {:?}",
+                actual.keys(),
+                recorded.keys()
+            );
             for (name, value) in recorded {
                 if WORDS.contains(&name.as_str()) {
                     assert_eq!(value, &actual[name], "{at}.{name}");
@@ -135,7 +161,8 @@ fn assert_same_shape(at: &str, recorded: &Value, actual: &Value) {
 #[tokio::test]
 async fn an_intent_has_its_documented_shape_in_every_state() {
     let sandbox = Sandbox::start().await;
-    let created = sandbox.post("/v1/payment_intents", &format!("{CREATE}&payment_method=pm_card_visa")).await;
+    let created =
+        sandbox.post("/v1/payment_intents", &format!("{CREATE}&payment_method=pm_card_visa")).await;
     created.assert_is_like("intent_requires_confirmation");
     let intent = format!("/v1/payment_intents/{}", created.id());
     sandbox.get(&intent).await.assert_is_like("intent_requires_confirmation");
@@ -173,8 +200,12 @@ async fn a_card_error_has_its_documented_shape_and_leaves_the_intent_without_a_p
 async fn an_intent_can_be_created_and_confirmed_in_one_request() {
     let sandbox = Sandbox::start().await;
     let both = format!("{CREATE}&confirm=true&error_on_requires_action=true&payment_method=");
-    sandbox.post("/v1/payment_intents", &format!("{both}pm_card_visa")).await.assert_is_like("intent_succeeded");
-    let declined = sandbox.post("/v1/payment_intents", &format!("{both}pm_card_authenticationRequired")).await;
+    sandbox
+        .post("/v1/payment_intents", &format!("{both}pm_card_visa"))
+        .await
+        .assert_is_like("intent_succeeded");
+    let declined =
+        sandbox.post("/v1/payment_intents", &format!("{both}pm_card_authenticationRequired")).await;
     declined.assert_is_like("error_authentication_required");
 }
 
@@ -234,7 +265,10 @@ async fn a_refund_may_fail_after_it_was_answered() {
     assert_eq!(entry.net(), 1099);
 
     let slow = sandbox.paid_with("pm_card_pendingRefund").await;
-    sandbox.post("/v1/refunds", &format!("payment_intent={slow}")).await.assert_is_like("refund_pending");
+    sandbox
+        .post("/v1/refunds", &format!("payment_intent={slow}"))
+        .await
+        .assert_is_like("refund_pending");
 }
 
 #[tokio::test]
@@ -264,12 +298,19 @@ async fn all_intents_and_all_refunds_are_listed_in_pages_newest_first() {
         let first = sandbox.get(&format!("{list}?limit=2")).await.body;
         let last = first["data"][1]["id"].as_str().unwrap();
         let second = sandbox.get(&format!("{list}?limit=2&starting_after={last}")).await.body;
-        let listed: Vec<_> = [&first, &second].iter().flat_map(|page| page["data"].as_array().unwrap()).collect();
+        let listed: Vec<_> =
+            [&first, &second].iter().flat_map(|page| page["data"].as_array().unwrap()).collect();
         assert!(listed.iter().map(|object| &object[named]).eq(made.iter()), "{listed:?}");
-        assert_eq!((&first["has_more"], &second["has_more"]), (&Value::Bool(true), &Value::Bool(false)));
+        assert_eq!(
+            (&first["has_more"], &second["has_more"]),
+            (&Value::Bool(true), &Value::Bool(false))
+        );
         assert_eq!((&first["object"], &first["url"]), (&Value::from("list"), &Value::from(list)));
         let nowhere = sandbox.get(&format!("{list}?starting_after=pi_missing")).await;
-        assert_eq!((nowhere.status, &nowhere.body["error"]["param"]), (StatusCode::BAD_REQUEST, &"starting_after".into()));
+        assert_eq!(
+            (nowhere.status, &nowhere.body["error"]["param"]),
+            (StatusCode::BAD_REQUEST, &"starting_after".into())
+        );
     }
     let intent = sandbox.get("/v1/payment_intents?limit=1").await.body["data"][0].clone();
     let retrieved = sandbox.get(&format!("/v1/payment_intents/{}", made[0])).await;
@@ -284,7 +325,8 @@ async fn the_same_key_and_request_replay_the_first_answer_until_keys_are_forgott
     let second = create().await;
     assert!(!first.replayed && second.replayed);
     assert_eq!(first.body, second.body);
-    let other = sandbox.post_with_key("a-key", "/v1/payment_intents", "amount=1100&currency=eur").await;
+    let other =
+        sandbox.post_with_key("a-key", "/v1/payment_intents", "amount=1100&currency=eur").await;
     other.assert_is_like("error_key_reused");
 
     sandbox.control.forget_keys().await.unwrap();
@@ -298,7 +340,8 @@ async fn an_answered_server_error_is_replayed_and_a_rate_limit_is_not() {
     let sandbox = Sandbox::start().await;
     let create = || sandbox.post_with_key("a-key", "/v1/payment_intents", CREATE);
     for status in [429, 500] {
-        let fault = Fault { times: Some(1), answer: FaultyAnswer::Fail(status), ..Fault::default() };
+        let fault =
+            Fault { times: Some(1), answer: FaultyAnswer::Fail(status), ..Fault::default() };
         sandbox.control.set_fault(&fault).await.unwrap();
     }
     create().await.assert_is_like("error_rate_limit");
@@ -309,11 +352,13 @@ async fn an_answered_server_error_is_replayed_and_a_rate_limit_is_not() {
     assert!(sandbox.control.ledger().await.unwrap().is_empty());
 }
 
-/// Sends a request that takes a minute, and the same again until one of them finds the other under way.
+/// Sends a request that takes a minute, and the same again until one of them finds the other under
+/// way.
 async fn under_way(sandbox: &Sandbox) -> Answer {
     sandbox.control.set_fault(&Fault { delay_ms: 60_000, ..Fault::default() }).await.unwrap();
     loop {
-        let request = sandbox.request("/v1/payment_intents", CREATE).header("idempotency-key", "a-key");
+        let request =
+            sandbox.request("/v1/payment_intents", CREATE).header("idempotency-key", "a-key");
         if let Ok(answer) = request.timeout(Duration::from_millis(100)).send().await {
             return Answer::read(answer).await;
         }
@@ -330,7 +375,12 @@ async fn a_key_in_use_is_a_conflict() {
 async fn a_lost_answer_closes_the_connection_after_the_work() {
     let sandbox = Sandbox::start().await;
     let intent = sandbox.intent_with("pm_card_visa").await;
-    let lose = Fault { route: Some(Route::Confirm), times: Some(1), answer: FaultyAnswer::Lose, ..Fault::default() };
+    let lose = Fault {
+        route: Some(Route::Confirm),
+        times: Some(1),
+        answer: FaultyAnswer::Lose,
+        ..Fault::default()
+    };
     sandbox.control.set_fault(&lose).await.unwrap();
     let confirm = format!("/v1/payment_intents/{intent}/confirm");
     let lost = sandbox.request(&confirm, "").send().await;
@@ -356,7 +406,8 @@ async fn work_goes_on_when_the_client_hangs_up() {
 async fn a_failure_may_hide_that_the_work_was_done() {
     let sandbox = Sandbox::start().await;
     let intent = sandbox.intent_with("pm_card_visa").await;
-    let fault = Fault { times: Some(1), answer: FaultyAnswer::FailAfterWork(500), ..Fault::default() };
+    let fault =
+        Fault { times: Some(1), answer: FaultyAnswer::FailAfterWork(500), ..Fault::default() };
     sandbox.control.set_fault(&fault).await.unwrap();
     sandbox.confirm(&intent).await.assert_is_like("error_api");
     assert_eq!(sandbox.only_entry().await.status, IntentStatus::Succeeded);
@@ -365,11 +416,18 @@ async fn a_failure_may_hide_that_the_work_was_done() {
 #[tokio::test]
 async fn a_fault_can_be_kept_to_one_order_and_cleared() {
     let sandbox = Sandbox::start().await;
-    let fault = Fault { order_id: Some("6735".into()), answer: FaultyAnswer::Fail(503), ..Fault::default() };
+    let fault = Fault {
+        order_id: Some("6735".into()),
+        answer: FaultyAnswer::Fail(503),
+        ..Fault::default()
+    };
     sandbox.control.set_fault(&fault).await.unwrap();
     let other = "amount=580&currency=eur&metadata[order_id]=6736";
     assert_eq!(sandbox.post("/v1/payment_intents", other).await.status, StatusCode::OK);
-    assert_eq!(sandbox.post("/v1/payment_intents", CREATE).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        sandbox.post("/v1/payment_intents", CREATE).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     sandbox.control.clear_faults().await.unwrap();
     assert_eq!(sandbox.post("/v1/payment_intents", CREATE).await.status, StatusCode::OK);
 }
@@ -388,7 +446,11 @@ async fn an_intent_confirmed_from_many_sides_at_once_is_charged_once() {
 async fn a_reset_forgets_everything() {
     let sandbox = Sandbox::start().await;
     let before = sandbox.post_with_key("a-key", "/v1/payment_intents", CREATE).await;
-    sandbox.control.set_fault(&Fault { answer: FaultyAnswer::Fail(500), ..Fault::default() }).await.unwrap();
+    sandbox
+        .control
+        .set_fault(&Fault { answer: FaultyAnswer::Fail(500), ..Fault::default() })
+        .await
+        .unwrap();
     sandbox.control.reset().await.unwrap();
     assert!(sandbox.control.ledger().await.unwrap().is_empty());
     let after = sandbox.post_with_key("a-key", "/v1/payment_intents", CREATE).await;

@@ -28,12 +28,26 @@ impl UserPool {
 impl Customers for UserPool {
     async fn address(&self, customer: &CustomerId) -> Result<Option<Address>, CustomerError> {
         // Where users sign in with their address, the subject is their name.
-        match self.client.admin_get_user().user_pool_id(&self.id).username(customer.as_str()).send().await {
+        match self
+            .client
+            .admin_get_user()
+            .user_pool_id(&self.id)
+            .username(customer.as_str())
+            .send()
+            .await
+        {
             Ok(user) => {
-                let email = user.user_attributes().iter().find(|attribute| attribute.name() == "email");
+                let email =
+                    user.user_attributes().iter().find(|attribute| attribute.name() == "email");
                 Ok(email.and_then(|email| email.value()).map(Address::new))
             }
-            Err(error) if error.as_service_error().is_some_and(AdminGetUserError::is_user_not_found_exception) => Ok(None),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(AdminGetUserError::is_user_not_found_exception) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(CustomerError(code(&error))),
         }
     }

@@ -1,12 +1,14 @@
 //! The use case: tell the customer of each state once, in order.
 //!
-//! A notice is claimed, sent, and then noted as told, so that of two deliveries of an event only one sends. A claim holds
-//! as long as the invocation that made it may run. When Lambda has ended that one, nobody knows whether its notice was
-//! sent: the next delivery takes over and may repeat it, but none is lost.
+//! A notice is claimed, sent, and then noted as told, so that of two deliveries of an event only
+//! one sends. A claim holds as long as the invocation that made it may run. When Lambda has ended
+//! that one, nobody knows whether its notice was sent: the next delivery takes over and may repeat
+//! it, but none is lost.
 //!
-//! A newer event waits for the claim of an older one, since their mails could otherwise change places. An older event is
-//! done with as soon as a newer one is claimed, even if that claim came to nothing: the newer one's mail may be out, and
-//! if it is not, its message is still there to come again.
+//! A newer event waits for the claim of an older one, since their mails could otherwise change
+//! places. An older event is done with as soon as a newer one is claimed, even if that claim came
+//! to nothing: the newer one's mail may be out, and if it is not, its message is still there to
+//! come again.
 
 use std::fmt;
 
@@ -21,7 +23,8 @@ use crate::notice::{Notice, Templates};
 
 /// How far each order's customer has been told.
 pub trait Notices {
-    /// Claims a revision at `now`, if it is still to be told and nobody else is telling the customer of this order.
+    /// Claims a revision at `now`, if it is still to be told and nobody else is telling the
+    /// customer of this order.
     async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Claimed, StoreError>;
 
     /// Notes that what was claimed is told, unless somebody else has taken over.
@@ -47,7 +50,8 @@ pub struct Claim {
 pub enum Claimed {
     /// The claim is made.
     Granted,
-    /// There is nothing to tell (any more): this revision has been told, or a newer one was claimed.
+    /// There is nothing to tell (any more): this revision has been told, or a newer one was
+    /// claimed.
     Done,
     /// Somebody else is telling the customer, of this or an older revision.
     Busy,
@@ -101,10 +105,14 @@ pub trait Mailer {
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// No mail can be made of it, or not for that address.
-    #[error("SES cannot make a mail of the notice ({0}): look whether the customer's address is one")]
+    #[error(
+        "SES cannot make a mail of the notice ({0}): look whether the customer's address is one"
+    )]
     Malformed(String),
     /// SES does not take mail, from this sender at least, or did not answer.
-    #[error("SES did not take the notice ({0}): look whether it may send as the sender, and is out of its sandbox")]
+    #[error(
+        "SES did not take the notice ({0}): look whether it may send as the sender, and is out of its sandbox"
+    )]
     NotTaken(String),
 }
 
@@ -152,12 +160,17 @@ pub struct Notifications<N, C, M> {
 }
 
 impl<N: Notices, C: Customers, M: Mailer> Notifications<N, C, M> {
-    /// Tells the customer of an event that concerns them, unless they were told of it or of a newer one before. It is
-    /// `now`, and this will not run beyond `until`.
+    /// Tells the customer of an event that concerns them, unless they were told of it or of a newer
+    /// one before. It is `now`, and this will not run beyond `until`.
     ///
     /// # Errors
     /// When the customer may not have been told, or is just being told by somebody else.
-    pub async fn handle(&self, event: &OrderEvent, now: Timestamp, until: Timestamp) -> Result<(), NotificationsError> {
+    pub async fn handle(
+        &self,
+        event: &OrderEvent,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), NotificationsError> {
         let order = &event.detail.data;
         let Some(notice) = self.templates.notice(event)? else {
             return Ok(());
@@ -250,10 +263,15 @@ mod tests {
     async fn the_customer_is_told_of_each_state_at_their_address() {
         let notifications = notifications(MemoryMailer::default());
         notifications.handle(&confirmed(), now(), until()).await.unwrap();
-        notifications.handle(&event("order.preparing", json!({"revision": 4})), now(), until()).await.unwrap();
+        notifications
+            .handle(&event("order.preparing", json!({"revision": 4})), now(), until())
+            .await
+            .unwrap();
         notifications.handle(&ready(), now(), until()).await.unwrap();
         assert_eq!(subjects(&notifications), [CONFIRMED, READY]);
-        assert!(notifications.mailer.sent().iter().all(|(to, _)| to.expose() == "camille@example.com"));
+        assert!(
+            notifications.mailer.sent().iter().all(|(to, _)| to.expose() == "camille@example.com")
+        );
     }
 
     #[tokio::test]
@@ -276,8 +294,10 @@ mod tests {
     async fn of_two_deliveries_at_once_one_tells_and_the_other_comes_again_to_find_it_told() {
         let notifications = notifications(MemoryMailer::default());
         let (confirmed, until) = (confirmed(), until());
-        let (first, second) =
-            tokio::join!(notifications.handle(&confirmed, now(), until), notifications.handle(&confirmed, now(), until));
+        let (first, second) = tokio::join!(
+            notifications.handle(&confirmed, now(), until),
+            notifications.handle(&confirmed, now(), until)
+        );
         first.unwrap();
         assert!(second.unwrap_err().is_transient());
         notifications.handle(&confirmed, now(), until).await.unwrap();
@@ -288,8 +308,10 @@ mod tests {
     async fn a_newer_state_waits_for_its_turn() {
         let notifications = notifications(MemoryMailer::default());
         let (confirmed, ready, until) = (confirmed(), ready(), until());
-        let (first, second) =
-            tokio::join!(notifications.handle(&confirmed, now(), until), notifications.handle(&ready, now(), until));
+        let (first, second) = tokio::join!(
+            notifications.handle(&confirmed, now(), until),
+            notifications.handle(&ready, now(), until)
+        );
         first.unwrap();
         assert!(second.unwrap_err().is_transient());
         notifications.handle(&ready, now(), until).await.unwrap();
@@ -297,7 +319,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_notice_that_may_have_been_sent_by_one_who_died_is_repeated_when_its_claim_has_lapsed() {
+    async fn a_notice_that_may_have_been_sent_by_one_who_died_is_repeated_when_its_claim_has_lapsed()
+     {
         let notifications = notifications(MemoryMailer::default());
         claimed(&notifications, 3).await;
         let early = notifications.handle(&confirmed(), until() - 1.millisecond(), until()).await;
@@ -358,13 +381,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_notice_that_no_mail_can_be_made_of_does_not_wait_for_better_times() {
-        let error = notifications(Down(MailError::Malformed)).handle(&confirmed(), now(), until()).await.unwrap_err();
+        let error = notifications(Down(MailError::Malformed))
+            .handle(&confirmed(), now(), until())
+            .await
+            .unwrap_err();
         assert!(!error.is_transient());
     }
 
     #[tokio::test]
     async fn what_a_customer_who_is_gone_would_be_told_is_acknowledged() {
-        let notifications = Notifications { customers: MemoryCustomers::default(), ..notifications(MemoryMailer::default()) };
+        let notifications = Notifications {
+            customers: MemoryCustomers::default(),
+            ..notifications(MemoryMailer::default())
+        };
         notifications.handle(&confirmed(), now(), until()).await.unwrap();
         notifications.handle(&ready(), now(), until()).await.unwrap();
         assert!(subjects(&notifications).is_empty());

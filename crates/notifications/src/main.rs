@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use notifications::{cognito::UserPool, handler::Notifications, notice::Templates, ses::Ses, store::DynamoDb};
+use notifications::{
+    cognito::UserPool, handler::Notifications, notice::Templates, ses::Ses, store::DynamoDb,
+};
 use platform::{
     aws, log,
     queue::{Backoff, Queue},
@@ -25,7 +27,8 @@ async fn main() -> Result<(), Error> {
     run(service_fn(async |event: LambdaEvent<_>| {
         // Lambda ends this invocation then.
         let until = Timestamp::try_from(event.context.deadline())?;
-        let handle = async |event: OrderEvent| notifications.handle(&event, Timestamp::now(), until).await;
+        let handle =
+            async |event: OrderEvent| notifications.handle(&event, Timestamp::now(), until).await;
         Ok::<_, Error>(queue.process(event.payload, handle).await)
     }))
     .await

@@ -1,5 +1,5 @@
-//! Table, customers and mail in memory, for tests: the behaviour of [`crate::store`], [`crate::cognito`] and
-//! [`crate::ses`] without AWS.
+//! Table, customers and mail in memory, for tests: the behaviour of [`crate::store`],
+//! [`crate::cognito`] and [`crate::ses`] without AWS.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -44,11 +44,18 @@ impl Notices for MemoryNotices {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         match rows.get(&claim.order) {
             Some(row) if row.revision > claim.revision => return Ok(Claimed::Done),
-            Some(row) if row.claimed_until.is_some_and(|until| now < until) => return Ok(Claimed::Busy),
-            Some(row) if row.claimed_until.is_none() && row.revision == claim.revision => return Ok(Claimed::Done),
+            Some(row) if row.claimed_until.is_some_and(|until| now < until) => {
+                return Ok(Claimed::Busy);
+            }
+            Some(row) if row.claimed_until.is_none() && row.revision == claim.revision => {
+                return Ok(Claimed::Done);
+            }
             _ => {}
         }
-        rows.insert(claim.order, Row { revision: claim.revision, claimed_until: Some(claim.until) });
+        rows.insert(
+            claim.order,
+            Row { revision: claim.revision, claimed_until: Some(claim.until) },
+        );
         Ok(Claimed::Granted)
     }
 

@@ -20,9 +20,9 @@ pub struct Notice {
     pub text: String,
 }
 
-/// The words, by the name of the file that holds them. The first line of each is the subject. They see the event's
-/// [data](shop::event::OrderData), and must make sense to somebody who was told nothing before: a notice that was
-/// overtaken is never sent.
+/// The words, by the name of the file that holds them. The first line of each is the subject. They
+/// see the event's [data](shop::event::OrderData), and must make sense to somebody who was told
+/// nothing before: a notice that was overtaken is never sent.
 const TEMPLATES: [(&str, &str); 7] = [
     ("confirmed.txt", include_str!("../templates/confirmed.txt")),
     ("ready.txt", include_str!("../templates/ready.txt")),
@@ -48,7 +48,8 @@ impl Templates {
         let mut environment = Environment::new();
         // A mistake in a template is an error, not a gap in a letter.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        environment
+            .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
         environment.add_filter("money", money);
         environment.add_filter("local", local);
         for (name, source) in TEMPLATES {
@@ -69,7 +70,11 @@ impl Templates {
         };
         let letter = self.environment.get_template(name)?.render(Serde(order))?;
         let (subject, text) = letter.split_once('\n').unwrap_or((&letter, ""));
-        Ok(Some(Notice { order: order.order_id, subject: subject.to_owned(), text: text.trim().to_owned() }))
+        Ok(Some(Notice {
+            order: order.order_id,
+            subject: subject.to_owned(),
+            text: text.trim().to_owned(),
+        }))
     }
 }
 
@@ -84,8 +89,8 @@ const fn template(event: OrderEventType, payment: PaymentStatus) -> Option<&'sta
         Event::PaymentChanged => match payment {
             PaymentStatus::Refunded => Some("refunded.txt"),
             PaymentStatus::RefundFailed => Some("refund_failed.txt"),
-            // The notice of the end has said already that nothing is kept: whatever was taken is on its way back, and
-            // nothing was taken by what was voided.
+            // The notice of the end has said already that nothing is kept: whatever was taken is on
+            // its way back, and nothing was taken by what was voided.
             PaymentStatus::None | PaymentStatus::Captured | PaymentStatus::Voided => None,
         },
         Event::Placed | Event::Reserved | Event::Preparing | Event::Collected => None,
@@ -98,7 +103,9 @@ fn money(amount: u64, currency: Serde<Currency>) -> String {
 
 /// A moment as the clock at the shop shows it.
 fn local(at: Serde<Timestamp>, time_zone: &str) -> Result<String, minijinja::Error> {
-    let at = at.in_tz(time_zone).map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
+    let at = at
+        .in_tz(time_zone)
+        .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
     Ok(at.strftime("%A, %-d %B %Y at %H:%M").to_string())
 }
 
@@ -152,8 +159,16 @@ pub(crate) mod tests {
             ("order.rejected", json!({"rejection": rejection}), "We could not take your order"),
             ("order.cancelled", json!({}), "Your order is cancelled"),
             ("order.expired", json!({}), "We could not confirm your order in time"),
-            ("order.payment_changed", json!({"payment": "refunded"}), "We have given your money back"),
-            ("order.payment_changed", json!({"payment": "refund_failed"}), "We could not give your money back yet"),
+            (
+                "order.payment_changed",
+                json!({"payment": "refunded"}),
+                "We have given your money back",
+            ),
+            (
+                "order.payment_changed",
+                json!({"payment": "refund_failed"}),
+                "We could not give your money back yet",
+            ),
         ] {
             assert_eq!(subject(event_type, data).as_deref(), Some(expected), "{event_type}");
         }
@@ -161,7 +176,11 @@ pub(crate) mod tests {
             assert_eq!(subject(event_type, json!({})), None, "{event_type}");
         }
         for payment in ["captured", "voided"] {
-            assert_eq!(subject("order.payment_changed", json!({"payment": payment})), None, "{payment}");
+            assert_eq!(
+                subject("order.payment_changed", json!({"payment": payment})),
+                None,
+                "{payment}"
+            );
         }
     }
 
@@ -176,19 +195,30 @@ pub(crate) mod tests {
 
     #[test]
     fn money_has_the_digits_of_its_currency() {
-        assert!(text("order.confirmed", json!({"total": 830, "currency": "JPY"})).contains("You have paid 830 JPY"));
+        assert!(
+            text("order.confirmed", json!({"total": 830, "currency": "JPY"}))
+                .contains("You have paid 830 JPY")
+        );
     }
 
     #[test]
     fn a_rejection_names_what_fell_short_and_what_is_left_of_it() {
         let shortages = json!([{"item": "croissant", "requested": 2, "left": 1}, {"item": "eclair", "requested": 1, "left": 0}]);
-        let text = text("order.rejected", json!({"rejection": {"code": "out_of_stock", "shortages": shortages}}));
+        let text = text(
+            "order.rejected",
+            json!({"rejection": {"code": "out_of_stock", "shortages": shortages}}),
+        );
         assert!(text.contains("Butter croissant: you ordered 2, 1 left\nÉclair \"café & crème\": you ordered 1, none left\n"));
     }
 
     #[test]
     fn a_decline_is_explained_where_the_customer_can_do_something_and_to_nobody_else() {
-        let declined = |reason| text("order.rejected", json!({"rejection": {"code": "payment_declined", "reason": reason}}));
+        let declined = |reason| {
+            text(
+                "order.rejected",
+                json!({"rejection": {"code": "payment_declined", "reason": reason}}),
+            )
+        };
         assert!(declined("insufficient_funds").contains("There was not enough money"));
         // Whoever holds a card that was reported must not learn so.
         assert_eq!(declined("stolen_card"), declined("generic_decline"));
@@ -197,14 +227,20 @@ pub(crate) mod tests {
     #[test]
     fn a_cancellation_promises_the_money_back_only_if_it_was_taken() {
         assert!(
-            text("order.cancelled", json!({"payment": "captured"})).contains("You have paid 8.30 EUR. We are giving it back")
+            text("order.cancelled", json!({"payment": "captured"}))
+                .contains("You have paid 8.30 EUR. We are giving it back")
         );
-        assert!(text("order.cancelled", json!({"payment": "none"})).contains("You need not pay for it."));
+        assert!(
+            text("order.cancelled", json!({"payment": "none"}))
+                .contains("You need not pay for it.")
+        );
     }
 
     #[test]
     fn a_refund_tells_how_the_order_ended_since_that_notice_may_have_been_overtaken() {
-        let refunded = |status| text("order.payment_changed", json!({"payment": "refunded", "status": status}));
+        let refunded = |status| {
+            text("order.payment_changed", json!({"payment": "refunded", "status": status}))
+        };
         assert!(refunded("cancelled").contains("You had cancelled it."));
         assert!(refunded("expired").contains("It could not be confirmed in time."));
         assert!(refunded("rejected").contains("We could not take it."));

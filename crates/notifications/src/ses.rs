@@ -16,8 +16,9 @@ use crate::{
     notice::Notice,
 };
 
-/// How long an answer is waited for. SES has no idempotency key, so whoever gives up on an answer and asks again may well
-/// send twice: longer than elsewhere, and still well within the function's timeout of 20 seconds.
+/// How long an answer is waited for. SES has no idempotency key, so whoever gives up on an answer
+/// and asks again may well send twice: longer than elsewhere, and still well within the function's
+/// timeout of 20 seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Amazon SES.
@@ -31,22 +32,32 @@ impl Ses {
     /// Sends as `sender`, which must be an identity that SES has verified.
     #[must_use]
     pub fn new(config: &SdkConfig, sender: String) -> Self {
-        let timeouts = config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
-        let timeouts = timeouts.operation_attempt_timeout(PATIENCE).operation_timeout(PATIENCE).build();
-        Self { client: Client::from_conf(Builder::from(config).timeout_config(timeouts).build()), sender }
+        let timeouts =
+            config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let timeouts =
+            timeouts.operation_attempt_timeout(PATIENCE).operation_timeout(PATIENCE).build();
+        Self {
+            client: Client::from_conf(Builder::from(config).timeout_config(timeouts).build()),
+            sender,
+        }
     }
 }
 
 impl Mailer for Ses {
     async fn send(&self, to: &Address, notice: &Notice) -> Result<(), MailError> {
         let malformed = |error: BuildError| MailError::Malformed(error.to_string());
-        let content = |text: &str| Content::builder().data(text).charset("UTF-8").build().map_err(malformed);
+        let content =
+            |text: &str| Content::builder().data(text).charset("UTF-8").build().map_err(malformed);
         let message = Message::builder()
             .subject(content(&notice.subject)?)
             .body(Body::builder().text(content(&notice.text)?).build())
             .build();
         // Lets bounces and complaints be traced to the order without the address.
-        let tag = MessageTag::builder().name("order_id").value(notice.order.to_string()).build().map_err(malformed)?;
+        let tag = MessageTag::builder()
+            .name("order_id")
+            .value(notice.order.to_string())
+            .build()
+            .map_err(malformed)?;
         self.client
             .send_email()
             .from_email_address(&self.sender)
@@ -83,7 +94,8 @@ mod tests {
         let message = "Email address is not verified. The following identities failed the check: camille@example.com";
         let meta = ErrorMetadata::builder().code("MessageRejected").message(message).build();
         let rejected = MessageRejected::builder().message(message).meta(meta).build();
-        let failure = failure(&SdkError::service_error(SendEmailError::MessageRejected(rejected), ()));
+        let failure =
+            failure(&SdkError::service_error(SendEmailError::MessageRejected(rejected), ()));
         assert!(failure.to_string().contains("MessageRejected"));
         assert!(!format!("{failure} {failure:?}").contains("camille"));
     }

@@ -78,7 +78,11 @@ impl Notices for DynamoDb {
             Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                 let row: Row = decode::item(failed.item.unwrap_or_default())?;
                 let told = row.revision == claim.revision && row.claimed_until.is_none();
-                Ok(if told || row.revision > claim.revision { Claimed::Done } else { Claimed::Busy })
+                Ok(if told || row.revision > claim.revision {
+                    Claimed::Done
+                } else {
+                    Claimed::Busy
+                })
             }
             Err(error) => Err(StoreError::call("UpdateItem", error)),
         }

@@ -8,7 +8,8 @@ use std::{
 use aws_sdk_sqs::{
     Client as Sqs,
     types::{
-        ChangeMessageVisibilityBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
+        ChangeMessageVisibilityBatchRequestEntry, Message, MessageAttributeValue,
+        MessageSystemAttributeName, QueueAttributeName,
     },
 };
 use futures::future::try_join_all;
@@ -24,12 +25,12 @@ use crate::{deployment::Deployment, error::Error};
 /// How the logical ids of dead-letter queues end; what is before that names them here.
 const SUFFIX: &str = "DeadLetters";
 
-/// For how long a message is hidden from others while it is looked at, in seconds. Whoever dies meanwhile leaves it hidden
-/// for no longer.
+/// For how long a message is hidden from others while it is looked at, in seconds. Whoever dies
+/// meanwhile leaves it hidden for no longer.
 const LOOK: i32 = 120;
 
-/// How long SQS gathers messages for one answer, in seconds. With none of it, it asks a part of its servers alone, and an
-/// empty answer would not mean an empty queue.
+/// How long SQS gathers messages for one answer, in seconds. With none of it, it asks a part of its
+/// servers alone, and an empty answer would not mean an empty queue.
 const LONG_POLL: i32 = 1;
 
 /// As many messages as one call takes.
@@ -67,17 +68,21 @@ impl DeadLetterQueues {
     /// Finds the queues among the resources of a stack.
     pub(crate) async fn of(deployment: &Deployment) -> Result<Self, Error> {
         let client = Sqs::new(&deployment.config);
-        let described = deployment
-            .resources("AWS::SQS::Queue")
-            .map(async |(logical_id, url)| Ok::<_, Error>((logical_id, url, attributes(&client, url).await?)));
+        let described = deployment.resources("AWS::SQS::Queue").map(async |(logical_id, url)| {
+            Ok::<_, Error>((logical_id, url, attributes(&client, url).await?))
+        });
         let described = try_join_all(described).await?;
 
-        let attribute = |attributes: &HashMap<_, String>, name| attributes.get(&name).cloned().unwrap_or_default();
+        let attribute = |attributes: &HashMap<_, String>, name| {
+            attributes.get(&name).cloned().unwrap_or_default()
+        };
         let mut urls = BTreeMap::new();
         let mut sources = HashMap::new();
         for (_, url, attributes) in &described {
             let arn = attribute(attributes, QueueAttributeName::QueueArn);
-            let policy: Value = attribute(attributes, QueueAttributeName::RedrivePolicy).parse().unwrap_or_default();
+            let policy: Value = attribute(attributes, QueueAttributeName::RedrivePolicy)
+                .parse()
+                .unwrap_or_default();
             if let Some(target) = policy["deadLetterTargetArn"].as_str() {
                 let name = arn.rsplit(':').next().unwrap_or_default().to_owned();
                 sources.insert(target.to_owned(), Source { name, url: (*url).to_owned() });
@@ -108,8 +113,8 @@ impl DeadLetterQueues {
         })
     }
 
-    /// Everything in a queue that nobody else is looking at, oldest first. Nothing is taken out of it, and what was to be had is
-    /// to be had afterwards.
+    /// Everything in a queue that nobody else is looking at, oldest first. Nothing is taken out of
+    /// it, and what was to be had is to be had afterwards.
     pub(crate) async fn look(&self, queue: &DeadLetterQueue) -> Result<Vec<DeadLetter>, Error> {
         let mut letters = Vec::new();
         let collect = async |letter: &DeadLetter| {
@@ -122,7 +127,9 @@ impl DeadLetterQueues {
     }
 
     /// All letters of all queues.
-    pub(crate) async fn look_everywhere(&self) -> Result<Vec<(&DeadLetterQueue, DeadLetter)>, Error> {
+    pub(crate) async fn look_everywhere(
+        &self,
+    ) -> Result<Vec<(&DeadLetterQueue, DeadLetter)>, Error> {
         let looks = self.queues.iter().map(async |queue| {
             let letters = self.look(queue).await?;
             Ok::<_, Error>(letters.into_iter().map(|letter| (queue, letter)).collect::<Vec<_>>())
@@ -130,8 +137,8 @@ impl DeadLetterQueues {
         Ok(try_join_all(looks).await?.concat())
     }
 
-    /// Visits each message once, and waits so long for those that others are looking at. What stays is given free at the end,
-    /// whatever happens.
+    /// Visits each message once, and waits so long for those that others are looking at. What stays
+    /// is given free at the end, whatever happens.
     ///
     /// Returns how many it has missed, about.
     pub(crate) async fn visit(
@@ -167,10 +174,12 @@ impl DeadLetterQueues {
                 .message_system_attribute_names(MessageSystemAttributeName::All)
                 .message_attribute_names("All")
                 .send();
-            let received = received.await.map_err(aws("sqs:ReceiveMessage"))?.messages.unwrap_or_default();
+            let received =
+                received.await.map_err(aws("sqs:ReceiveMessage"))?.messages.unwrap_or_default();
             if received.is_empty() {
                 // Others may have had them in sight just then.
-                let missed = depth(&attributes(&self.client, &queue.url).await?).saturating_sub(hidden.len() as u64);
+                let missed = depth(&attributes(&self.client, &queue.url).await?)
+                    .saturating_sub(hidden.len() as u64);
                 if missed > 0 && started.elapsed() < patience {
                     continue;
                 }
@@ -178,8 +187,10 @@ impl DeadLetterQueues {
             }
             let letters: Vec<DeadLetter> = received.into_iter().map(DeadLetter::of).collect();
             hidden.extend(letters.iter().map(|letter| letter.receipt.clone()));
-            // A queue so long that its first messages come into sight again has been seen to its end.
-            let new: Vec<_> = letters.iter().filter(|letter| seen.insert(letter.id.clone())).collect();
+            // A queue so long that its first messages come into sight again has been seen to its
+            // end.
+            let new: Vec<_> =
+                letters.iter().filter(|letter| seen.insert(letter.id.clone())).collect();
             if new.is_empty() {
                 return Ok(0);
             }
@@ -194,11 +205,17 @@ impl DeadLetterQueues {
     async fn free(&self, queue: &DeadLetterQueue, receipts: &[String]) -> Result<(), Error> {
         for batch in receipts.chunks(BATCH) {
             let entry = |(id, receipt): (usize, &String)| {
-                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(id.to_string()).receipt_handle(receipt);
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(id.to_string())
+                    .receipt_handle(receipt);
                 entry.visibility_timeout(0).build().expect("an entry has an id and a receipt")
             };
             let entries = batch.iter().enumerate().map(entry).collect();
-            let change = self.client.change_message_visibility_batch().queue_url(&queue.url).set_entries(Some(entries));
+            let change = self
+                .client
+                .change_message_visibility_batch()
+                .queue_url(&queue.url)
+                .set_entries(Some(entries));
             // Entries that fail are free by themselves after a while.
             change.send().await.map_err(aws("sqs:ChangeMessageVisibilityBatch"))?;
         }
@@ -210,11 +227,16 @@ impl DeadLetterQueues {
         remedy(queue.source.as_ref(), &self.urls, letter)
     }
 
-    /// Sends a letter to the queue of that URL, then takes it out of this one. A failure in between leaves it in both, which
-    /// consumers bear.
+    /// Sends a letter to the queue of that URL, then takes it out of this one. A failure in between
+    /// leaves it in both, which consumers bear.
     ///
     /// Returns the id of what was sent.
-    pub(crate) async fn resend(&self, queue: &DeadLetterQueue, letter: &DeadLetter, to: &str) -> Result<String, Error> {
+    pub(crate) async fn resend(
+        &self,
+        queue: &DeadLetterQueue,
+        letter: &DeadLetter,
+        to: &str,
+    ) -> Result<String, Error> {
         let send = self.client.send_message().queue_url(to).message_body(&letter.body);
         // At once, also where the queue delays what is new: it has waited long enough.
         let send = send.delay_seconds(0).set_message_attributes(Some(letter.attributes.clone()));
@@ -224,22 +246,35 @@ impl DeadLetterQueues {
     }
 
     /// Takes a letter out of its queue, for good.
-    pub(crate) async fn delete(&self, queue: &DeadLetterQueue, letter: &DeadLetter) -> Result<(), Error> {
-        let delete = self.client.delete_message().queue_url(&queue.url).receipt_handle(&letter.receipt);
+    pub(crate) async fn delete(
+        &self,
+        queue: &DeadLetterQueue,
+        letter: &DeadLetter,
+    ) -> Result<(), Error> {
+        let delete =
+            self.client.delete_message().queue_url(&queue.url).receipt_handle(&letter.receipt);
         delete.send().await.map_err(aws("sqs:DeleteMessage"))?;
         Ok(())
     }
 }
 
 async fn attributes(client: &Sqs, url: &str) -> Result<HashMap<QueueAttributeName, String>, Error> {
-    let attributes = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send();
+    let attributes = client
+        .get_queue_attributes()
+        .queue_url(url)
+        .attribute_names(QueueAttributeName::All)
+        .send();
     Ok(attributes.await.map_err(aws("sqs:GetQueueAttributes"))?.attributes.unwrap_or_default())
 }
 
-/// How many messages a queue holds, whether or not somebody is looking at them. SQS may need a minute to get that right.
+/// How many messages a queue holds, whether or not somebody is looking at them. SQS may need a
+/// minute to get that right.
 fn depth(attributes: &HashMap<QueueAttributeName, String>) -> u64 {
-    let count = |name| attributes.get(&name).and_then(|count| count.parse::<u64>().ok()).unwrap_or_default();
-    count(QueueAttributeName::ApproximateNumberOfMessages) + count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+    let count = |name| {
+        attributes.get(&name).and_then(|count| count.parse::<u64>().ok()).unwrap_or_default()
+    };
+    count(QueueAttributeName::ApproximateNumberOfMessages)
+        + count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
 }
 
 /// What a visit makes of a message.
@@ -254,7 +289,8 @@ pub(crate) enum Fate {
 /// A message of a dead-letter queue.
 #[derive(Clone, Debug)]
 pub(crate) struct DeadLetter {
-    /// Its id: the one it had in the queue that it comes from, and in the log of whoever failed with it.
+    /// Its id: the one it had in the queue that it comes from, and in the log of whoever failed
+    /// with it.
     pub(crate) id: String,
     /// How often it was received, by whomever; each look of this tool counts as well.
     pub(crate) receives: u32,
@@ -273,7 +309,9 @@ impl DeadLetter {
     fn of(message: Message) -> Self {
         let system = message.attributes.unwrap_or_default();
         let number = |name| system.get(&name).and_then(|value| value.parse().ok());
-        let moment = |name| number(name).filter(|at| *at > 0).and_then(|at| Timestamp::from_millisecond(at).ok());
+        let moment = |name| {
+            number(name).filter(|at| *at > 0).and_then(|at| Timestamp::from_millisecond(at).ok())
+        };
         let body = message.body.unwrap_or_default();
         Self {
             id: message.message_id.unwrap_or_default(),
@@ -303,7 +341,9 @@ impl DeadLetter {
         match (said("reason"), said("ERROR_CODE"), said("ERROR_MESSAGE"), &self.content) {
             (Some(reason), ..) => Some(reason.to_owned()),
             (None, Some(code), Some(message), _) => Some(format!("{code}: {message}")),
-            (None, Some(reason), None, _) | (None, None, Some(reason), _) => Some(reason.to_owned()),
+            (None, Some(reason), None, _) | (None, None, Some(reason), _) => {
+                Some(reason.to_owned())
+            }
             (None, None, None, Content::StreamGap(gap)) => Some(gap.condition.clone()),
             _ => None,
         }
@@ -356,15 +396,21 @@ impl Content {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         if let Some(event_type) = text(&message["detail-type"]) {
             let detail = &message["detail"];
-            let order = text(&detail["metadata"]["correlation_id"]).or_else(|| text(&detail["data"]["order_id"]));
+            let order = text(&detail["metadata"]["correlation_id"])
+                .or_else(|| text(&detail["data"]["order_id"]));
             return Self::Event { event_type, order };
         }
         if message["dynamodb"].is_object() {
-            return Self::StreamRecord { order: text(&message["dynamodb"]["Keys"]["order_id"]["S"]) };
+            return Self::StreamRecord {
+                order: text(&message["dynamodb"]["Keys"]["order_id"]["S"]),
+            };
         }
         let batch = &message["DDBStreamBatchInfo"];
         let moment = |value: &Value| value.as_str()?.parse().ok();
-        match (moment(&batch["approximateArrivalOfFirstRecord"]), moment(&batch["approximateArrivalOfLastRecord"])) {
+        match (
+            moment(&batch["approximateArrivalOfFirstRecord"]),
+            moment(&batch["approximateArrivalOfLastRecord"]),
+        ) {
             (Some(from), Some(to)) => Self::StreamGap(StreamGap {
                 condition: text(&message["requestContext"]["condition"]).unwrap_or_default(),
                 records: batch["batchSize"].as_u64().unwrap_or_default(),
@@ -391,8 +437,8 @@ pub(crate) enum Remedy {
     Unknown,
 }
 
-/// A rule's letters name their target; what was received in vain goes back to the queue it was received from; the relay's
-/// own letters have no way back, but for being announced.
+/// A rule's letters name their target; what was received in vain goes back to the queue it was
+/// received from; the relay's own letters have no way back, but for being announced.
 fn remedy(source: Option<&Source>, urls: &BTreeMap<String, String>, letter: &DeadLetter) -> Remedy {
     let target = letter.attributes.get("TARGET_ARN").and_then(MessageAttributeValue::string_value);
     match (target, source, &letter.content) {
@@ -422,9 +468,21 @@ mod tests {
     const CHARGE: &str = "arn:aws:sqs:eu-central-1:000000000000:amelie-charge";
 
     fn letter(body: &Value, attributes: &[(&str, &str)]) -> DeadLetter {
-        let value = |value| MessageAttributeValue::builder().data_type("String").string_value(value).build().unwrap();
-        let attributes = attributes.iter().map(|(name, text)| ((*name).to_owned(), value(*text))).collect();
-        DeadLetter::of(Message::builder().body(body.to_string()).set_message_attributes(Some(attributes)).build())
+        let value = |value| {
+            MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value)
+                .build()
+                .unwrap()
+        };
+        let attributes =
+            attributes.iter().map(|(name, text)| ((*name).to_owned(), value(*text))).collect();
+        DeadLetter::of(
+            Message::builder()
+                .body(body.to_string())
+                .set_message_attributes(Some(attributes))
+                .build(),
+        )
     }
 
     fn charge() -> Source {
@@ -483,7 +541,10 @@ mod tests {
     #[test]
     fn an_event_is_read_with_its_order() {
         let letter = letter(&event(), &[]);
-        assert_eq!(letter.content, Content::Event { event_type: "order.reserved".into(), order: Some(ORDER.into()) });
+        assert_eq!(
+            letter.content,
+            Content::Event { event_type: "order.reserved".into(), order: Some(ORDER.into()) }
+        );
         assert_eq!(letter.order(), Some(ORDER));
     }
 
@@ -496,22 +557,33 @@ mod tests {
     #[test]
     fn what_a_queue_could_not_handle_goes_back_to_it_readable_or_not() {
         for body in [event(), json!("poison")] {
-            assert!(matches!(asked(Some(charge()), &letter(&body, &[])), Remedy::Send(url) if url == charge().url));
+            assert!(
+                matches!(asked(Some(charge()), &letter(&body, &[])), Remedy::Send(url) if url == charge().url)
+            );
         }
     }
 
     #[test]
     fn what_a_rule_could_not_deliver_goes_to_the_target_that_it_names() {
-        let refused = letter(&event(), &[("TARGET_ARN", CHARGE), ("ERROR_CODE", "NO_PERMISSIONS"), ("ERROR_MESSAGE", "denied")]);
+        let refused = letter(
+            &event(),
+            &[
+                ("TARGET_ARN", CHARGE),
+                ("ERROR_CODE", "NO_PERMISSIONS"),
+                ("ERROR_MESSAGE", "denied"),
+            ],
+        );
         assert!(matches!(asked(None, &refused), Remedy::Send(url) if url == charge().url));
         assert_eq!(refused.reason().unwrap(), "NO_PERMISSIONS: denied");
-        let elsewhere = letter(&event(), &[("TARGET_ARN", "arn:aws:sqs:eu-central-1:000000000000:another")]);
+        let elsewhere =
+            letter(&event(), &[("TARGET_ARN", "arn:aws:sqs:eu-central-1:000000000000:another")]);
         assert!(matches!(asked(None, &elsewhere), Remedy::Unknown));
     }
 
     #[test]
     fn a_stream_record_that_can_be_read_by_now_is_announced() {
-        let buried = letter(&record(&json!(380)), &[("reason", "the new image is not an order: much")]);
+        let buried =
+            letter(&record(&json!(380)), &[("reason", "the new image is not an order: much")]);
         let Remedy::Announce(event) = asked(None, &buried) else { panic!("not to be announced") };
         assert_eq!(event.detail.data.order_id.to_string(), ORDER);
         assert_eq!(buried.reason().unwrap(), "the new image is not an order: much");
@@ -527,7 +599,9 @@ mod tests {
     #[test]
     fn a_place_in_the_stream_tells_when_its_orders_changed() {
         let letter = letter(&gap(), &[]);
-        let Remedy::AnnounceOrdersOf(gap) = asked(None, &letter) else { panic!("no place in the stream") };
+        let Remedy::AnnounceOrdersOf(gap) = asked(None, &letter) else {
+            panic!("no place in the stream")
+        };
         assert_eq!((gap.records, gap.to.duration_since(gap.from).as_secs()), (2, 1));
         assert_eq!(letter.reason().unwrap(), "RecordAgeExceeded");
     }

@@ -37,13 +37,22 @@ impl Deployment {
         Self::describe(stack.aws(), &stack.stack_name.clone(), Some(stack)).await
     }
 
-    async fn describe(config: SdkConfig, name: &str, embedded: Option<Stack>) -> Result<Self, Error> {
+    async fn describe(
+        config: SdkConfig,
+        name: &str,
+        embedded: Option<Stack>,
+    ) -> Result<Self, Error> {
         let client = CloudFormation::new(&config);
         let parameters = parameters(&client, name).await?;
-        let resources = client.list_stack_resources().stack_name(name).into_paginator().items().send();
-        let resources: Vec<_> = resources.try_collect().await.map_err(aws("cloudformation:ListStackResources"))?;
+        let resources =
+            client.list_stack_resources().stack_name(name).into_paginator().items().send();
+        let resources: Vec<_> =
+            resources.try_collect().await.map_err(aws("cloudformation:ListStackResources"))?;
         let named = resources.into_iter().filter_map(|resource| {
-            let found = Resource { kind: resource.resource_type?, physical_id: resource.physical_resource_id? };
+            let found = Resource {
+                kind: resource.resource_type?,
+                physical_id: resource.physical_resource_id?,
+            };
             Some((resource.logical_resource_id?, found))
         });
         Ok(Self { config, embedded, resources: named.collect(), parameters })
@@ -52,7 +61,9 @@ impl Deployment {
     /// The name, ARN or URL of a resource, whatever CloudFormation identifies its kind by.
     pub(crate) fn resource(&self, logical_id: &str) -> Result<&str, Error> {
         let resource = self.resources.get(logical_id);
-        resource.map(|resource| &*resource.physical_id).ok_or_else(|| Error::NoResource(logical_id.to_owned()))
+        resource
+            .map(|resource| &*resource.physical_id)
+            .ok_or_else(|| Error::NoResource(logical_id.to_owned()))
     }
 
     /// Logical and physical ids of all resources of a kind, such as `AWS::SQS::Queue`.
@@ -67,10 +78,16 @@ impl Deployment {
     }
 }
 
-async fn parameters(client: &CloudFormation, stack: &str) -> Result<BTreeMap<String, String>, Error> {
+async fn parameters(
+    client: &CloudFormation,
+    stack: &str,
+) -> Result<BTreeMap<String, String>, Error> {
     let described = client.describe_stacks().stack_name(stack).send().await;
-    let described = described.map_err(aws("cloudformation:DescribeStacks"))?.stacks.unwrap_or_default().pop();
+    let described =
+        described.map_err(aws("cloudformation:DescribeStacks"))?.stacks.unwrap_or_default().pop();
     let described = described.ok_or_else(|| local::Error::NoStack(stack.to_owned()))?;
     let pairs = described.parameters.unwrap_or_default().into_iter();
-    Ok(pairs.filter_map(|parameter| Some((parameter.parameter_key?, parameter.parameter_value?))).collect())
+    Ok(pairs
+        .filter_map(|parameter| Some((parameter.parameter_key?, parameter.parameter_value?)))
+        .collect())
 }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use aws_sdk_secretsmanager::Client as SecretsManager;
 use local::error::aws;
-use payment::provider::{BookedIntent, BookedRefund, BookedRefundStatus, IntentStatus, Patience, Stripe};
+use payment::provider::{
+    BookedIntent, BookedRefund, BookedRefundStatus, IntentStatus, Patience, Stripe,
+};
 use shop::money::Money;
 
 use crate::{deployment::Deployment, error::Error};
@@ -13,7 +15,11 @@ use crate::{deployment::Deployment, error::Error};
 pub(crate) async fn open(deployment: &Deployment) -> Result<Stripe, Error> {
     let client = SecretsManager::new(&deployment.config);
     let secret = client.get_secret_value().secret_id(deployment.resource("ProviderKey")?).send();
-    let secret = secret.await.map_err(aws("secretsmanager:GetSecretValue"))?.secret_string.unwrap_or_default();
+    let secret = secret
+        .await
+        .map_err(aws("secretsmanager:GetSecretValue"))?
+        .secret_string
+        .unwrap_or_default();
     Ok(Stripe::new(deployment.parameter("ProviderUrl")?, &secret, Patience::default())?)
 }
 
@@ -26,8 +32,12 @@ pub(crate) struct Account<'a> {
 
 impl<'a> Account<'a> {
     /// The account of an intent with its refunds.
-    pub(crate) fn of(intent: &'a BookedIntent, refunds: impl IntoIterator<Item = &'a BookedRefund>) -> Self {
-        let refunds = refunds.into_iter().filter(|refund| refund.status != BookedRefundStatus::Failed);
+    pub(crate) fn of(
+        intent: &'a BookedIntent,
+        refunds: impl IntoIterator<Item = &'a BookedRefund>,
+    ) -> Self {
+        let refunds =
+            refunds.into_iter().filter(|refund| refund.status != BookedRefundStatus::Failed);
         Self { intent, returned: refunds.map(|refund| refund.amount).sum() }
     }
 
@@ -50,9 +60,16 @@ impl<'a> Account<'a> {
 
 impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let amount = |amount: u64| Amount { amount: amount.into(), currency: self.intent.currency.clone() };
+        let amount =
+            |amount: u64| Amount { amount: amount.into(), currency: self.intent.currency.clone() };
         let (taken, returned) = (self.intent.taken, self.returned);
-        write!(f, "stands at {}, with {} taken and {} given back", self.status(), amount(taken), amount(returned))
+        write!(
+            f,
+            "stands at {}, with {} taken and {} given back",
+            self.status(),
+            amount(taken),
+            amount(returned)
+        )
     }
 }
 
@@ -73,14 +90,16 @@ impl From<Money> for Amount {
 impl Amount {
     /// Whether it is that much of that currency.
     pub(crate) fn is(&self, money: Money) -> bool {
-        self.amount == i128::from(money.amount) && self.currency.eq_ignore_ascii_case(money.currency.code())
+        self.amount == i128::from(money.amount)
+            && self.currency.eq_ignore_ascii_case(money.currency.code())
     }
 }
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = self.currency.to_ascii_uppercase();
-        let known = serde_json::from_value(code.clone().into()).ok().zip(u64::try_from(self.amount).ok());
+        let known =
+            serde_json::from_value(code.clone().into()).ok().zip(u64::try_from(self.amount).ok());
         match known {
             Some((currency, amount)) => Money { amount, currency }.fmt(f),
             None => write!(f, "{} minor units of {code}", self.amount),

@@ -12,18 +12,28 @@ use crate::{deployment::Deployment, error::Error};
 const FUNCTIONS: &str = "/aws/lambda/";
 
 /// The lines of all functions since a moment that hold a phrase, oldest first.
-pub(crate) async fn lines(deployment: &Deployment, phrase: &str, since: Timestamp) -> Result<Vec<LogLine>, Error> {
+pub(crate) async fn lines(
+    deployment: &Deployment,
+    phrase: &str,
+    since: Timestamp,
+) -> Result<Vec<LogLine>, Error> {
     let client = CloudWatchLogs::new(&deployment.config);
-    let groups = deployment.resources("AWS::Logs::LogGroup").map(|(_, name)| name).filter(|name| name.starts_with(FUNCTIONS));
+    let groups = deployment
+        .resources("AWS::Logs::LogGroup")
+        .map(|(_, name)| name)
+        .filter(|name| name.starts_with(FUNCTIONS));
     let found = groups.map(async |group| {
-        let found = client.filter_log_events().log_group_name(group).start_time(since.as_millisecond());
+        let found =
+            client.filter_log_events().log_group_name(group).start_time(since.as_millisecond());
         let pages = found.filter_pattern(format!("\"{phrase}\"")).into_paginator().send();
         let pages: Vec<_> = pages.try_collect().await.map_err(aws("logs:FilterLogEvents"))?;
         let function = group.rsplit('/').next().unwrap_or(group);
-        let lines = pages.into_iter().flat_map(|page| page.events.unwrap_or_default()).filter_map(|event| {
-            let at = Timestamp::from_millisecond(event.timestamp?).ok()?;
-            Some(LogLine { at, function: function.to_owned(), message: event.message? })
-        });
+        let lines = pages.into_iter().flat_map(|page| page.events.unwrap_or_default()).filter_map(
+            |event| {
+                let at = Timestamp::from_millisecond(event.timestamp?).ok()?;
+                Some(LogLine { at, function: function.to_owned(), message: event.message? })
+            },
+        );
         Ok::<_, Error>(lines.collect::<Vec<_>>())
     });
     let mut lines = try_join_all(found).await?.concat();

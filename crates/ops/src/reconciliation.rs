@@ -1,8 +1,10 @@
-//! Orders against payments, the provider's books and stock: where they disagree, and what is still under way.
+//! Orders against payments, the provider's books and stock: where they disagree, and what is still
+//! under way.
 //!
-//! Books are read while the business goes on, each a moment after the other, so the order of reading matters: stock and
-//! payments, then the provider, then the orders. What an order says was then so or has changed since, and an order that
-//! has changed since the reading began is not judged.
+//! Books are read while the business goes on, each a moment after the other, so the order of
+//! reading matters: stock and payments, then the provider, then the orders. What an order says was
+//! then so or has changed since, and an order that has changed since the reading began is not
+//! judged.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -29,8 +31,9 @@ use crate::{
 /// By how much the clocks of functions and of this machine may differ.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
 
-/// How long after its deadline an order is expired at the latest, when nothing fails: the deadline queue gathers messages for
-/// half a minute, and its delay begins a little after the order was placed.
+/// How long after its deadline an order is expired at the latest, when nothing fails: the deadline
+/// queue gathers messages for half a minute, and its delay begins a little after the order was
+/// placed.
 const EXPIRY_LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// Everything that is compared.
@@ -38,7 +41,8 @@ const EXPIRY_LAG: SignedDuration = SignedDuration::from_mins(2);
 pub(crate) struct Books {
     /// When the reading began.
     pub(crate) read_at: Timestamp,
-    /// How long the payment of an order that ended early may take to be undone, as long as nothing gives up.
+    /// How long the payment of an order that ended early may take to be undone, as long as nothing
+    /// gives up.
     pub(crate) undo_within: SignedDuration,
     pub(crate) orders: Vec<Order>,
     pub(crate) payments: Vec<PaymentRow>,
@@ -100,7 +104,9 @@ impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Changing => f.write_str("changed while the books were read"),
-            Self::Deciding(deadline) => write!(f, "is to be confirmed, or expires, at {}", moment(*deadline)),
+            Self::Deciding(deadline) => {
+                write!(f, "is to be confirmed, or expires, at {}", moment(*deadline))
+            }
             Self::Undoing => f.write_str("ended early; its stock or money is on its way back"),
         }
     }
@@ -111,7 +117,8 @@ impl fmt::Display for Pending {
 pub(crate) enum Difference {
     /// An order that was neither confirmed nor expired by its deadline.
     Stuck { order: OrderId, status: Status, deadline: Timestamp },
-    /// The provider has kept something else than the order costs: its price, or nothing when it ended early.
+    /// The provider has kept something else than the order costs: its price, or nothing when it
+    /// ended early.
     Kept { order: OrderId, status: Status, kept: Amount, due: Money },
     /// The payment of an order is not where the order's state wants it.
     PaymentState { order: OrderId, status: Status, row: Option<&'static str> },
@@ -141,10 +148,19 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stuck { order, status, deadline } => {
-                write!(f, "order {order} is still {}, but its deadline was {}", name(status), moment(*deadline))
+                write!(
+                    f,
+                    "order {order} is still {}, but its deadline was {}",
+                    name(status),
+                    moment(*deadline)
+                )
             }
             Self::Kept { order, status, kept, due } => {
-                write!(f, "order {order} is {}, but the provider has kept {kept} instead of {due}", name(status))
+                write!(
+                    f,
+                    "order {order} is {}, but the provider has kept {kept} instead of {due}",
+                    name(status)
+                )
             }
             Self::PaymentState { order, status, row: Some(row) } => {
                 write!(f, "order {order} is {}, but its payment is {row}", name(status))
@@ -153,34 +169,58 @@ impl fmt::Display for Difference {
                 write!(f, "order {order} is {}, but has no payment", name(status))
             }
             Self::PaymentField { order, field, row } => {
-                write!(f, "order {order} says that its payment is {}, but its payment is {row}", name(field))
+                write!(
+                    f,
+                    "order {order} says that its payment is {}, but its payment is {row}",
+                    name(field)
+                )
             }
             Self::Provider { order, row, intent, says } => {
-                write!(f, "order {order} has a payment that is {row}, but its intent {intent} {says}")
+                write!(
+                    f,
+                    "order {order} has a payment that is {row}, but its intent {intent} {says}"
+                )
             }
             Self::NoIntent { order, row, intent } => {
-                write!(f, "order {order} has a payment that is {row}, but the provider has no intent {intent}")
+                write!(
+                    f,
+                    "order {order} has a payment that is {row}, but the provider has no intent {intent}"
+                )
             }
             Self::Price { order, order_price, whose, price } => {
                 write!(f, "order {order} costs {order_price}, but its {whose} is for {price}")
             }
-            Self::NoOrder { order, row } => write!(f, "a payment that is {row} is for the order {order}, which does not exist"),
+            Self::NoOrder { order, row } => {
+                write!(f, "a payment that is {row} is for the order {order}, which does not exist")
+            }
             Self::UnknownIntent { intent, order: Some(order), says } => {
-                write!(f, "the intent {intent} for order {order} is not that of its payment, and {says}")
+                write!(
+                    f,
+                    "the intent {intent} for order {order} is not that of its payment, and {says}"
+                )
             }
             Self::UnknownIntent { intent, order: None, says } => {
                 write!(f, "the intent {intent} is for no order, and {says}")
             }
             Self::NotHeld { order, status, decided } => {
                 let decided = decided.unwrap_or("missing");
-                write!(f, "order {order} is {}, but its reservation is {decided} or for other items", name(status))
+                write!(
+                    f,
+                    "order {order} is {}, but its reservation is {decided} or for other items",
+                    name(status)
+                )
             }
             Self::StillHeld { order, status: Some(status) } => {
                 write!(f, "order {order} is {}, but its stock is still held", name(status))
             }
-            Self::StillHeld { order, status: None } => write!(f, "stock is held for the order {order}, which does not exist"),
+            Self::StillHeld { order, status: None } => {
+                write!(f, "stock is held for the order {order}, which does not exist")
+            }
             Self::Shelf { shelf: Shelf { location, day, item }, counted, held } => {
-                write!(f, "{location} counts {counted} × {item} as held for {day}, but orders hold {held}")
+                write!(
+                    f,
+                    "{location} counts {counted} × {item} as held for {day}, but orders hold {held}"
+                )
             }
             Self::Unreadable(row) => row.fmt(f),
         }
@@ -190,7 +230,8 @@ impl fmt::Display for Difference {
 impl Books {
     /// Compares everything with everything.
     pub(crate) fn reconcile(&self) -> Reconciliation {
-        let payments: HashMap<OrderId, &PaymentRow> = self.payments.iter().map(|row| (row.order_id, row)).collect();
+        let payments: HashMap<OrderId, &PaymentRow> =
+            self.payments.iter().map(|row| (row.order_id, row)).collect();
         let accounts = self.accounts();
         let mut result = Reconciliation::default();
         let mut judged = HashMap::new();
@@ -199,15 +240,23 @@ impl Books {
                 books: self,
                 order,
                 payment: payments.get(&order.order_id).copied(),
-                accounts: accounts.get(order.order_id.to_string().as_str()).map_or(&[], Vec::as_slice),
+                accounts: accounts
+                    .get(order.order_id.to_string().as_str())
+                    .map_or(&[], Vec::as_slice),
                 reservation: self.stock.decided.get(&order.order_id),
             };
             let pending = case.judge(&mut result.differences);
             result.pending.extend(pending.map(|why| (order.order_id, why)));
             judged.insert(order.order_id, (order, pending.is_some()));
         }
-        for row in self.payments.iter().filter(|row| row.payment.intent().is_some() && !judged.contains_key(&row.order_id)) {
-            result.differences.push(Difference::NoOrder { order: row.order_id, row: row.payment.name() });
+        for row in self
+            .payments
+            .iter()
+            .filter(|row| row.payment.intent().is_some() && !judged.contains_key(&row.order_id))
+        {
+            result
+                .differences
+                .push(Difference::NoOrder { order: row.order_id, row: row.payment.name() });
         }
         result.differences.extend(self.unreadable.iter().cloned().map(Difference::Unreadable));
         self.compare_intents(accounts, &payments, &judged, &mut result.differences);
@@ -219,17 +268,24 @@ impl Books {
     fn accounts(&self) -> BTreeMap<&str, Vec<Account<'_>>> {
         let mut refunds: HashMap<&str, Vec<&BookedRefund>> = HashMap::new();
         for refund in &self.refunds {
-            refunds.entry(refund.intent.as_ref().map_or("", IntentId::as_str)).or_default().push(refund);
+            refunds
+                .entry(refund.intent.as_ref().map_or("", IntentId::as_str))
+                .or_default()
+                .push(refund);
         }
         let mut accounts: BTreeMap<&str, Vec<Account<'_>>> = BTreeMap::new();
         for intent in &self.intents {
             let refunds = refunds.get(intent.id.as_str()).into_iter().flatten().copied();
-            accounts.entry(intent.order.as_deref().unwrap_or_default()).or_default().push(Account::of(intent, refunds));
+            accounts
+                .entry(intent.order.as_deref().unwrap_or_default())
+                .or_default()
+                .push(Account::of(intent, refunds));
         }
         accounts
     }
 
-    /// Intents that no payment knows are harmless as long as they have taken nothing and wait for nobody but us.
+    /// Intents that no payment knows are harmless as long as they have taken nothing and wait for
+    /// nobody but us.
     fn compare_intents(
         &self,
         accounts: BTreeMap<&str, Vec<Account<'_>>>,
@@ -238,10 +294,14 @@ impl Books {
         differences: &mut Vec<Difference>,
     ) {
         for account in accounts.into_values().flatten() {
-            let order: Option<OrderId> = account.intent.order.as_deref().and_then(|order| order.parse().ok());
-            let known = order.and_then(|order| payments.get(&order)).and_then(|row| row.payment.intent());
-            let pending = order.is_some_and(|order| judged.get(&order).is_some_and(|(_, pending)| *pending));
-            let harmless = account.intent.taken == 0 && account.intent.status != IntentStatus::Processing;
+            let order: Option<OrderId> =
+                account.intent.order.as_deref().and_then(|order| order.parse().ok());
+            let known =
+                order.and_then(|order| payments.get(&order)).and_then(|row| row.payment.intent());
+            let pending =
+                order.is_some_and(|order| judged.get(&order).is_some_and(|(_, pending)| *pending));
+            let harmless =
+                account.intent.taken == 0 && account.intent.status != IntentStatus::Processing;
             if known != Some(&account.intent.id) && !pending && !harmless {
                 differences.push(Difference::UnknownIntent {
                     intent: account.intent.id.as_str().to_owned(),
@@ -252,8 +312,13 @@ impl Books {
         }
     }
 
-    /// A shelf counts what reservations hold there. Those of orders that are still under way may be counted or not.
-    fn compare_shelves(&self, judged: &HashMap<OrderId, (&Order, bool)>, differences: &mut Vec<Difference>) {
+    /// A shelf counts what reservations hold there. Those of orders that are still under way may be
+    /// counted or not.
+    fn compare_shelves(
+        &self,
+        judged: &HashMap<OrderId, (&Order, bool)>,
+        differences: &mut Vec<Difference>,
+    ) {
         let mut held: BTreeMap<Shelf, i64> = BTreeMap::new();
         let mut uncertain: BTreeMap<Shelf, i64> = BTreeMap::new();
         for (order, reservation) in &self.stock.decided {
@@ -284,12 +349,20 @@ impl Books {
 
 /// What an order needs of the stock.
 fn demand(order: &Order) -> Demand {
-    Demand { location: order.location.clone(), pickup_day: order.pickup_day, items: order.lines.iter().map(Into::into).collect() }
+    Demand {
+        location: order.location.clone(),
+        pickup_day: order.pickup_day,
+        items: order.lines.iter().map(Into::into).collect(),
+    }
 }
 
 fn add(counts: &mut BTreeMap<Shelf, i64>, demand: &Demand) {
     for needed in &demand.items {
-        let shelf = Shelf { location: demand.location.clone(), day: demand.pickup_day, item: needed.item.clone() };
+        let shelf = Shelf {
+            location: demand.location.clone(),
+            day: demand.pickup_day,
+            item: needed.item.clone(),
+        };
         *counts.entry(shelf).or_default() += i64::from(needed.quantity);
     }
 }
@@ -328,14 +401,17 @@ impl Case<'_> {
                 differences.extend(self.payment_differences());
                 match self.reservation {
                     Some(Reservation::Held(held)) if *held == demand(self.order) => {}
-                    other => {
-                        differences.push(Difference::NotHeld { order: order_id, status, decided: other.map(Reservation::name) })
-                    }
+                    other => differences.push(Difference::NotHeld {
+                        order: order_id,
+                        status,
+                        decided: other.map(Reservation::name),
+                    }),
                 }
                 None
             }
             Status::Rejected | Status::Cancelled | Status::Expired => {
-                let mut found = Vec::from_iter(self.kept(Money { amount: 0, currency: self.order.currency }));
+                let mut found =
+                    Vec::from_iter(self.kept(Money { amount: 0, currency: self.order.currency }));
                 found.extend(self.payment_differences());
                 if matches!(self.reservation, Some(Reservation::Held(_))) {
                     found.push(Difference::StillHeld { order: order_id, status: Some(status) });
@@ -350,8 +426,9 @@ impl Case<'_> {
         }
     }
 
-    /// Whether what is wrong with an order that ended early may be so because its undo has not come to its end: nothing
-    /// final was said of its payment, or the order has not heard of it, or its stock is held.
+    /// Whether what is wrong with an order that ended early may be so because its undo has not come
+    /// to its end: nothing final was said of its payment, or the order has not heard of it, or its
+    /// stock is held.
     fn undo_is_outstanding(&self) -> bool {
         use Payment::{Captured, Charging, Undoing};
         let payment = self.payment.map(|row| &row.payment);
@@ -364,7 +441,12 @@ impl Case<'_> {
     fn kept(&self, due: Money) -> Option<Difference> {
         let kept: i128 = self.accounts.iter().map(Account::kept).sum();
         let kept = Amount { amount: kept, currency: due.currency.code().to_owned() };
-        (!kept.is(due)).then_some(Difference::Kept { order: self.order.order_id, status: self.order.status, kept, due })
+        (!kept.is(due)).then_some(Difference::Kept {
+            order: self.order.order_id,
+            status: self.order.status,
+            kept,
+            due,
+        })
     }
 
     fn overcharged(&self) -> Option<Difference> {
@@ -379,17 +461,28 @@ impl Case<'_> {
         let Some(PaymentRow { payment, price, .. }) = self.payment else {
             let missing = Difference::PaymentState { order, status, row: None };
             // Nothing was begun for an order that ended before it could be charged.
-            return if status.ended_early() && field == PaymentStatus::None { vec![] } else { vec![missing] };
+            return if status.ended_early() && field == PaymentStatus::None {
+                vec![]
+            } else {
+                vec![missing]
+            };
         };
         let row = payment.name();
         let mut differences = Vec::new();
         let order_price = self.order.price();
         if *price != order_price {
-            differences.push(Difference::Price { order, order_price, whose: "payment", price: (*price).into() });
+            differences.push(Difference::Price {
+                order,
+                order_price,
+                whose: "payment",
+                price: (*price).into(),
+            });
         }
         let expected = expected_field(payment);
         // Captured for an order that is alive, and for no other.
-        if expected.is_none_or(|expected| (expected == PaymentStatus::Captured) == status.ended_early()) {
+        if expected
+            .is_none_or(|expected| (expected == PaymentStatus::Captured) == status.ended_early())
+        {
             differences.push(Difference::PaymentState { order, status, row: Some(row) });
         } else if expected != Some(field) {
             differences.push(Difference::PaymentField { order, field, row });
@@ -397,17 +490,35 @@ impl Case<'_> {
         let Some(intent) = payment.intent() else {
             return differences;
         };
-        let Some(account) = self.accounts.iter().find(|account| account.intent.id == *intent) else {
-            differences.push(Difference::NoIntent { order, row, intent: intent.as_str().to_owned() });
+        let Some(account) = self.accounts.iter().find(|account| account.intent.id == *intent)
+        else {
+            differences.push(Difference::NoIntent {
+                order,
+                row,
+                intent: intent.as_str().to_owned(),
+            });
             return differences;
         };
-        let intent_price = Amount { amount: account.intent.amount.into(), currency: account.intent.currency.clone() };
+        let intent_price = Amount {
+            amount: account.intent.amount.into(),
+            currency: account.intent.currency.clone(),
+        };
         if !intent_price.is(order_price) {
-            differences.push(Difference::Price { order, order_price, whose: "intent", price: intent_price });
+            differences.push(Difference::Price {
+                order,
+                order_price,
+                whose: "intent",
+                price: intent_price,
+            });
         }
         if !agree(payment, account) {
             let says = account.to_string();
-            differences.push(Difference::Provider { order, row, intent: intent.as_str().to_owned(), says });
+            differences.push(Difference::Provider {
+                order,
+                row,
+                intent: intent.as_str().to_owned(),
+                says,
+            });
         }
         differences
     }
@@ -428,8 +539,13 @@ fn expected_field(payment: &Payment) -> Option<PaymentStatus> {
 fn agree(payment: &Payment, account: &Account<'_>) -> bool {
     match payment {
         // Undecided, or given back by hand after all.
-        Payment::Charging { .. } | Payment::Undoing { .. } | Payment::Forbidden | Payment::RefundFailed { .. } => true,
-        Payment::Captured { .. } => account.intent.status == IntentStatus::Succeeded && account.returned == 0,
+        Payment::Charging { .. }
+        | Payment::Undoing { .. }
+        | Payment::Forbidden
+        | Payment::RefundFailed { .. } => true,
+        Payment::Captured { .. } => {
+            account.intent.status == IntentStatus::Succeeded && account.returned == 0
+        }
         Payment::Declined { .. } | Payment::Voided { .. } => account.intent.taken == 0,
         Payment::Refunded { .. } => account.intent.taken > 0 && account.kept() == 0,
     }
@@ -480,7 +596,8 @@ mod tests {
             Self { read_at: at(moment), ..self }
         }
 
-        /// An order of two croissants for 3.80 EUR that was placed in the morning and has not changed since.
+        /// An order of two croissants for 3.80 EUR that was placed in the morning and has not
+        /// changed since.
         fn with_order(mut self, name: &str, status: &str, payment: &str) -> Self {
             let order = json!({
                 "order_id": id(name), "customer_id": "camille", "location": "paris", "location_name": "Amélie Paris",
@@ -498,7 +615,12 @@ mod tests {
         fn with_payment(mut self, name: &str, payment: impl FnOnce(IntentId) -> Payment) -> Self {
             let order_id = id(name);
             let price = Money { amount: 380, currency: Currency::Eur };
-            self.payments.push(PaymentRow { order_id, payment: payment(intent_of(order_id)), price, updated_at: at(PLACED) });
+            self.payments.push(PaymentRow {
+                order_id,
+                payment: payment(intent_of(order_id)),
+                price,
+                updated_at: at(PLACED),
+            });
             self
         }
 
@@ -519,7 +641,13 @@ mod tests {
 
         fn with_refund(mut self, name: &str, amount: u64, status: BookedRefundStatus) -> Self {
             let intent = Some(intent_of(id(name)));
-            self.refunds.push(BookedRefund { id: format!("re_{name}"), intent, amount, status, created: at(PLACED) });
+            self.refunds.push(BookedRefund {
+                id: format!("re_{name}"),
+                intent,
+                amount,
+                status,
+                created: at(PLACED),
+            });
             self
         }
 
@@ -541,7 +669,12 @@ mod tests {
         }
 
         /// An order that was charged, then ended, and whose payment is so far.
-        fn with_cancelled(self, name: &str, field: &str, payment: impl FnOnce(IntentId) -> Payment) -> Self {
+        fn with_cancelled(
+            self,
+            name: &str,
+            field: &str,
+            payment: impl FnOnce(IntentId) -> Payment,
+        ) -> Self {
             self.with_order(name, "cancelled", field)
                 .with_payment(name, payment)
                 .with_intent(name, intent_of(id(name)), IntentStatus::Succeeded)
@@ -571,7 +704,10 @@ mod tests {
             .with_payment("voided", |intent| Payment::Voided { intent })
             .with_intent("voided", intent_of(id("voided")), IntentStatus::Cancelled)
             .with_order("declined", "rejected", "none")
-            .with_payment("declined", |intent| Payment::Declined { intent, reason: "insufficient_funds".into() })
+            .with_payment("declined", |intent| Payment::Declined {
+                intent,
+                reason: "insufficient_funds".into(),
+            })
             .with_intent("declined", intent_of(id("declined")), IntentStatus::Cancelled)
             .with_order("forbidden", "rejected", "none")
             .with_payment("forbidden", |_| Payment::Forbidden)
@@ -607,11 +743,15 @@ mod tests {
 
     #[test]
     fn a_refund_by_hand_is_seen_and_one_that_failed_is_none() {
-        let refunded = |status| Books::empty().with_confirmed("o").with_refund("o", 100, status).differences();
+        let refunded =
+            |status| Books::empty().with_confirmed("o").with_refund("o", 100, status).differences();
         assert_eq!(refunded(BookedRefundStatus::Failed), <[String; 0]>::default());
         for status in [BookedRefundStatus::Pending, BookedRefundStatus::Succeeded] {
             let found = refunded(status);
-            assert_eq!(found[0], said("o", "is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR"));
+            assert_eq!(
+                found[0],
+                said("o", "is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR")
+            );
             assert!(found[1].contains("with 3.80 EUR taken and 1.00 EUR given back"), "{found:?}");
             assert_eq!(found.len(), 2);
         }
@@ -619,10 +759,18 @@ mod tests {
 
     #[test]
     fn an_order_that_is_charged_twice_is_seen_at_any_time() {
-        let second = |books: Books| books.with_intent("o", IntentId::new("pi_second"), IntentStatus::Succeeded);
+        let second = |books: Books| {
+            books.with_intent("o", IntentId::new("pi_second"), IntentStatus::Succeeded)
+        };
         let confirmed = second(Books::empty().with_confirmed("o")).differences();
-        assert_eq!(confirmed[0], said("o", "is confirmed, but the provider has kept 7.60 EUR instead of 3.80 EUR"));
-        assert!(confirmed[1].starts_with(&format!("the intent pi_second for order {} is not that", id("o"))));
+        assert_eq!(
+            confirmed[0],
+            said("o", "is confirmed, but the provider has kept 7.60 EUR instead of 3.80 EUR")
+        );
+        assert!(
+            confirmed[1]
+                .starts_with(&format!("the intent pi_second for order {} is not that", id("o")))
+        );
         assert_eq!(confirmed.len(), 2);
 
         let reserved = Books::empty()
@@ -640,23 +788,34 @@ mod tests {
             .with_intent("o", intent_of(id("o")), IntentStatus::Succeeded)
             .with_stock("o", held());
         let early = reserved.clone().read_at("2026-11-24T08:16:00Z").reconcile();
-        assert_eq!(early, Reconciliation { pending: vec![(id("o"), Pending::Deciding(at(DEADLINE)))], ..Default::default() });
+        assert_eq!(
+            early,
+            Reconciliation {
+                pending: vec![(id("o"), Pending::Deciding(at(DEADLINE)))],
+                ..Default::default()
+            }
+        );
         let late = said("o", "is still reserved, but its deadline was 2026-11-24 08:15:00.000Z");
         assert_eq!(reserved.differences(), [late]);
     }
 
     #[test]
     fn an_order_that_changes_while_the_books_are_read_is_not_judged() {
-        let books = Books::empty().with_order("o", "confirmed", "captured").read_at("2026-11-24T08:00:01Z");
+        let books =
+            Books::empty().with_order("o", "confirmed", "captured").read_at("2026-11-24T08:00:01Z");
         let pending = vec![(id("o"), Pending::Changing)];
         assert_eq!(books.reconcile(), Reconciliation { pending, ..Default::default() });
     }
 
     #[test]
     fn money_of_an_order_that_ended_is_on_its_way_back_until_somebody_gives_up() {
-        let undoing =
-            Books::empty().with_cancelled("o", "captured", |intent| Payment::Undoing { intent }).read_at("2026-11-24T09:00:00Z");
-        assert_eq!(undoing.reconcile(), Reconciliation { pending: vec![(id("o"), Pending::Undoing)], ..Default::default() });
+        let undoing = Books::empty()
+            .with_cancelled("o", "captured", |intent| Payment::Undoing { intent })
+            .read_at("2026-11-24T09:00:00Z");
+        assert_eq!(
+            undoing.reconcile(),
+            Reconciliation { pending: vec![(id("o"), Pending::Undoing)], ..Default::default() }
+        );
         let given_up = [
             said("o", "is cancelled, but the provider has kept 3.80 EUR instead of 0.00 EUR"),
             said("o", "is cancelled, but its payment is undoing"),
@@ -668,28 +827,40 @@ mod tests {
 
     #[test]
     fn an_order_that_has_not_heard_of_its_refund_is_pending_first() {
-        let refunded = Books::empty().with_cancelled("o", "captured", |intent| Payment::Refunded { intent }).with_refund(
-            "o",
-            380,
-            BookedRefundStatus::Succeeded,
+        let refunded = Books::empty()
+            .with_cancelled("o", "captured", |intent| Payment::Refunded { intent })
+            .with_refund("o", 380, BookedRefundStatus::Succeeded);
+        assert_eq!(
+            refunded.clone().read_at("2026-11-24T09:00:00Z").reconcile().pending,
+            [(id("o"), Pending::Undoing)]
         );
-        assert_eq!(refunded.clone().read_at("2026-11-24T09:00:00Z").reconcile().pending, [(id("o"), Pending::Undoing)]);
-        assert_eq!(refunded.differences(), [said("o", "says that its payment is captured, but its payment is refunded")]);
+        assert_eq!(
+            refunded.differences(),
+            [said("o", "says that its payment is captured, but its payment is refunded")]
+        );
     }
 
     #[test]
     fn money_that_could_not_be_given_back_is_owed_until_somebody_gives_it_back_by_hand() {
-        let failed = |intent| Payment::RefundFailed { intent, reason: "expired_or_canceled_card".into() };
+        let failed =
+            |intent| Payment::RefundFailed { intent, reason: "expired_or_canceled_card".into() };
         let owed = Books::empty().with_cancelled("o", "refund_failed", failed);
-        let difference = said("o", "is cancelled, but the provider has kept 3.80 EUR instead of 0.00 EUR");
+        let difference =
+            said("o", "is cancelled, but the provider has kept 3.80 EUR instead of 0.00 EUR");
         assert_eq!(owed.clone().read_at("2026-11-24T09:00:00Z").differences(), [difference]);
-        assert_eq!(owed.with_refund("o", 380, BookedRefundStatus::Succeeded).reconcile(), Reconciliation::default());
+        assert_eq!(
+            owed.with_refund("o", 380, BookedRefundStatus::Succeeded).reconcile(),
+            Reconciliation::default()
+        );
     }
 
     #[test]
     fn a_payment_that_was_never_asked_back_is_seen() {
-        let books = Books::empty().with_cancelled("o", "captured", |intent| Payment::Captured { intent });
-        assert!(books.differences().contains(&said("o", "is cancelled, but its payment is captured")));
+        let books =
+            Books::empty().with_cancelled("o", "captured", |intent| Payment::Captured { intent });
+        assert!(
+            books.differences().contains(&said("o", "is cancelled, but its payment is captured"))
+        );
     }
 
     #[test]
@@ -713,17 +884,25 @@ mod tests {
         let intent = intent_of(id("o"));
         assert!(books.differences().contains(&said(
             "o",
-            &format!("has a payment that is captured, but the provider has no intent {}", intent.as_str())
+            &format!(
+                "has a payment that is captured, but the provider has no intent {}",
+                intent.as_str()
+            )
         )));
         books.orders.clear();
         books.stock = Stock::default();
-        let orphan = format!("a payment that is captured is for the order {}, which does not exist", id("o"));
+        let orphan = format!(
+            "a payment that is captured is for the order {}, which does not exist",
+            id("o")
+        );
         assert_eq!(books.differences(), [orphan]);
     }
 
     #[test]
     fn an_intent_that_nobody_knows_is_harmless_until_it_takes_money() {
-        let unknown = |status| Books::empty().with_intent("o", IntentId::new("pi_x"), status).differences().len();
+        let unknown = |status| {
+            Books::empty().with_intent("o", IntentId::new("pi_x"), status).differences().len()
+        };
         assert_eq!(unknown(IntentStatus::Unconfirmed), 0);
         assert_eq!(unknown(IntentStatus::Declined("insufficient_funds".into())), 0);
         assert_eq!(unknown(IntentStatus::Cancelled), 0);
@@ -738,18 +917,27 @@ mod tests {
             .with_payment("o", |intent| Payment::Captured { intent })
             .with_intent("o", intent_of(id("o")), IntentStatus::Succeeded)
             .with_stock("o", Reservation::Released);
-        assert_eq!(confirmed.differences(), [said("o", "is ready, but its reservation is released or for other items")]);
+        assert_eq!(
+            confirmed.differences(),
+            [said("o", "is ready, but its reservation is released or for other items")]
+        );
         let expired = Books::empty().with_order("o", "expired", "none").with_stock("o", held());
         assert_eq!(expired.differences(), [said("o", "is expired, but its stock is still held")]);
         let nobody = Books::empty().with_stock("o", held());
-        assert_eq!(nobody.differences(), [format!("stock is held for the order {}, which does not exist", id("o"))]);
+        assert_eq!(
+            nobody.differences(),
+            [format!("stock is held for the order {}, which does not exist", id("o"))]
+        );
     }
 
     #[test]
     fn a_shelf_counts_what_orders_hold_there_give_or_take_those_under_way() {
         let mut books = Books::empty().with_confirmed("o");
         *books.stock.held.values_mut().next().unwrap() = 4;
-        assert_eq!(books.differences(), ["paris counts 4 × croissant as held for 2026-11-24, but orders hold 2"]);
+        assert_eq!(
+            books.differences(),
+            ["paris counts 4 × croissant as held for 2026-11-24, but orders hold 2"]
+        );
         // Another order, of two as well, is just being reserved.
         let mut books = books.with_order("p", "placed", "none").read_at("2026-11-24T08:05:00Z");
         assert_eq!(books.differences(), <[String; 0]>::default());

@@ -132,28 +132,58 @@ impl<'a> Tables<'a> {
         Ok(Rows::read(STOCK, "key", rows))
     }
 
-    async fn get<T: DeserializeOwned>(&self, table: &'static str, key: &'static str, value: String) -> Result<Option<T>, Error> {
-        let get = self.client.get_item().table_name(self.deployment.resource(table)?).consistent_read(true);
-        let row = get.key(key, AttributeValue::S(value)).send().await.map_err(aws("dynamodb:GetItem"))?.item;
+    async fn get<T: DeserializeOwned>(
+        &self,
+        table: &'static str,
+        key: &'static str,
+        value: String,
+    ) -> Result<Option<T>, Error> {
+        let get = self
+            .client
+            .get_item()
+            .table_name(self.deployment.resource(table)?)
+            .consistent_read(true);
+        let row = get
+            .key(key, AttributeValue::S(value))
+            .send()
+            .await
+            .map_err(aws("dynamodb:GetItem"))?
+            .item;
         Ok(row.map(|row| read(table, key, row)).transpose()?)
     }
 
     async fn scan(&self, table: &'static str) -> Result<Vec<Item>, Error> {
-        let scan = self.client.scan().table_name(self.deployment.resource(table)?).consistent_read(true);
-        Ok(scan.into_paginator().items().send().try_collect().await.map_err(aws("dynamodb:Scan"))?)
+        let scan =
+            self.client.scan().table_name(self.deployment.resource(table)?).consistent_read(true);
+        Ok(scan
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(aws("dynamodb:Scan"))?)
     }
 }
 
-fn read<T: DeserializeOwned>(table: &'static str, key: &str, row: Item) -> Result<T, UnreadableRow> {
+fn read<T: DeserializeOwned>(
+    table: &'static str,
+    key: &str,
+    row: Item,
+) -> Result<T, UnreadableRow> {
     let key = text(&row, key).to_owned();
-    platform::decode::item(row).map_err(|reason| UnreadableRow { table, key, reason: reason.to_string() })
+    platform::decode::item(row).map_err(|reason| UnreadableRow {
+        table,
+        key,
+        reason: reason.to_string(),
+    })
 }
 
 fn text<'a>(row: &'a Item, attribute: &str) -> &'a str {
     row.get(attribute).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
-/// How the keys of the Stock table begin: of what was decided for an order, of what is held on a shelf, of a bake plan.
+/// How the keys of the Stock table begin: of what was decided for an order, of what is held on a
+/// shelf, of a bake plan.
 const DECIDED: &str = "order#";
 const HELD: &str = "held#";
 const PLAN: &str = "plan#";
@@ -174,13 +204,18 @@ impl TryFrom<RawStockRow> for StockRow {
         let shelf = |key: &str| {
             let mut parts = key.strip_prefix(HELD)?.split('#');
             let (location, day, item) = (parts.next()?, parts.next()?, parts.next()?);
-            Some(Shelf { location: location.parse().ok()?, day: day.parse().ok()?, item: item.parse().ok()? })
+            Some(Shelf {
+                location: location.parse().ok()?,
+                day: day.parse().ok()?,
+                item: item.parse().ok()?,
+            })
         };
         let order = key.strip_prefix(DECIDED).and_then(|order| order.parse().ok());
         match (order, decided, shelf(&key), held) {
             (Some(order), Some(decided), ..) => Ok(Self::Decided(order, decided)),
             (_, _, Some(shelf), Some(held)) => Ok(Self::Held(shelf, held)),
-            _ => Err("it says neither what was decided for an order nor what is held on a shelf".to_owned()),
+            _ => Err("it says neither what was decided for an order nor what is held on a shelf"
+                .to_owned()),
         }
     }
 }
@@ -203,13 +238,17 @@ mod tests {
         let mut decided = demand.clone();
         decided["key"] = json!(format!("order#{ORDER}"));
         decided["state"] = json!("held");
-        let StockRow::Decided(order, reservation) = row(decided).unwrap() else { panic!("not what was decided") };
+        let StockRow::Decided(order, reservation) = row(decided).unwrap() else {
+            panic!("not what was decided")
+        };
         assert_eq!(
             (order.to_string().as_str(), reservation),
             (ORDER, Reservation::Held(serde_json::from_value(demand).unwrap()))
         );
 
-        let StockRow::Held(shelf, held) = row(json!({"key": "held#paris#2026-11-24#eclair", "held": 2})).unwrap() else {
+        let StockRow::Held(shelf, held) =
+            row(json!({"key": "held#paris#2026-11-24#eclair", "held": 2})).unwrap()
+        else {
             panic!("not what is held")
         };
         assert_eq!((shelf.location.as_str(), shelf.item.as_str(), held), ("paris", "eclair", 2));
@@ -218,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_row_that_cannot_be_read_is_named() {
-        let error = row::<StockRow>(json!({"key": "held#paris", "held": 2})).unwrap_err().to_string();
+        let error =
+            row::<StockRow>(json!({"key": "held#paris", "held": 2})).unwrap_err().to_string();
         assert!(error.starts_with("the row held#paris of the Table cannot be read: "), "{error}");
     }
 

@@ -26,8 +26,8 @@ pub(crate) struct Dossier {
     pub(crate) payment: Option<PaymentRow>,
     pub(crate) reservation: Option<Reservation>,
     pub(crate) notice: Option<NoticeRow>,
-    /// What the provider knows of the payment's intent, if there is one. All else is worth knowing also while the provider
-    /// is what is broken.
+    /// What the provider knows of the payment's intent, if there is one. All else is worth knowing
+    /// also while the provider is what is broken.
     pub(crate) account: Result<Option<(BookedIntent, Vec<BookedRefund>)>, Error>,
     /// With the name of the queue that each lies in.
     pub(crate) dead_letters: Vec<(String, DeadLetter)>,
@@ -51,30 +51,48 @@ impl Dossier {
     /// What happened, oldest first.
     pub(crate) fn timeline(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
-        let mut add = |at, source: &str, text| entries.push(Entry { at, source: source.to_owned(), text });
+        let mut add =
+            |at, source: &str, text| entries.push(Entry { at, source: source.to_owned(), text });
         for entry in &self.order.history {
             add(entry.at, "order", self.transition(entry));
             if self.events.is_none() {
-                add(entry.at, "event", format!("{} (from the history: nobody records the bus)", name(entry.event)));
+                add(
+                    entry.at,
+                    "event",
+                    format!("{} (from the history: nobody records the bus)", name(entry.event)),
+                );
             }
         }
         for event in self.events.iter().flatten() {
-            let at = event["detail"]["metadata"]["occurred_at"].as_str().and_then(|at| at.parse().ok());
-            add(at.unwrap_or_default(), "event", event["detail-type"].as_str().unwrap_or_default().to_owned());
+            let at =
+                event["detail"]["metadata"]["occurred_at"].as_str().and_then(|at| at.parse().ok());
+            add(
+                at.unwrap_or_default(),
+                "event",
+                event["detail-type"].as_str().unwrap_or_default().to_owned(),
+            );
         }
         if let Some(row) = &self.payment {
             add(row.updated_at, "payment row", format!("{}, as last written", row.payment.name()));
         }
         if let Ok(Some((intent, refunds))) = &self.account {
             let money = |amount| Money { amount, currency: self.order.currency };
-            add(intent.created, "provider", format!("{} made for {}", intent.id.as_str(), money(intent.amount)));
+            add(
+                intent.created,
+                "provider",
+                format!("{} made for {}", intent.id.as_str(), money(intent.amount)),
+            );
             for refund in refunds {
                 let status = match refund.status {
                     BookedRefundStatus::Pending => "on its way",
                     BookedRefundStatus::Succeeded => "given back",
                     BookedRefundStatus::Failed => "could not be given back",
                 };
-                add(refund.created, "provider", format!("{} of {}: {status}", refund.id, money(refund.amount)));
+                add(
+                    refund.created,
+                    "provider",
+                    format!("{} of {}: {status}", refund.id, money(refund.amount)),
+                );
             }
         }
         for (queue, letter) in &self.dead_letters {
@@ -82,7 +100,10 @@ impl Dossier {
                 Content::Event { event_type, .. } => event_type,
                 _ => "a record of the stream",
             };
-            let text = format!("{what} was sent, and lies in `{queue}` after {} receives", letter.receives);
+            let text = format!(
+                "{what} was sent, and lies in `{queue}` after {} receives",
+                letter.receives
+            );
             add(letter.sent, "dead letter", text);
         }
         for line in &self.log {
@@ -112,7 +133,11 @@ impl Dossier {
             "payment.refunded",
             "payment.refund_failed",
         ];
-        let own = self.order.history.iter().find(|entry| self.order.order_id.derived(&entry.revision.to_string()) == id);
+        let own = self
+            .order
+            .history
+            .iter()
+            .find(|entry| self.order.order_id.derived(&entry.revision.to_string()) == id);
         let report = REPORTS.into_iter().find(|name| self.order.order_id.derived(name) == id);
         match (own, report) {
             (Some(entry), _) => name(entry.event),
@@ -176,11 +201,24 @@ mod tests {
 
     fn dossier(events: Option<Vec<Value>>, log: Vec<LogLine>) -> Dossier {
         let order = order();
-        Dossier { order, payment: None, reservation: None, notice: None, account: Ok(None), dead_letters: vec![], events, log }
+        Dossier {
+            order,
+            payment: None,
+            reservation: None,
+            notice: None,
+            account: Ok(None),
+            dead_letters: vec![],
+            events,
+            log,
+        }
     }
 
     fn told(dossier: &Dossier) -> Vec<String> {
-        dossier.timeline().into_iter().map(|entry| format!("{}: {}", entry.source, entry.text)).collect()
+        dossier
+            .timeline()
+            .into_iter()
+            .map(|entry| format!("{}: {}", entry.source, entry.text))
+            .collect()
     }
 
     #[test]
@@ -212,7 +250,11 @@ mod tests {
 
     #[test]
     fn a_line_of_a_function_that_crashed_is_told_as_it_is() {
-        let line = LogLine { at: Timestamp::UNIX_EPOCH, function: "payment".to_owned(), message: "Segfault\n".to_owned() };
+        let line = LogLine {
+            at: Timestamp::UNIX_EPOCH,
+            function: "payment".to_owned(),
+            message: "Segfault\n".to_owned(),
+        };
         assert_eq!(logged(&line), "Segfault");
     }
 }

@@ -19,12 +19,15 @@ use crate::{
     view::{LocationsView, OrderView, OrdersView},
 };
 
-/// Orders, as far as this function may touch them: read and moved on like everywhere, and put and listed here alone.
+/// Orders, as far as this function may touch them: read and moved on like everywhere, and put and
+/// listed here alone.
 pub trait Orders: orders_table::Orders {
-    /// Writes a new order in one round trip. What was there before under its id, if anything, stays and is returned.
+    /// Writes a new order in one round trip. What was there before under its id, if anything, stays
+    /// and is returned.
     async fn put(&self, order: &Order) -> Result<Option<Order>, StoreError>;
 
-    /// A customer's orders, newest first, after `page.after`; an order placed within the last moments may be missing.
+    /// A customer's orders, newest first, after `page.after`; an order placed within the last
+    /// moments may be missing.
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError>;
 }
 
@@ -42,7 +45,8 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
         Self { orders: store.clone(), menus: MenuCache::new(store, menu_age), confirm_within }
     }
 
-    /// Reads the menus ahead of the first request. Where that fails, the first request will have to.
+    /// Reads the menus ahead of the first request. Where that fails, the first request will have
+    /// to.
     pub async fn prepare(&self, now: Timestamp) {
         if let Err(error) = self.menus.fill(now).await {
             tracing::warn!(%error, "the menus are not read yet");
@@ -75,17 +79,24 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
         let wanted = request::order(request)?;
         let fingerprint = wanted.fingerprint();
 
-        let location: LocationId = wanted.location.parse().map_err(|error| Problem::invalid_field(400, "location", error))?;
+        let location: LocationId = wanted
+            .location
+            .parse()
+            .map_err(|error| Problem::invalid_field(400, "location", error))?;
         let placed = match self.menus.menu(&location, now).await? {
             None => Err(unknown_location(&location)),
-            Some(menu) => placement::place(&wanted, customer.clone(), &key, &menu, now, self.confirm_within).map_err(refused),
+            Some(menu) => {
+                placement::place(&wanted, customer.clone(), &key, &menu, now, self.confirm_within)
+                    .map_err(refused)
+            }
         };
         let (order, first) = match placed {
             Ok(order) => {
                 let first = self.orders.put(&order).await?;
                 (order, first)
             }
-            // Menu and clock may have changed since the same request was accepted: then it still is.
+            // Menu and clock may have changed since the same request was accepted: then it still
+            // is.
             Err(refusal) => match self.orders.get(OrderId::derive(&customer, &key)).await? {
                 None => return Err(refusal.into()),
                 Some(order) => (order.clone(), Some(order)),
@@ -111,8 +122,12 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
     async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Response, Failure> {
         let order = self.own_order(request).await?;
         match orders_table::advance(&self.orders, order, &Trigger::Cancelled, None, now).await? {
-            Outcome::Unchanged(order) if order.status != Status::Cancelled => Err(not_cancellable(order.status).into()),
-            Outcome::Changed(order) | Outcome::Unchanged(order) => Ok(json(200, &OrderView::from(order))),
+            Outcome::Unchanged(order) if order.status != Status::Cancelled => {
+                Err(not_cancellable(order.status).into())
+            }
+            Outcome::Changed(order) | Outcome::Unchanged(order) => {
+                Ok(json(200, &OrderView::from(order)))
+            }
         }
     }
 
@@ -137,7 +152,9 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
     async fn menu(&self, request: &Request, now: Timestamp) -> Result<Response, Failure> {
         let location = request::location(request)?;
         let menu = self.menus.menu(&location, now).await?;
-        let menu = menu.ok_or_else(|| Problem::not_found(format!("There is no shop `{location}`; GET /locations lists all.")))?;
+        let menu = menu.ok_or_else(|| {
+            Problem::not_found(format!("There is no shop `{location}`; GET /locations lists all."))
+        })?;
         Ok(json(200, &*menu))
     }
 
@@ -201,7 +218,11 @@ mod tests {
     fn api() -> Api {
         let tables = MemoryTables::default();
         tables.load(menu(190));
-        let intake = OrderIntake::new(tables.clone(), SignedDuration::from_mins(15), SignedDuration::from_secs(60));
+        let intake = OrderIntake::new(
+            tables.clone(),
+            SignedDuration::from_mins(15),
+            SignedDuration::from_secs(60),
+        );
         Api { tables, intake, document: Document::committed() }
     }
 
@@ -240,18 +261,27 @@ mod tests {
         }
 
         async fn show(&self, customer: &str, id: &Value) -> (i64, Value) {
-            self.send(request("GET /orders/{id}", customer, |event| event["pathParameters"] = json!({"id": id}))).await
+            self.send(request("GET /orders/{id}", customer, |event| {
+                event["pathParameters"] = json!({"id": id})
+            }))
+            .await
         }
 
         async fn cancel(&self, customer: &str, id: &Value) -> (i64, Value) {
-            self.send(request("POST /orders/{id}/cancel", customer, |event| event["pathParameters"] = json!({"id": id}))).await
+            self.send(request("POST /orders/{id}/cancel", customer, |event| {
+                event["pathParameters"] = json!({"id": id})
+            }))
+            .await
         }
 
         /// Lets an order go through states, as other functions would.
         async fn go_through(&self, id: &Value, triggers: &[Trigger]) {
             for trigger in triggers {
-                let order = self.tables.get(id.as_str().unwrap().parse().unwrap()).await.unwrap().unwrap();
-                let outcome = orders_table::advance(&self.tables, order, trigger, None, at(NOW)).await.unwrap();
+                let order =
+                    self.tables.get(id.as_str().unwrap().parse().unwrap()).await.unwrap().unwrap();
+                let outcome = orders_table::advance(&self.tables, order, trigger, None, at(NOW))
+                    .await
+                    .unwrap();
                 assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
             }
         }
@@ -263,8 +293,14 @@ mod tests {
         let response = api.intake.handle(post("camille", &order()), at(NOW)).await;
         let placed = json_of(&response);
         assert_eq!(response.status_code, 202);
-        assert_eq!(response.headers["location"], format!("/orders/{}", placed["order_id"].as_str().unwrap()));
-        assert_eq!((&placed["status"], &placed["total"], &placed["currency"]), (&json!("placed"), &json!(380), &json!("EUR")));
+        assert_eq!(
+            response.headers["location"],
+            format!("/orders/{}", placed["order_id"].as_str().unwrap())
+        );
+        assert_eq!(
+            (&placed["status"], &placed["total"], &placed["currency"]),
+            (&json!("placed"), &json!(380), &json!("EUR"))
+        );
         assert_eq!(placed["lines"][0]["unit_price"], 190);
         assert_eq!(api.show("camille", &placed["order_id"]).await, (200, placed));
     }
@@ -290,7 +326,10 @@ mod tests {
         let (_, placed) = api.send(post("camille", &order())).await;
         api.go_through(&placed["order_id"], &[Trigger::StockReserved]).await;
         let (status, replayed) = api.send(post("camille", &order())).await;
-        assert_eq!((status, &replayed["order_id"], &replayed["status"]), (202, &placed["order_id"], &json!(Status::Reserved)));
+        assert_eq!(
+            (status, &replayed["order_id"], &replayed["status"]),
+            (202, &placed["order_id"], &json!(Status::Reserved))
+        );
     }
 
     #[tokio::test]
@@ -301,7 +340,8 @@ mod tests {
         expecting["pickup_at"] = json!("2026-11-24T10:00:00Z");
         let (_, placed) = api.send(post("camille", &expecting)).await;
         api.tables.load(menu(250));
-        let (status, replayed) = api.send_at(post("camille", &expecting), "2026-11-25T23:00:00Z").await;
+        let (status, replayed) =
+            api.send_at(post("camille", &expecting), "2026-11-25T23:00:00Z").await;
         assert_eq!((status, replayed), (202, placed));
     }
 
@@ -312,9 +352,15 @@ mod tests {
         let mut other = order();
         other["note"] = json!("for two");
         let (status, problem) = api.send(post("camille", &other)).await;
-        assert_eq!((status, &problem["type"]), (422, &json!("urn:amelie:problem:idempotency-key-reused")));
+        assert_eq!(
+            (status, &problem["type"]),
+            (422, &json!("urn:amelie:problem:idempotency-key-reused"))
+        );
         other["location"] = json!("nowhere");
-        assert_eq!(api.send(post("camille", &other)).await.1["type"], "urn:amelie:problem:idempotency-key-reused");
+        assert_eq!(
+            api.send(post("camille", &other)).await.1["type"],
+            "urn:amelie:problem:idempotency-key-reused"
+        );
     }
 
     #[tokio::test]
@@ -329,7 +375,8 @@ mod tests {
     #[tokio::test]
     async fn an_order_is_cancelled_until_it_is_being_made_and_again_is_the_same() {
         let api = api();
-        let on_the_way: [&[Trigger]; 3] = [&[], &[Trigger::StockReserved], &[Trigger::StockReserved, Trigger::PaymentCaptured]];
+        let on_the_way: [&[Trigger]; 3] =
+            [&[], &[Trigger::StockReserved], &[Trigger::StockReserved, Trigger::PaymentCaptured]];
         for (key, triggers) in on_the_way.into_iter().enumerate() {
             let keyed = request("POST /orders", "camille", |event| {
                 event["body"] = json!(order().to_string());
@@ -338,22 +385,31 @@ mod tests {
             let (_, placed) = api.send(keyed).await;
             api.go_through(&placed["order_id"], triggers).await;
             let (status, cancelled) = api.cancel("camille", &placed["order_id"]).await;
-            assert_eq!((status, &cancelled["status"], &cancelled["order_id"]), (200, &json!("cancelled"), &placed["order_id"]));
+            assert_eq!(
+                (status, &cancelled["status"], &cancelled["order_id"]),
+                (200, &json!("cancelled"), &placed["order_id"])
+            );
             assert_eq!(api.cancel("camille", &placed["order_id"]).await, (200, cancelled.clone()));
             assert_eq!(api.show("camille", &placed["order_id"]).await, (200, cancelled));
         }
     }
 
     #[tokio::test]
-    async fn an_order_that_has_gone_too_far_or_has_ended_is_not_cancelled_and_tells_where_it_stands() {
+    async fn an_order_that_has_gone_too_far_or_has_ended_is_not_cancelled_and_tells_where_it_stands()
+     {
         let made = [Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::PreparationStarted];
-        for (triggers, stands) in [(&made[..], "preparing"), (&[Trigger::StockRejected(vec![])], "rejected")] {
+        for (triggers, stands) in
+            [(&made[..], "preparing"), (&[Trigger::StockRejected(vec![])], "rejected")]
+        {
             let api = api();
             let (_, placed) = api.send(post("camille", &order())).await;
             api.go_through(&placed["order_id"], triggers).await;
             let (status, problem) = api.cancel("camille", &placed["order_id"]).await;
             let kind = json!("urn:amelie:problem:not-cancellable");
-            assert_eq!((status, &problem["type"], &problem["order_status"]), (409, &kind, &json!(stands)));
+            assert_eq!(
+                (status, &problem["type"], &problem["order_status"]),
+                (409, &kind, &json!(stands))
+            );
             assert_eq!(api.show("camille", &placed["order_id"]).await.1["status"], stands);
         }
     }
@@ -375,7 +431,10 @@ mod tests {
         let mut stale = order();
         stale["expected_total"] = json!(360);
         let (status, problem) = api().send(post("camille", &stale)).await;
-        assert_eq!((status, &problem["total"], &problem["currency"]), (409, &json!(380), &json!("EUR")));
+        assert_eq!(
+            (status, &problem["total"], &problem["currency"]),
+            (409, &json!(380), &json!("EUR"))
+        );
     }
 
     #[tokio::test]
@@ -401,9 +460,16 @@ mod tests {
             let mut bad = order();
             *bad.pointer_mut(pointer).unwrap() = value;
             let (status, problem) = api.send(post("camille", &bad)).await;
-            assert_eq!((status, problem["errors"][0]["field"].as_str()), (expected, Some(field)), "{problem}");
+            assert_eq!(
+                (status, problem["errors"][0]["field"].as_str()),
+                (expected, Some(field)),
+                "{problem}"
+            );
         }
-        assert_eq!(api.send(request("GET /orders", "camille", |_| ())).await.1["orders"], json!([]));
+        assert_eq!(
+            api.send(request("GET /orders", "camille", |_| ())).await.1["orders"],
+            json!([])
+        );
     }
 
     #[tokio::test]
@@ -417,7 +483,10 @@ mod tests {
         };
         for key in [json!(""), json!("k".repeat(256)), json!("a\tb")] {
             let (status, problem) = api.send(with_key(key)).await;
-            assert_eq!((status, problem["errors"][0]["field"].as_str()), (400, Some("Idempotency-Key")));
+            assert_eq!(
+                (status, problem["errors"][0]["field"].as_str()),
+                (400, Some("Idempotency-Key"))
+            );
         }
         let without = request("POST /orders", "camille", |event| {
             event["body"] = json!(order().to_string());
@@ -442,8 +511,11 @@ mod tests {
         let mut cursor = Value::Null;
         loop {
             let page = request("GET /orders", "camille", |event| {
-                event["queryStringParameters"] =
-                    if cursor.is_null() { json!({"limit": "2"}) } else { json!({"limit": "2", "cursor": cursor}) };
+                event["queryStringParameters"] = if cursor.is_null() {
+                    json!({"limit": "2"})
+                } else {
+                    json!({"limit": "2", "cursor": cursor})
+                };
             });
             let (status, page) = api.send(page).await;
             assert_eq!(status, 200);
@@ -470,8 +542,12 @@ mod tests {
     #[tokio::test]
     async fn a_page_is_refused_when_its_limit_or_cursor_is_none() {
         let api = api();
-        for (name, value) in [("limit", "0"), ("limit", "51"), ("limit", "many"), ("cursor", "?"), ("cursor", "e30")] {
-            let page = request("GET /orders", "camille", |event| event["queryStringParameters"] = json!({name: value}));
+        for (name, value) in
+            [("limit", "0"), ("limit", "51"), ("limit", "many"), ("cursor", "?"), ("cursor", "e30")]
+        {
+            let page = request("GET /orders", "camille", |event| {
+                event["queryStringParameters"] = json!({name: value})
+            });
             let (status, problem) = api.send(page).await;
             assert_eq!((status, problem["errors"][0]["field"].as_str()), (400, Some(name)));
         }
@@ -496,7 +572,9 @@ mod tests {
     async fn menus_and_locations_are_public_and_a_menu_is_read_again_when_it_is_old() {
         let api = api();
         let price = async |now| {
-            let asked = request("GET /menu/{location}", "", |event| event["pathParameters"] = json!({"location": "paris"}));
+            let asked = request("GET /menu/{location}", "", |event| {
+                event["pathParameters"] = json!({"location": "paris"})
+            });
             api.send_at(asked, now).await.1["items"][0]["price"].clone()
         };
         assert_eq!(price(NOW).await, 190);
@@ -506,7 +584,9 @@ mod tests {
 
         let (status, list) = api.send(request("GET /locations", "", |_| ())).await;
         assert_eq!((status, &list["locations"][0]["location"]), (200, &json!("paris")));
-        let nowhere = request("GET /menu/{location}", "", |event| event["pathParameters"] = json!({"location": "nowhere"}));
+        let nowhere = request("GET /menu/{location}", "", |event| {
+            event["pathParameters"] = json!({"location": "nowhere"})
+        });
         assert_eq!(api.send(nowhere).await.0, 404);
     }
 

@@ -9,14 +9,18 @@ use platform::{aws, http::Request, log, settings};
 async fn main() -> Result<(), Error> {
     log::init();
     let config = aws::config().await;
-    let store = DynamoDb::new(&config, settings::text("ORDERS_TABLE")?, settings::text("MENU_TABLE")?);
+    let store =
+        DynamoDb::new(&config, settings::text("ORDERS_TABLE")?, settings::text("MENU_TABLE")?);
     let intake = OrderIntake::new(
         store,
         SignedDuration::from_secs(settings::seconds("CONFIRM_WITHIN_SECONDS")?.into()),
         SignedDuration::from_secs(settings::seconds("MENU_CACHE_SECONDS")?.into()),
     );
-    // Init has the whole CPU, and nobody waits for it: the place to connect, to shake hands and to read the menus.
+    // Init has the whole CPU, and nobody waits for it: the place to connect, to shake hands and to
+    // read the menus.
     intake.prepare(Timestamp::now()).await;
-    run(service_fn(async |event: LambdaEvent<Request>| Ok::<_, Error>(intake.handle(event.payload, Timestamp::now()).await)))
-        .await
+    run(service_fn(async |event: LambdaEvent<Request>| {
+        Ok::<_, Error>(intake.handle(event.payload, Timestamp::now()).await)
+    }))
+    .await
 }

@@ -1,4 +1,5 @@
-//! Orders and menus in memory, for tests: the behaviour of [`crate::store::DynamoDb`] without DynamoDB.
+//! Orders and menus in memory, for tests: the behaviour of [`crate::store::DynamoDb`] without
+//! DynamoDB.
 
 use std::{
     collections::BTreeMap,
@@ -65,10 +66,18 @@ impl Orders for MemoryTables {
     }
 
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError> {
-        let mut orders: Vec<_> = self.orders.rows().values().filter(|order| order.customer_id == *customer).cloned().collect();
+        let mut orders: Vec<_> = self
+            .orders
+            .rows()
+            .values()
+            .filter(|order| order.customer_id == *customer)
+            .cloned()
+            .collect();
         orders.sort_by_key(|order| std::cmp::Reverse((order.placed_at, order.order_id)));
         let after = page.after.as_ref().map(|position| (position.placed_at, position.order_id));
-        let rest = orders.into_iter().filter(|order| after.is_none_or(|after| (order.placed_at, order.order_id) < after));
+        let rest = orders
+            .into_iter()
+            .filter(|order| after.is_none_or(|after| (order.placed_at, order.order_id) < after));
         Ok(rest.take(page.limit).collect())
     }
 }

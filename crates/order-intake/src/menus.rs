@@ -18,14 +18,16 @@ pub trait Menus {
     /// The menu of a shop.
     async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError>;
 
-    /// As many menus as one read brings, which is 1 MB of them: those of all shops, unless there are hundreds.
+    /// As many menus as one read brings, which is 1 MB of them: those of all shops, unless there
+    /// are hundreds.
     async fn menus(&self) -> Result<Vec<Menu>, StoreError>;
 
     /// All shops, in no particular order.
     async fn locations(&self) -> Result<Vec<Location>, StoreError>;
 }
 
-/// Menus that are read again once they are older than a maximum age. A shop that does not exist is looked for each time.
+/// Menus that are read again once they are older than a maximum age. A shop that does not exist is
+/// looked for each time.
 #[derive(Debug)]
 pub(crate) struct MenuCache<M> {
     source: M,
@@ -46,7 +48,11 @@ impl<M: Menus> MenuCache<M> {
         Ok(())
     }
 
-    pub(crate) async fn menu(&self, location: &LocationId, now: Timestamp) -> Result<Option<Arc<Menu>>, StoreError> {
+    pub(crate) async fn menu(
+        &self,
+        location: &LocationId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Menu>>, StoreError> {
         if let Some(menu) = self.menus.get(location, now) {
             return Ok(Some(menu));
         }
@@ -84,7 +90,10 @@ impl<K: Eq + Hash, V> Cache<K, V> {
 
     fn keep(&self, key: K, value: V, now: Timestamp) -> Arc<V> {
         let value = Arc::new(value);
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (now, value.clone()));
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, (now, value.clone()));
         value
     }
 }

@@ -1,5 +1,6 @@
-//! The API's contract, `openapi.json`: made from the types that requests are read into and answers are written from, with
-//! answers that the handler really gives for examples. Whatever the tests of this crate get answered has to be in it.
+//! The API's contract, `openapi.json`: made from the types that requests are read into and answers
+//! are written from, with answers that the handler really gives for examples. Whatever the tests of
+//! this crate get answered has to be in it.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -47,9 +48,17 @@ impl Gateway {
             Self::Forbidden => (403, "Forbidden", "the token is not an access token"),
             Self::NoSuchRoute => (404, "Not Found", "there is no such route"),
             Self::TooLarge => (413, "Request Entity Too Large", "the body has more than 10 MB"),
-            Self::Throttled => (429, "Too Many Requests", "there are too many requests; send it again later"),
-            Self::Failed => (500, "Internal Server Error", "something failed; send the same request again"),
-            Self::Unavailable => (503, "Service Unavailable", "the function did not answer; send the same request again"),
+            Self::Throttled => {
+                (429, "Too Many Requests", "there are too many requests; send it again later")
+            }
+            Self::Failed => {
+                (500, "Internal Server Error", "something failed; send the same request again")
+            }
+            Self::Unavailable => (
+                503,
+                "Service Unavailable",
+                "the function did not answer; send the same request again",
+            ),
         }
     }
 }
@@ -82,17 +91,29 @@ impl Operation {
 
     fn body(mut self, description: &str, schema: Value, example: &Value) -> Self {
         let content = json!({"application/json": {"schema": schema, "example": example}});
-        self.object["requestBody"] = json!({"description": description, "required": true, "content": content});
+        self.object["requestBody"] =
+            json!({"description": description, "required": true, "content": content});
         self
     }
 
     /// An answer of the function that goes well.
     fn answer(self, status: u16, description: &str, schema: Value, example: Value) -> Self {
-        self.content(status, description, "application/json", json!({"schema": schema, "example": example}))
+        self.content(
+            status,
+            description,
+            "application/json",
+            json!({"schema": schema, "example": example}),
+        )
     }
 
     /// An answer of the function that is a problem of one of these kinds, with members of its own.
-    fn problem(self, status: u16, description: &str, kinds: &[ProblemType], members: Value) -> Self {
+    fn problem(
+        self,
+        status: u16,
+        description: &str,
+        kinds: &[ProblemType],
+        members: Value,
+    ) -> Self {
         let Value::Object(mut properties) = members else { panic!("members by name") };
         let own: Vec<_> = properties.keys().cloned().collect();
         let urns: Vec<_> = kinds.iter().map(|kind| kind.urn()).collect();
@@ -115,7 +136,13 @@ impl Operation {
     }
 
     /// Adds a content type to the answers of a status.
-    fn content(mut self, status: u16, description: &str, content_type: &str, content: Value) -> Self {
+    fn content(
+        mut self,
+        status: u16,
+        description: &str,
+        content_type: &str,
+        content: Value,
+    ) -> Self {
         let answer = &mut self.object["responses"][status.to_string()];
         let described = match answer["description"].as_str() {
             Some(before) => format!("{description} {before}"),
@@ -173,10 +200,13 @@ const EXAMPLE_ORDER: &str = "f4d1576a-0a38-56ac-b9f2-64349ee83e7a";
 const NOW: &str = "2026-11-24T08:00:00.120Z";
 
 async fn document() -> Value {
-    let (mut requests, mut answers) = (generator(Contract::Deserialize), generator(Contract::Serialize));
+    let (mut requests, mut answers) =
+        (generator(Contract::Deserialize), generator(Contract::Serialize));
     let mut schema = Schemas { requests: &mut requests, answers: &mut answers };
     let api = Example::new();
-    let wanted: Value = serde_json::from_str(api.sample("order-intake-post-order").body.as_deref().unwrap()).unwrap();
+    let wanted: Value =
+        serde_json::from_str(api.sample("order-intake-post-order").body.as_deref().unwrap())
+            .unwrap();
 
     let not_found = (ProblemType::NOT_FOUND, "It is not there, or not yours.");
     let invalid = (ProblemType::INVALID_REQUEST, "Fields are wrong: see `errors`.");
@@ -283,7 +313,13 @@ async fn document() -> Value {
     let cancelled = api.answer(api.sample("order-intake-cancel-order")).await;
     let too_late = Example::new();
     too_late.answer(api.sample("order-intake-post-order")).await;
-    too_late.go_through(&[Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::PreparationStarted]).await;
+    too_late
+        .go_through(&[
+            Trigger::StockReserved,
+            Trigger::PaymentCaptured,
+            Trigger::PreparationStarted,
+        ])
+        .await;
     let too_late = too_late.answer(api.sample("order-intake-cancel-order")).await;
     let cancel_order = Operation::new(
         "POST /orders/{id}/cancel",
@@ -389,7 +425,8 @@ struct Example {
 impl Example {
     fn new() -> Self {
         let tables = MemoryTables::default();
-        let shops: Value = serde_json::from_str(include_str!("../../local/demo/shops.json")).unwrap();
+        let shops: Value =
+            serde_json::from_str(include_str!("../../local/demo/shops.json")).unwrap();
         for shop in shops.as_array().unwrap() {
             tables.load(serde_json::from_value(shop["menu"].clone()).unwrap());
         }
@@ -403,14 +440,19 @@ impl Example {
 
     /// The same, spoiled.
     fn spoiled(&self, name: &str, spoil: impl FnOnce(&mut Value)) -> Request {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../events/{name}.json"));
+        let path =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../events/{name}.json"));
         let mut event = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         spoil(&mut event);
         serde_json::from_value(event).unwrap()
     }
 
     async fn answer(&self, request: Request) -> (u16, Value) {
-        let intake = OrderIntake::new(self.tables.clone(), SignedDuration::from_mins(15), SignedDuration::from_secs(60));
+        let intake = OrderIntake::new(
+            self.tables.clone(),
+            SignedDuration::from_mins(15),
+            SignedDuration::from_secs(60),
+        );
         let response = intake.handle(request, NOW.parse().unwrap()).await;
         (response.status_code.try_into().unwrap(), json_of(&response))
     }
@@ -434,7 +476,8 @@ impl Example {
     async fn go_through(&self, triggers: &[Trigger]) {
         for trigger in triggers {
             let order = self.tables.get(EXAMPLE_ORDER.parse().unwrap()).await.unwrap().unwrap();
-            let outcome = advance(&self.tables, order, trigger, None, NOW.parse().unwrap()).await.unwrap();
+            let outcome =
+                advance(&self.tables, order, trigger, None, NOW.parse().unwrap()).await.unwrap();
             assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
         }
     }
@@ -464,8 +507,8 @@ impl Document {
         Self(serde_json::from_str(&text).unwrap())
     }
 
-    /// Fails unless the document has this answer for that route: its status, content type, headers, and which problem it
-    /// is. What a body looks like follows from the types.
+    /// Fails unless the document has this answer for that route: its status, content type, headers,
+    /// and which problem it is. What a body looks like follows from the types.
     pub(crate) fn check(&self, route: &str, response: &Response) {
         let (path, method) = place(route);
         let status = response.status_code.to_string();
@@ -476,20 +519,43 @@ impl Document {
         assert!(schema.is_object(), "{route}: {status} {content_type} is not documented: {body}");
 
         if content_type == "application/problem+json" {
-            let [_, kind] = schema["allOf"].as_array().unwrap().as_slice() else { panic!("{schema}") };
+            let [_, kind] = schema["allOf"].as_array().unwrap().as_slice() else {
+                panic!("{schema}")
+            };
             for member in ["type", "title"] {
                 let documented = kind["properties"][member]["enum"].as_array().unwrap();
-                assert!(documented.contains(&body[member]), "{route}: {status} of this {member} is not documented: {body}");
+                assert!(
+                    documented.contains(&body[member]),
+                    "{route}: {status} of this {member} is not documented: {body}"
+                );
             }
             let general = ["type", "title", "status", "detail", "errors"];
-            let own: BTreeSet<_> = body.as_object().unwrap().keys().filter(|name| !general.contains(&&***name)).collect();
-            let documented: BTreeSet<_> = kind["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-            assert!(own.iter().map(|name| name.as_str()).eq(documented), "{route}: {status} has other members: {body}");
+            let own: BTreeSet<_> = body
+                .as_object()
+                .unwrap()
+                .keys()
+                .filter(|name| !general.contains(&&***name))
+                .collect();
+            let documented: BTreeSet<_> =
+                kind["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            assert!(
+                own.iter().map(|name| name.as_str()).eq(documented),
+                "{route}: {status} has other members: {body}"
+            );
         }
 
-        let documented: BTreeSet<_> =
-            answer["headers"].as_object().into_iter().flat_map(Map::keys).map(|name| name.to_lowercase()).collect();
-        let sent = response.headers.keys().filter(|name| **name != CONTENT_TYPE).map(ToString::to_string).collect();
+        let documented: BTreeSet<_> = answer["headers"]
+            .as_object()
+            .into_iter()
+            .flat_map(Map::keys)
+            .map(|name| name.to_lowercase())
+            .collect();
+        let sent = response
+            .headers
+            .keys()
+            .filter(|name| **name != CONTENT_TYPE)
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(documented, sent, "headers of {route}: {status}");
     }
 }
@@ -513,9 +579,18 @@ async fn the_document_says_what_the_code_does() {
 async fn every_problem_that_is_documented_is_given_to_somebody() {
     let api = Example::new();
     api.answer(api.sample("order-intake-post-order")).await;
-    api.go_through(&[Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::PreparationStarted]).await;
-    let (post, show, cancel, menu) =
-        ("order-intake-post-order", "order-intake-get-order", "order-intake-cancel-order", "order-intake-get-menu");
+    api.go_through(&[
+        Trigger::StockReserved,
+        Trigger::PaymentCaptured,
+        Trigger::PreparationStarted,
+    ])
+    .await;
+    let (post, show, cancel, menu) = (
+        "order-intake-post-order",
+        "order-intake-get-order",
+        "order-intake-cancel-order",
+        "order-intake-get-menu",
+    );
     let nothing = json!("00000000-0000-0000-0000-000000000000");
     let requests = [
         api.spoiled_order(|order| order["lines"] = json!([])),
@@ -524,8 +599,12 @@ async fn every_problem_that_is_documented_is_given_to_somebody() {
         api.spoiled(post, |event| event["body"] = json!(" ".repeat(MAX_BODY + 1))),
         api.spoiled(post, |event| event["headers"]["content-type"] = json!("text/plain")),
         api.spoiled_order(|order| order["location"] = json!("nowhere")),
-        api.spoiled(post, |event| event["body"] = json!(event["body"].as_str().unwrap().replace(":2", ":3"))),
-        api.spoiled("order-intake-list-orders", |event| event["queryStringParameters"] = json!({"limit": "0"})),
+        api.spoiled(post, |event| {
+            event["body"] = json!(event["body"].as_str().unwrap().replace(":2", ":3"))
+        }),
+        api.spoiled("order-intake-list-orders", |event| {
+            event["queryStringParameters"] = json!({"limit": "0"})
+        }),
         api.spoiled(show, |event| event["pathParameters"]["id"] = json!("42")),
         api.spoiled(show, |event| event["pathParameters"]["id"] = nothing.clone()),
         api.spoiled(cancel, |event| event["pathParameters"]["id"] = json!("42")),
@@ -545,9 +624,14 @@ async fn every_problem_that_is_documented_is_given_to_somebody() {
     for (path, methods) in Document::committed().0["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             for (status, answer) in operation["responses"].as_object().unwrap() {
-                let kinds = &answer["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["type"]["enum"];
+                let kinds = &answer["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]
+                    ["type"]["enum"];
                 for kind in kinds.as_array().into_iter().flatten() {
-                    documented.insert((format!("{} {path}", method.to_uppercase()), status.clone(), kind.to_string()));
+                    documented.insert((
+                        format!("{} {path}", method.to_uppercase()),
+                        status.clone(),
+                        kind.to_string(),
+                    ));
                 }
             }
         }
@@ -566,7 +650,11 @@ async fn every_documented_route_is_handled() {
             let mut request = api.sample("order-intake-get-order");
             request.route_key = Some(format!("{} {path}", method.to_uppercase()));
             let (status, body) = api.answer(request).await;
-            assert_ne!((status, body["detail"].as_str()), (404, Some("There is no such route.")), "{method} {path}");
+            assert_ne!(
+                (status, body["detail"].as_str()),
+                (404, Some("There is no such route.")),
+                "{method} {path}"
+            );
         }
     }
 }

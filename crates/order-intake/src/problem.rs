@@ -5,20 +5,27 @@ use serde_json::json;
 use shop::{id::LocationId, order::Status, placement::Refusal};
 
 /// The prices have changed since the customer has seen them.
-pub(crate) const PRICE_CHANGED: ProblemType = ProblemType { name: "price-changed", title: "The price has changed" };
+pub(crate) const PRICE_CHANGED: ProblemType =
+    ProblemType { name: "price-changed", title: "The price has changed" };
 /// The customer has placed another order with the key.
-pub(crate) const KEY_REUSED: ProblemType = ProblemType { name: "idempotency-key-reused", title: "Idempotency key reused" };
+pub(crate) const KEY_REUSED: ProblemType =
+    ProblemType { name: "idempotency-key-reused", title: "Idempotency key reused" };
 /// The order has gone too far to be called off.
 pub(crate) const NOT_CANCELLABLE: ProblemType =
     ProblemType { name: "not-cancellable", title: "The order can no longer be cancelled" };
 
 pub(crate) fn unknown_location(location: &LocationId) -> Problem {
-    Problem::invalid_field(422, "location", format!("there is no shop `{location}`; GET /locations lists all"))
+    Problem::invalid_field(
+        422,
+        "location",
+        format!("there is no shop `{location}`; GET /locations lists all"),
+    )
 }
 
 pub(crate) fn key_reused() -> Problem {
     let detail = "This Idempotency-Key has placed another order; use a new key for a new order.";
-    Problem::new(422, KEY_REUSED, detail).field("Idempotency-Key", "belongs to an order with another body")
+    Problem::new(422, KEY_REUSED, detail)
+        .field("Idempotency-Key", "belongs to an order with another body")
 }
 
 pub(crate) fn refused(refusal: Refusal) -> Problem {

@@ -1,4 +1,5 @@
-//! From an HTTP request to what the use cases need. Whatever is wrong is told with its field and limit.
+//! From an HTTP request to what the use cases need. Whatever is wrong is told with its field and
+//! limit.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use garde::Validate;
@@ -28,7 +29,8 @@ pub struct Page {
 /// Where in a customer's orders a page ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The last order's time, written as the row has it: it is part of the key from which the next page starts.
+    /// The last order's time, written as the row has it: it is part of the key from which the next
+    /// page starts.
     #[serde(with = "shop::order::milliseconds")]
     pub placed_at: Timestamp,
     /// The last order's id.
@@ -36,26 +38,39 @@ pub struct Position {
 }
 
 pub(crate) fn customer(request: &Request) -> Result<CustomerId, Problem> {
-    let claims = request.request_context.authorizer.as_ref().and_then(|authorizer| authorizer.jwt.as_ref());
+    let claims =
+        request.request_context.authorizer.as_ref().and_then(|authorizer| authorizer.jwt.as_ref());
     let subject = claims.and_then(|jwt| jwt.claims.get("sub"));
     // The gateway admits nobody without a token; this is for whoever calls the function past it.
-    subject.map(CustomerId::new).ok_or_else(|| Problem::new(401, ProblemType::UNAUTHORIZED, "Send a bearer token."))
+    subject
+        .map(CustomerId::new)
+        .ok_or_else(|| Problem::new(401, ProblemType::UNAUTHORIZED, "Send a bearer token."))
 }
 
 pub(crate) fn idempotency_key(request: &Request) -> Result<IdempotencyKey, Problem> {
     const HEADER: &str = "Idempotency-Key";
     let Some(value) = request.headers.get(HEADER) else {
-        return Err(Problem::invalid_field(400, HEADER, "is required: a name of your own for this order, such as a UUID"));
+        return Err(Problem::invalid_field(
+            400,
+            HEADER,
+            "is required: a name of your own for this order, such as a UUID",
+        ));
     };
     // A header with bytes beyond ASCII is no text, and no key either.
-    value.to_str().unwrap_or_default().parse().map_err(|error| Problem::invalid_field(400, HEADER, error))
+    value
+        .to_str()
+        .unwrap_or_default()
+        .parse()
+        .map_err(|error| Problem::invalid_field(400, HEADER, error))
 }
 
 pub(crate) fn order(request: &Request) -> Result<OrderRequest, Problem> {
     let order: OrderRequest = json_body(request)?;
     order.validate().map_err(|report| {
-        let error =
-            |(path, error): &(garde::Path, garde::Error)| FieldError { field: path.to_string(), detail: error.to_string() };
+        let error = |(path, error): &(garde::Path, garde::Error)| FieldError {
+            field: path.to_string(),
+            detail: error.to_string(),
+        };
         Problem::invalid(400, report.iter().map(error).collect())
     })?;
     Ok(order)
@@ -66,7 +81,9 @@ pub(crate) fn order_id(request: &Request) -> Result<OrderId, Problem> {
 }
 
 pub(crate) fn location(request: &Request) -> Result<LocationId, Problem> {
-    path_parameter(request, "location").parse().map_err(|error| Problem::invalid_field(400, "location", error))
+    path_parameter(request, "location")
+        .parse()
+        .map_err(|error| Problem::invalid_field(400, "location", error))
 }
 
 fn path_parameter<'a>(request: &'a Request, name: &str) -> &'a str {
@@ -76,17 +93,26 @@ fn path_parameter<'a>(request: &'a Request, name: &str) -> &'a str {
 pub(crate) fn page(request: &Request) -> Result<Page, Problem> {
     let limit = match request.query_string_parameters.first("limit") {
         None => DEFAULT_PAGE,
-        Some(limit) => limit
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MAX_PAGE).contains(limit))
-            .ok_or_else(|| Problem::invalid_field(400, "limit", format!("must be a whole number from 1 to {MAX_PAGE}")))?,
+        Some(limit) => {
+            limit.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit)).ok_or_else(|| {
+                Problem::invalid_field(
+                    400,
+                    "limit",
+                    format!("must be a whole number from 1 to {MAX_PAGE}"),
+                )
+            })?
+        }
     };
     let after = match request.query_string_parameters.first("cursor") {
         None => None,
         Some(cursor) => {
-            let position = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok());
-            Some(position.ok_or_else(|| Problem::invalid_field(400, "cursor", "must be `next` of the page before"))?)
+            let position = BASE64_URL_SAFE_NO_PAD
+                .decode(cursor)
+                .ok()
+                .and_then(|json| serde_json::from_slice(&json).ok());
+            Some(position.ok_or_else(|| {
+                Problem::invalid_field(400, "cursor", "must be `next` of the page before")
+            })?)
         }
     };
     Ok(Page { limit, after })
@@ -107,6 +133,9 @@ mod tests {
     fn a_position_has_the_time_as_the_row_has_it() {
         let order_id = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse().unwrap();
         let position = Position { placed_at: "2026-11-24T08:00:00.12Z".parse().unwrap(), order_id };
-        assert_eq!(serde_json::to_value(position).unwrap()["placed_at"], "2026-11-24T08:00:00.120Z");
+        assert_eq!(
+            serde_json::to_value(position).unwrap()["placed_at"],
+            "2026-11-24T08:00:00.120Z"
+        );
     }
 }

@@ -70,7 +70,9 @@ impl Orders for DynamoDb {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match put.send().await.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(None),
-            Err(PutItemError::ConditionalCheckFailedException(first)) => Ok(Some(decode::item(first.item.unwrap_or_default())?)),
+            Err(PutItemError::ConditionalCheckFailedException(first)) => {
+                Ok(Some(decode::item(first.item.unwrap_or_default())?))
+            }
             Err(error) => Err(StoreError::call("PutItem", error)),
         }
     }
@@ -90,7 +92,10 @@ impl Orders for DynamoDb {
             .table_name(self.orders.name())
             .index_name(BY_CUSTOMER)
             .key_condition_expression("customer_id = :customer")
-            .expression_attribute_values(":customer", AttributeValue::S(customer.as_str().to_owned()))
+            .expression_attribute_values(
+                ":customer",
+                AttributeValue::S(customer.as_str().to_owned()),
+            )
             .scan_index_forward(false)
             .limit(i32::try_from(page.limit).unwrap_or(i32::MAX))
             .set_exclusive_start_key(after);

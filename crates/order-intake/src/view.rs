@@ -112,7 +112,13 @@ impl From<Order> for OrderView {
 impl From<Line> for LineView {
     fn from(line: Line) -> Self {
         let price = line.unit_price * u64::from(line.quantity);
-        Self { item: line.item, name: line.name, quantity: line.quantity, unit_price: line.unit_price, price }
+        Self {
+            item: line.item,
+            name: line.name,
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+            price,
+        }
     }
 }
 

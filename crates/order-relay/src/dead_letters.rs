@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::handler::{BuryError, DeadLetters, Unreadable};
 
-/// A queue of SQS. The message is the record as it came; its attribute `reason` says why it is there.
+/// A queue of SQS. The message is the record as it came; its attribute `reason` says why it is
+/// there.
 #[derive(Clone, Debug)]
 pub struct Sqs {
     client: Client,
@@ -24,10 +25,17 @@ impl Sqs {
 
 impl DeadLetters for Sqs {
     async fn bury(&self, record: &RawValue, reason: &Unreadable) -> Result<(), BuryError> {
-        let reason = MessageAttributeValue::builder().data_type("String").string_value(reason.to_string()).build();
+        let reason = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(reason.to_string())
+            .build();
         let reason = reason.map_err(|error| BuryError(chain(&error)))?;
-        let send =
-            self.client.send_message().queue_url(&self.url).message_body(record.get()).message_attributes("reason", reason);
+        let send = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(record.get())
+            .message_attributes("reason", reason);
         match send.send().await {
             Ok(_) => Ok(()),
             Err(error) => Err(BuryError(chain(&error))),

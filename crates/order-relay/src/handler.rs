@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use shop::{event::OrderEvent, order::Order};
 
-/// A batch of the stream. Its records are read one by one, so that one that cannot be read spoils no other.
+/// A batch of the stream. Its records are read one by one, so that one that cannot be read spoils
+/// no other.
 #[derive(Debug, Deserialize)]
 pub struct StreamEvent {
     /// The records, as they came.
@@ -69,8 +70,8 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
     /// Announces every insert and modification in the batch.
     ///
     /// # Errors
-    /// When anything may not have been announced or buried: the batch must then come again as a whole, since a partial
-    /// answer could let a later change of an order overtake an earlier one.
+    /// When anything may not have been announced or buried: the batch must then come again as a
+    /// whole, since a partial answer could let a later change of an order overtake an earlier one.
     pub async fn handle(&self, batch: StreamEvent) -> Result<(), RelayError> {
         let mut events = Vec::with_capacity(batch.records.len());
         let mut unreadable = Vec::new();
@@ -121,7 +122,11 @@ mod tests {
 
     impl EventBus for BrokenBus {
         async fn publish<E: Serialize>(&self, _events: &[E]) -> Result<(), PublishError> {
-            Err(PublishError::Refused { count: 1, code: "InternalFailure".into(), message: "try again".into() })
+            Err(PublishError::Refused {
+                count: 1,
+                code: "InternalFailure".into(),
+                message: "try again".into(),
+            })
         }
     }
 
@@ -149,7 +154,12 @@ mod tests {
     async fn every_change_is_announced_in_the_order_of_the_stream() {
         let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
         relay.handle(batch(vec![record("INSERT", 1), record("MODIFY", 2)])).await.unwrap();
-        let revisions: Vec<_> = relay.bus.published().iter().map(|event| event["detail"]["data"]["revision"].clone()).collect();
+        let revisions: Vec<_> = relay
+            .bus
+            .published()
+            .iter()
+            .map(|event| event["detail"]["data"]["revision"].clone())
+            .collect();
         assert_eq!(revisions, [1, 2]);
     }
 
@@ -166,7 +176,10 @@ mod tests {
     #[tokio::test]
     async fn a_bus_that_takes_less_than_everything_fails_the_whole_batch() {
         let relay = Relay { bus: BrokenBus, dead_letters: MemoryDeadLetters::default() };
-        assert!(matches!(relay.handle(batch(vec![record("INSERT", 1)])).await, Err(RelayError::Publish(_))));
+        assert!(matches!(
+            relay.handle(batch(vec![record("INSERT", 1)])).await,
+            Err(RelayError::Publish(_))
+        ));
     }
 
     #[tokio::test]

@@ -13,5 +13,8 @@ async fn main() -> Result<(), Error> {
         bus: EventBridge::new(&config, settings::text("EVENT_BUS")?, ORDERS),
         dead_letters: Sqs::new(&config, settings::text("DEAD_LETTER_QUEUE_URL")?),
     };
-    run(service_fn(async |event: LambdaEvent<_>| relay.handle(event.payload).await.map_err(Error::from))).await
+    run(service_fn(async |event: LambdaEvent<_>| {
+        relay.handle(event.payload).await.map_err(Error::from)
+    }))
+    .await
 }

@@ -57,7 +57,8 @@ pub struct OrderStatus<O> {
 }
 
 impl<O: Orders> OrderStatus<O> {
-    /// Applies what inventory or payment report. A report that does not apply (any more) is ignored.
+    /// Applies what inventory or payment report. A report that does not apply (any more) is
+    /// ignored.
     ///
     /// # Errors
     /// When the table fails or others are always faster, or the order does not exist.
@@ -75,10 +76,17 @@ impl<O: Orders> OrderStatus<O> {
         if now < data.deadline {
             return Err(StatusError::TooEarly(data.deadline));
         }
-        self.pull(data.order_id, &Trigger::DeadlinePassed, placed.detail.metadata.event_id, now).await
+        self.pull(data.order_id, &Trigger::DeadlinePassed, placed.detail.metadata.event_id, now)
+            .await
     }
 
-    async fn pull(&self, id: OrderId, trigger: &Trigger, cause: Uuid, now: Timestamp) -> Result<(), StatusError> {
+    async fn pull(
+        &self,
+        id: OrderId,
+        trigger: &Trigger,
+        cause: Uuid,
+        now: Timestamp,
+    ) -> Result<(), StatusError> {
         let order = self.orders.get(id).await?.ok_or(StatusError::UnknownOrder)?;
         advance(&self.orders, order, trigger, Some(cause), now).await?;
         Ok(())
@@ -89,17 +97,31 @@ fn triggered(report: Report) -> (OrderId, Trigger, Uuid) {
     use InventoryEvent as Inventory;
     use PaymentEvent as Payment;
     match report {
-        Report::Inventory(Inventory::Reserved(event)) => (event.data.order_id, Trigger::StockReserved, event.metadata.event_id),
-        Report::Inventory(Inventory::Rejected(event)) => {
-            (event.data.order_id, Trigger::StockRejected(event.data.shortages), event.metadata.event_id)
+        Report::Inventory(Inventory::Reserved(event)) => {
+            (event.data.order_id, Trigger::StockReserved, event.metadata.event_id)
         }
-        Report::Payment(Payment::Captured(event)) => (event.data.order_id, Trigger::PaymentCaptured, event.metadata.event_id),
-        Report::Payment(Payment::Declined(event)) => {
-            (event.data.order_id, Trigger::PaymentDeclined(event.data.reason), event.metadata.event_id)
+        Report::Inventory(Inventory::Rejected(event)) => (
+            event.data.order_id,
+            Trigger::StockRejected(event.data.shortages),
+            event.metadata.event_id,
+        ),
+        Report::Payment(Payment::Captured(event)) => {
+            (event.data.order_id, Trigger::PaymentCaptured, event.metadata.event_id)
         }
-        Report::Payment(Payment::Voided(event)) => (event.data.order_id, Trigger::PaymentVoided, event.metadata.event_id),
-        Report::Payment(Payment::Refunded(event)) => (event.data.order_id, Trigger::PaymentRefunded, event.metadata.event_id),
-        Report::Payment(Payment::RefundFailed(event)) => (event.data.order_id, Trigger::RefundFailed, event.metadata.event_id),
+        Report::Payment(Payment::Declined(event)) => (
+            event.data.order_id,
+            Trigger::PaymentDeclined(event.data.reason),
+            event.metadata.event_id,
+        ),
+        Report::Payment(Payment::Voided(event)) => {
+            (event.data.order_id, Trigger::PaymentVoided, event.metadata.event_id)
+        }
+        Report::Payment(Payment::Refunded(event)) => {
+            (event.data.order_id, Trigger::PaymentRefunded, event.metadata.event_id)
+        }
+        Report::Payment(Payment::RefundFailed(event)) => {
+            (event.data.order_id, Trigger::RefundFailed, event.metadata.event_id)
+        }
     }
 }
 
@@ -169,9 +191,15 @@ mod tests {
     #[tokio::test]
     async fn a_report_that_comes_twice_or_too_late_changes_nothing() {
         let status = status();
-        status.apply(report("inventory.rejected", json!({"shortages": []})), at(NOW)).await.unwrap();
+        status
+            .apply(report("inventory.rejected", json!({"shortages": []})), at(NOW))
+            .await
+            .unwrap();
         let rejected = now(&status).await;
-        status.apply(report("inventory.rejected", json!({"shortages": []})), at(NOW)).await.unwrap();
+        status
+            .apply(report("inventory.rejected", json!({"shortages": []})), at(NOW))
+            .await
+            .unwrap();
         status.apply(report("inventory.reserved", json!({})), at(NOW)).await.unwrap();
         assert_eq!(now(&status).await, rejected);
     }
@@ -198,7 +226,10 @@ mod tests {
         let status = status();
         status.apply(report("inventory.reserved", json!({})), at(NOW)).await.unwrap();
         status.apply(captured(), at(NOW)).await.unwrap();
-        status.expire(OrderEvent::latest(placed()).unwrap(), at("2026-11-24T08:15:00Z")).await.unwrap();
+        status
+            .expire(OrderEvent::latest(placed()).unwrap(), at("2026-11-24T08:15:00Z"))
+            .await
+            .unwrap();
         assert_eq!(now(&status).await.status, Status::Confirmed);
     }
 }

@@ -20,12 +20,16 @@ async fn main() -> Result<(), Error> {
     let backoff = Backoff::outlasting(settings::seconds("RETRY_BUDGET_SECONDS")?);
     let results = Queue::new(&config, settings::text("RESULTS_QUEUE_URL")?, backoff);
     let deadlines = Queue::new(&config, settings::text("DEADLINE_QUEUE_URL")?, backoff);
-    let status = OrderStatus { orders: OrdersTable::new(Client::new(&config), settings::text("ORDERS_TABLE")?) };
+    let status = OrderStatus {
+        orders: OrdersTable::new(Client::new(&config), settings::text("ORDERS_TABLE")?),
+    };
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let batch = event.payload;
         let now = Timestamp::now();
         Ok::<_, Error>(if deadlines.sent(&batch) {
-            deadlines.process(batch, async |placed: OrderEvent| status.expire(placed, now).await).await
+            deadlines
+                .process(batch, async |placed: OrderEvent| status.expire(placed, now).await)
+                .await
         } else {
             results.process(batch, async |report: Report| status.apply(report, now).await).await
         })

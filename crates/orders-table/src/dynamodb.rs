@@ -1,4 +1,6 @@
-use aws_sdk_dynamodb::{Client, error::SdkError, operation::update_item::UpdateItemError, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client, error::SdkError, operation::update_item::UpdateItemError, types::AttributeValue,
+};
 use platform::{decode, table::StoreError};
 use serde_dynamo::to_attribute_value;
 use shop::{
@@ -35,7 +37,12 @@ fn key(order: OrderId) -> AttributeValue {
 
 impl Orders for OrdersTable {
     async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
-        let get = self.client.get_item().table_name(&self.name).key("order_id", key(order)).consistent_read(true);
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .key("order_id", key(order))
+            .consistent_read(true);
         let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
         Ok(row.map(decode::item).transpose()?)
     }
@@ -59,7 +66,8 @@ impl Orders for OrdersTable {
             .expression_attribute_values(":entry", to_attribute_value([entry])?);
         if let Some(rejection) = &transition.rejection {
             change.push_str(", rejection = :rejection");
-            update = update.expression_attribute_values(":rejection", to_attribute_value(rejection)?);
+            update =
+                update.expression_attribute_values(":rejection", to_attribute_value(rejection)?);
         }
         if transition.forgets_payment_method {
             change.push_str(" REMOVE payment_method");

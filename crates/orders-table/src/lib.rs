@@ -1,4 +1,5 @@
-//! The Orders table, as far as order-intake and order-status share it: a row is read, and goes on by transitions alone.
+//! The Orders table, as far as order-intake and order-status share it: a row is read, and goes on
+//! by transitions alone.
 
 mod dynamodb;
 mod memory;
@@ -61,12 +62,13 @@ impl Retryable for AdvanceError {
     }
 }
 
-/// How often a transition is tried against others that are faster: more often than an order has states to go through.
+/// How often a transition is tried against others that are faster: more often than an order has
+/// states to go through.
 const MAX_ATTEMPTS: u32 = 10;
 
-/// Takes `order` through what follows from `trigger` at `now`, because of the event `cause`. The order's own transition
-/// function decides, and it is written on the condition that nobody else was faster; who was outrun reads the order
-/// again and lets it decide anew.
+/// Takes `order` through what follows from `trigger` at `now`, because of the event `cause`. The
+/// order's own transition function decides, and it is written on the condition that nobody else was
+/// faster; who was outrun reads the order again and lets it decide anew.
 ///
 /// # Errors
 /// When the table fails, or others are always faster.
@@ -141,13 +143,19 @@ mod tests {
             self.orders.get(order).await
         }
 
-        async fn apply(&self, order: OrderId, transition: &Transition) -> Result<Applied, StoreError> {
+        async fn apply(
+            &self,
+            order: OrderId,
+            transition: &Transition,
+        ) -> Result<Applied, StoreError> {
             if self.times.get() == 0 {
                 return self.orders.apply(order, transition).await;
             }
             self.times.set(self.times.get() - 1);
             let row = self.orders.get(order).await?.unwrap();
-            if let Some(faster) = row.transition(self.others.clone(), at("2026-11-24T08:00:04Z"), None) {
+            if let Some(faster) =
+                row.transition(self.others.clone(), at("2026-11-24T08:00:04Z"), None)
+            {
                 self.orders.apply(order, &faster).await?;
             }
             Ok(Applied::Outdated)
@@ -157,7 +165,10 @@ mod tests {
     #[tokio::test]
     async fn who_is_outrun_reads_again_and_tries_from_there() {
         let contended = Contended::by(Trigger::StockReserved, 1);
-        let Outcome::Changed(cancelled) = contended.advance(&Trigger::Cancelled).await.unwrap() else { panic!("unchanged") };
+        let Outcome::Changed(cancelled) = contended.advance(&Trigger::Cancelled).await.unwrap()
+        else {
+            panic!("unchanged")
+        };
         let states: Vec<_> = cancelled.history.iter().map(|entry| entry.status).collect();
         assert_eq!(states, [Status::Placed, Status::Reserved, Status::Cancelled]);
         assert_eq!(contended.orders.get(cancelled.order_id).await.unwrap(), Some(cancelled));
@@ -166,14 +177,20 @@ mod tests {
     #[tokio::test]
     async fn who_is_outrun_by_what_rules_it_out_changes_nothing() {
         let contended = Contended::by(Trigger::StockRejected(vec![]), 1);
-        let Outcome::Unchanged(rejected) = contended.advance(&Trigger::Cancelled).await.unwrap() else { panic!("changed") };
+        let Outcome::Unchanged(rejected) = contended.advance(&Trigger::Cancelled).await.unwrap()
+        else {
+            panic!("changed")
+        };
         assert_eq!((rejected.status, rejected.revision), (Status::Rejected, 2));
         assert_eq!(contended.orders.get(rejected.order_id).await.unwrap(), Some(rejected));
     }
 
     #[tokio::test]
     async fn who_is_outrun_for_ever_gives_up_for_now() {
-        let error = Contended::by(Trigger::PickedUp, u32::MAX).advance(&Trigger::Cancelled).await.unwrap_err();
+        let error = Contended::by(Trigger::PickedUp, u32::MAX)
+            .advance(&Trigger::Cancelled)
+            .await
+            .unwrap_err();
         assert!(matches!(error, AdvanceError::Contended) && error.is_transient());
     }
 }

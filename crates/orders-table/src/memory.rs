@@ -11,8 +11,8 @@ use shop::{
 
 use crate::{Applied, Orders};
 
-/// Orders in memory, for tests: the behaviour of [`crate::OrdersTable`] without DynamoDB. They live as long as the last
-/// clone of this value.
+/// Orders in memory, for tests: the behaviour of [`crate::OrdersTable`] without DynamoDB. They live
+/// as long as the last clone of this value.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryOrders {
     rows: Arc<Mutex<BTreeMap<OrderId, Order>>>,
@@ -21,7 +21,11 @@ pub struct MemoryOrders {
 impl MemoryOrders {
     /// A table with these orders.
     pub fn new(orders: impl IntoIterator<Item = Order>) -> Self {
-        Self { rows: Arc::new(Mutex::new(orders.into_iter().map(|order| (order.order_id, order)).collect())) }
+        Self {
+            rows: Arc::new(Mutex::new(
+                orders.into_iter().map(|order| (order.order_id, order)).collect(),
+            )),
+        }
     }
 
     /// The rows, for as long as the guard is held.

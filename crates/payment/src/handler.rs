@@ -1,5 +1,5 @@
-//! The use cases: charge, and undo. The row commits an order to one intent before that intent may take anything; what it
-//! then did is asked of the provider, whose word is the truth about money.
+//! The use cases: charge, and undo. The row commits an order to one intent before that intent may
+//! take anything; what it then did is asked of the provider, whose word is the truth about money.
 
 use jiff::Timestamp;
 use platform::{
@@ -22,7 +22,8 @@ pub trait Payments {
     /// The payment of an order, read consistently.
     async fn find(&self, order: OrderId) -> Result<Option<Payment>, StoreError>;
 
-    /// Writes `next` at `now` if the row is still in the state of `from`; otherwise returns what it is instead.
+    /// Writes `next` at `now` if the row is still in the state of `from`; otherwise returns what it
+    /// is instead.
     async fn write(
         &self,
         order: OrderId,
@@ -58,7 +59,9 @@ pub enum PaymentError {
     #[error("the payment provider has not finished; it comes again")]
     Unfinished,
     /// An event that may charge came without a means to.
-    #[error("order.reserved came without a payment method; announce the order again while it is reserved")]
+    #[error(
+        "order.reserved came without a payment method; announce the order again while it is reserved"
+    )]
     NoPaymentMethod,
 }
 
@@ -86,8 +89,8 @@ pub struct Cashier<P, C, B> {
 }
 
 impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
-    /// Charges for an order whose stock is held, undoes the payment of one that ended early; whatever else happens to an
-    /// order is no concern of payment.
+    /// Charges for an order whose stock is held, undoes the payment of one that ended early;
+    /// whatever else happens to an order is no concern of payment.
     ///
     /// # Errors
     /// When table, provider or bus fail or are undecided; the record can safely come again.
@@ -95,20 +98,27 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         let order = &event.detail.data;
         let payment = match event.event_type {
             OrderEventType::Reserved => self.charge(order, now).await?,
-            OrderEventType::Rejected | OrderEventType::Cancelled | OrderEventType::Expired => self.undo(order, now).await?,
+            OrderEventType::Rejected | OrderEventType::Cancelled | OrderEventType::Expired => {
+                self.undo(order, now).await?
+            }
             _ => None,
         };
         if let Some(payment) = &payment {
             tracing::info!(order_id = %order.order_id, state = payment.name(), "payment");
         }
-        match payment.and_then(|payment| announcement(payment, &event.detail.metadata, order, now)) {
+        match payment.and_then(|payment| announcement(payment, &event.detail.metadata, order, now))
+        {
             Some(event) => Ok(self.bus.publish(&[event]).await?),
             None => Ok(()),
         }
     }
 
     /// The payment as it is afterwards; none when it came too late to begin.
-    async fn charge(&self, order: &OrderData, now: Timestamp) -> Result<Option<Payment>, PaymentError> {
+    async fn charge(
+        &self,
+        order: &OrderData,
+        now: Timestamp,
+    ) -> Result<Option<Payment>, PaymentError> {
         let expired = now >= order.deadline;
         let (payment, known) = match self.payments.find(order.order_id).await? {
             Some(payment) => (payment, None),
@@ -137,15 +147,23 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         let step = match status {
             IntentStatus::Succeeded => Step::Captured,
             IntentStatus::Declined(reason) => Step::Declined(reason),
-            // Not by this function, which would have written so first: somebody did it at the provider.
+            // Not by this function, which would have written so first: somebody did it at the
+            // provider.
             IntentStatus::Cancelled => Step::Declined("cancelled".into()),
-            IntentStatus::Processing | IntentStatus::Unconfirmed => return Err(PaymentError::Unfinished),
+            IntentStatus::Processing | IntentStatus::Unconfirmed => {
+                return Err(PaymentError::Unfinished);
+            }
         };
         Ok(Some(self.advance(order, payment, step, now).await?))
     }
 
-    /// Creates an intent and commits the order to it. With the payment comes the intent's status if it is known.
-    async fn begin(&self, order: &OrderData, now: Timestamp) -> Result<(Payment, Option<IntentStatus>), PaymentError> {
+    /// Creates an intent and commits the order to it. With the payment comes the intent's status if
+    /// it is known.
+    async fn begin(
+        &self,
+        order: &OrderData,
+        now: Timestamp,
+    ) -> Result<(Payment, Option<IntentStatus>), PaymentError> {
         let payment_method = order.payment_method.clone().ok_or(PaymentError::NoPaymentMethod)?;
         let new = NewIntent { order_id: order.order_id, price: order.price(), payment_method };
         let Intent { id, status } = self.provider.create(&new).await?;
@@ -162,10 +180,18 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         }
     }
 
-    async fn undo(&self, order: &OrderData, now: Timestamp) -> Result<Option<Payment>, PaymentError> {
+    async fn undo(
+        &self,
+        order: &OrderData,
+        now: Timestamp,
+    ) -> Result<Option<Payment>, PaymentError> {
         let mut current = self.payments.find(order.order_id).await?;
         while let Some(next) = Payment::after(current.as_ref(), Step::UndoRequested) {
-            match self.payments.write(order.order_id, order.price(), current.as_ref(), &next, now).await? {
+            match self
+                .payments
+                .write(order.order_id, order.price(), current.as_ref(), &next, now)
+                .await?
+            {
                 Written::Yes => {
                     current = Some(next);
                     break;
@@ -199,37 +225,58 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
                 Refund::Failed { reason } => Ok(Step::RefundFailed(reason)),
                 Refund::Pending => Err(PaymentError::Unfinished),
             },
-            IntentStatus::Unconfirmed | IntentStatus::Declined(_) | IntentStatus::Processing => Err(PaymentError::Unfinished),
+            IntentStatus::Unconfirmed | IntentStatus::Declined(_) | IntentStatus::Processing => {
+                Err(PaymentError::Unfinished)
+            }
         }
     }
 
     /// The payment after `step`, or what somebody faster has made of it.
-    async fn advance(&self, order: &OrderData, payment: Payment, step: Step, now: Timestamp) -> Result<Payment, PaymentError> {
+    async fn advance(
+        &self,
+        order: &OrderData,
+        payment: Payment,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<Payment, PaymentError> {
         let Some(next) = Payment::after(Some(&payment), step) else {
             return Ok(payment);
         };
-        match self.payments.write(order.order_id, order.price(), Some(&payment), &next, now).await? {
+        match self.payments.write(order.order_id, order.price(), Some(&payment), &next, now).await?
+        {
             Written::Yes => Ok(next),
             Written::Instead(first) => Ok(first),
         }
     }
 }
 
-/// What there is to tell of a payment; nothing while it is undecided, and nothing of one that never began.
-fn announcement(payment: Payment, cause: &Metadata, order: &OrderData, now: Timestamp) -> Option<PaymentEvent> {
+/// What there is to tell of a payment; nothing while it is undecided, and nothing of one that never
+/// began.
+fn announcement(
+    payment: Payment,
+    cause: &Metadata,
+    order: &OrderData,
+    now: Timestamp,
+) -> Option<PaymentEvent> {
     let order_id = order.order_id;
     let made = |name| {
         let data = PaymentMade { order_id, amount: order.total, currency: order.currency };
         Detail::of(order_id, name, now, Some(cause.event_id), data)
     };
-    let failed = |name, reason| Detail::of(order_id, name, now, Some(cause.event_id), PaymentFailed { order_id, reason });
+    let failed = |name, reason| {
+        Detail::of(order_id, name, now, Some(cause.event_id), PaymentFailed { order_id, reason })
+    };
     Some(match payment {
         Payment::Charging { .. } | Payment::Undoing { .. } | Payment::Forbidden => return None,
         Payment::Captured { .. } => PaymentEvent::Captured(made("payment.captured")),
-        Payment::Declined { reason, .. } => PaymentEvent::Declined(failed("payment.declined", reason)),
+        Payment::Declined { reason, .. } => {
+            PaymentEvent::Declined(failed("payment.declined", reason))
+        }
         Payment::Voided { .. } => PaymentEvent::Voided(made("payment.voided")),
         Payment::Refunded { .. } => PaymentEvent::Refunded(made("payment.refunded")),
-        Payment::RefundFailed { reason, .. } => PaymentEvent::RefundFailed(failed("payment.refund_failed", reason)),
+        Payment::RefundFailed { reason, .. } => {
+            PaymentEvent::RefundFailed(failed("payment.refund_failed", reason))
+        }
     })
 }
 
@@ -271,11 +318,20 @@ mod tests {
     }
 
     fn cashier() -> TestCashier {
-        Cashier { payments: MemoryPayments::default(), provider: MemoryProvider::default(), bus: MemoryBus::default() }
+        Cashier {
+            payments: MemoryPayments::default(),
+            provider: MemoryProvider::default(),
+            bus: MemoryBus::default(),
+        }
     }
 
     fn told(cashier: &TestCashier) -> Vec<String> {
-        cashier.bus.published().iter().map(|event| event["detail-type"].as_str().unwrap().to_owned()).collect()
+        cashier
+            .bus
+            .published()
+            .iter()
+            .map(|event| event["detail-type"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     async fn reserved(cashier: &TestCashier) -> Result<(), PaymentError> {
@@ -294,7 +350,10 @@ mod tests {
         assert_eq!(cashier.provider.taken(), 380);
         assert_eq!(told(&cashier), ["payment.captured", "payment.captured"]);
         let published = cashier.bus.published();
-        assert_eq!(published[0]["detail"]["metadata"]["event_id"], published[1]["detail"]["metadata"]["event_id"]);
+        assert_eq!(
+            published[0]["detail"]["metadata"]["event_id"],
+            published[1]["detail"]["metadata"]["event_id"]
+        );
     }
 
     #[tokio::test]
@@ -324,7 +383,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_declined_charge_is_told_with_its_reason_and_its_intent_is_closed_when_the_order_ends() {
+    async fn a_declined_charge_is_told_with_its_reason_and_its_intent_is_closed_when_the_order_ends()
+     {
         let cashier = cashier();
         cashier.provider.decline("insufficient_funds");
         reserved(&cashier).await.unwrap();
@@ -405,7 +465,10 @@ mod tests {
         cancelled(&cashier).await.unwrap();
         cashier.provider.fail_refunds(None);
         cancelled(&cashier).await.unwrap();
-        assert_eq!(told(&cashier), ["payment.captured", "payment.refund_failed", "payment.refunded"]);
+        assert_eq!(
+            told(&cashier),
+            ["payment.captured", "payment.refund_failed", "payment.refunded"]
+        );
         assert_eq!(cashier.provider.taken(), 0);
     }
 }

@@ -18,11 +18,23 @@ async fn main() -> Result<(), Error> {
     log::init();
     let config = aws::config().await;
     let outlasting = |name| settings::seconds(name).map(Backoff::outlasting);
-    let charges = Queue::new(&config, settings::text("CHARGE_QUEUE_URL")?, outlasting("CHARGE_RETRY_BUDGET_SECONDS")?);
-    let refunds = Queue::new(&config, settings::text("REFUND_QUEUE_URL")?, outlasting("REFUND_RETRY_BUDGET_SECONDS")?);
+    let charges = Queue::new(
+        &config,
+        settings::text("CHARGE_QUEUE_URL")?,
+        outlasting("CHARGE_RETRY_BUDGET_SECONDS")?,
+    );
+    let refunds = Queue::new(
+        &config,
+        settings::text("REFUND_QUEUE_URL")?,
+        outlasting("REFUND_RETRY_BUDGET_SECONDS")?,
+    );
     let cashier = Cashier {
         payments: DynamoDb::new(&config, settings::text("PAYMENTS_TABLE")?),
-        provider: Vault::new(&config, settings::text("PROVIDER_SECRET_ARN")?, settings::text("PROVIDER_URL")?),
+        provider: Vault::new(
+            &config,
+            settings::text("PROVIDER_SECRET_ARN")?,
+            settings::text("PROVIDER_URL")?,
+        ),
         bus: EventBridge::new(&config, settings::text("EVENT_BUS")?, PAYMENT),
     };
     cashier.provider.connect().await;

@@ -1,5 +1,5 @@
-//! Payments and a provider in memory, for tests: the behaviour of [`crate::store::DynamoDb`] without DynamoDB, and of the
-//! payment provider without a network.
+//! Payments and a provider in memory, for tests: the behaviour of [`crate::store::DynamoDb`]
+//! without DynamoDB, and of the payment provider without a network.
 
 use std::{
     collections::BTreeMap,
@@ -62,7 +62,9 @@ impl Payments for MemoryPayments {
             (Some(row), from) if from.map(Payment::name) != Some(row.payment.name()) => {
                 return Ok(Written::Instead(row.payment.clone()));
             }
-            (None, Some(_)) => return Err(StoreError::Row(DecodeError::Unfit { place: "state".to_owned() })),
+            (None, Some(_)) => {
+                return Err(StoreError::Row(DecodeError::Unfit { place: "state".to_owned() }));
+            }
             _ => {}
         }
         let expires_at = matches!(next, Payment::Forbidden).then(|| tombstone_expiry(now));
@@ -71,7 +73,8 @@ impl Payments for MemoryPayments {
     }
 }
 
-/// A provider that keeps intents, and knows the test payment methods below by their names; any other `pm_card_…` pays.
+/// A provider that keeps intents, and knows the test payment methods below by their names; any
+/// other `pm_card_…` pays.
 ///
 /// | payment method | |
 /// |---|---|
@@ -123,7 +126,8 @@ impl Account {
     /// What the customer has paid with it and not got back, in minor units.
     #[must_use]
     pub fn taken(&self) -> u64 {
-        let paid = self.intent.status == IntentStatus::Succeeded && self.refund != Some(Refund::Succeeded);
+        let paid =
+            self.intent.status == IntentStatus::Succeeded && self.refund != Some(Refund::Succeeded);
         if paid { self.price.amount } else { 0 }
     }
 
@@ -183,7 +187,10 @@ impl MemoryProvider {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer<T>(&self, work: impl FnOnce(&mut ProviderState) -> Result<T, ProviderError>) -> Result<T, ProviderError> {
+    fn answer<T>(
+        &self,
+        work: impl FnOnce(&mut ProviderState) -> Result<T, ProviderError>,
+    ) -> Result<T, ProviderError> {
         let mut state = self.state();
         let answer = work(&mut state);
         if state.lost_answers > 0 {
@@ -196,14 +203,19 @@ impl MemoryProvider {
 
 impl ProviderState {
     fn intent(&mut self, id: &IntentId) -> Result<&mut StoredIntent, ProviderError> {
-        let missing =
-            || ProviderError::Refused { status: 404, code: Some("resource_missing".into()), param: None, request_id: None };
+        let missing = || ProviderError::Refused {
+            status: 404,
+            code: Some("resource_missing".into()),
+            param: None,
+            request_id: None,
+        };
         self.intents.get_mut(id).ok_or_else(missing)
     }
 }
 
 impl StoredIntent {
-    /// The intent as it is now, for whoever asks: what was processing has settled by the next question.
+    /// The intent as it is now, for whoever asks: what was processing has settled by the next
+    /// question.
     fn asked(&mut self, id: &IntentId) -> Intent {
         let now = Intent { id: id.clone(), status: self.status.clone() };
         if self.status == IntentStatus::Processing {
@@ -232,9 +244,15 @@ impl Provider for MemoryProvider {
                 return Ok(first.clone());
             }
             let payment_method = new.payment_method.expose();
-            let known = payment_method.starts_with("pm_card_") || payment_method == "pm_usBankAccount_processing";
-            let status = if known { IntentStatus::Unconfirmed } else { IntentStatus::Declined("payment_method_unusable".into()) };
-            let intent = Intent { id: IntentId::new(format!("pi_{}", state.intents.len())), status };
+            let known = payment_method.starts_with("pm_card_")
+                || payment_method == "pm_usBankAccount_processing";
+            let status = if known {
+                IntentStatus::Unconfirmed
+            } else {
+                IntentStatus::Declined("payment_method_unusable".into())
+            };
+            let intent =
+                Intent { id: IntentId::new(format!("pi_{}", state.intents.len())), status };
             let stored = StoredIntent {
                 order_id: new.order_id,
                 price: new.price,
@@ -257,7 +275,8 @@ impl Provider for MemoryProvider {
             let decline = state.decline.clone();
             let stored = state.intent(intent)?;
             if stored.status == IntentStatus::Unconfirmed {
-                stored.status = decline.map_or_else(|| charge(&stored.payment_method), IntentStatus::Declined);
+                stored.status =
+                    decline.map_or_else(|| charge(&stored.payment_method), IntentStatus::Declined);
                 return Ok(Intent { id: intent.clone(), status: stored.status.clone() });
             }
             Ok(stored.asked(intent))
@@ -280,11 +299,18 @@ impl Provider for MemoryProvider {
             let stored = state.intent(intent)?;
             if stored.status != IntentStatus::Succeeded {
                 let code = Some("payment_intent_unexpected_state".into());
-                return Err(ProviderError::Refused { status: 400, code, param: None, request_id: None });
+                return Err(ProviderError::Refused {
+                    status: 400,
+                    code,
+                    param: None,
+                    request_id: None,
+                });
             }
             let refund = match (&stored.refund, stored.payment_method.as_str()) {
                 (Some(Refund::Succeeded | Refund::Pending), _) => Refund::Succeeded,
-                (_, "pm_card_refundFail") => Refund::Failed { reason: "expired_or_canceled_card".into() },
+                (_, "pm_card_refundFail") => {
+                    Refund::Failed { reason: "expired_or_canceled_card".into() }
+                }
                 _ if failure.is_some() => Refund::Failed { reason: failure.unwrap_or_default() },
                 (_, "pm_card_pendingRefund") => Refund::Pending,
                 _ => Refund::Succeeded,

@@ -1,7 +1,8 @@
 //! The payment provider: what this function asks of it, and what can come back.
 //!
-//! The provider's own state is the truth about money. An intent is made unconfirmed, which moves nothing; confirming
-//! takes the money, once; whoever is in doubt asks for the intent. So every call here may be repeated.
+//! The provider's own state is the truth about money. An intent is made unconfirmed, which moves
+//! nothing; confirming takes the money, once; whoever is in doubt asks for the intent. So every
+//! call here may be repeated.
 
 mod stripe;
 
@@ -12,20 +13,22 @@ pub use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, ConfigError, Pa
 
 /// Takes and gives back money.
 pub trait Provider {
-    /// Makes an intent that has taken nothing yet. The order's own idempotency key spares a second intent when it is
-    /// asked twice; should there be one nevertheless, it is harmless.
+    /// Makes an intent that has taken nothing yet. The order's own idempotency key spares a second
+    /// intent when it is asked twice; should there be one nevertheless, it is harmless.
     ///
-    /// A payment method that cannot be used at all gives an intent that is [`IntentStatus::Declined`] from the start.
+    /// A payment method that cannot be used at all gives an intent that is
+    /// [`IntentStatus::Declined`] from the start.
     async fn create(&self, new: &NewIntent) -> Result<Intent, ProviderError>;
 
     /// The intent as it is now.
     async fn find(&self, intent: &IntentId) -> Result<Intent, ProviderError>;
 
-    /// Takes the money. A declined card is no error; an intent that was confirmed or cancelled before comes back as
-    /// it is.
+    /// Takes the money. A declined card is no error; an intent that was confirmed or cancelled
+    /// before comes back as it is.
     async fn confirm(&self, intent: &IntentId) -> Result<Intent, ProviderError>;
 
-    /// Makes sure that an intent which has taken nothing never will. One that has succeeded comes back as it is.
+    /// Makes sure that an intent which has taken nothing never will. One that has succeeded comes
+    /// back as it is.
     async fn cancel(&self, intent: &IntentId) -> Result<Intent, ProviderError>;
 
     /// Gives back all that is left of a succeeded intent; nothing left is success.
@@ -58,7 +61,8 @@ pub enum IntentStatus {
     /// Has taken nothing and waits to be confirmed.
     Unconfirmed,
     /// Has taken nothing and cannot be confirmed again. The reason is the provider's code, such as
-    /// `insufficient_funds`; a card that asks for 3-D Secure is one of them (`authentication_required`).
+    /// `insufficient_funds`; a card that asks for 3-D Secure is one of them
+    /// (`authentication_required`).
     Declined(String),
     /// The provider does not know yet: ask again later.
     Processing,
@@ -88,8 +92,11 @@ pub enum ProviderError {
     /// Worth another try: whether it was done is not known, so the next one starts by asking.
     #[error("the payment provider gave no answer to go by; try again later")]
     Transient(#[from] Trouble),
-    /// The provider refuses our key. Worth another try once the secret is mended, with the secret fetched anew.
-    #[error("the payment provider refuses our API key; put a valid one into the provider's secret, then redrive")]
+    /// The provider refuses our key. Worth another try once the secret is mended, with the secret
+    /// fetched anew.
+    #[error(
+        "the payment provider refuses our API key; put a valid one into the provider's secret, then redrive"
+    )]
     Unauthorized,
     /// There is no key to ask it with. Worth another try once there is.
     #[error(transparent)]

@@ -45,7 +45,12 @@ struct Row<'a> {
 impl Payments for DynamoDb {
     async fn find(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
         let key = AttributeValue::S(order.to_string());
-        let get = self.client.get_item().table_name(&self.table).key("order_id", key).consistent_read(true);
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("order_id", key)
+            .consistent_read(true);
         let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
         Ok(row.map(decode::item).transpose()?)
     }
@@ -68,7 +73,8 @@ impl Payments for DynamoDb {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match from {
             None => put.condition_expression("attribute_not_exists(order_id)"),
-            // An order has one intent for ever, so the name of the state tells it apart from every other.
+            // An order has one intent for ever, so the name of the state tells it apart from every
+            // other.
             Some(from) => put
                 .condition_expression("#state = :from")
                 .expression_attribute_names("#state", "state")

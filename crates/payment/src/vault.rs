@@ -6,10 +6,13 @@ use platform::cause::chain;
 use shop::payment::IntentId;
 use tokio::sync::Mutex;
 
-use crate::provider::{Intent, KeyError, NewIntent, Patience, Provider, ProviderError, Refund, Stripe};
+use crate::provider::{
+    Intent, KeyError, NewIntent, Patience, Provider, ProviderError, Refund, Stripe,
+};
 
-/// The provider, opened with a key from Secrets Manager. The key is fetched once; when the provider refuses it, the next
-/// call fetches it anew, so that a mended secret is found without a deployment.
+/// The provider, opened with a key from Secrets Manager. The key is fetched once; when the provider
+/// refuses it, the next call fetches it anew, so that a mended secret is found without a
+/// deployment.
 #[derive(Debug)]
 pub struct Vault {
     secrets: Client,
@@ -25,7 +28,8 @@ impl Vault {
         Self { secrets: Client::new(config), secret, url, open: Mutex::default() }
     }
 
-    /// Fetches the key and connects, ahead of the first charge. If it fails, the first charge will have to.
+    /// Fetches the key and connects, ahead of the first charge. If it fails, the first charge will
+    /// have to.
     pub async fn connect(&self) {
         match self.stripe().await {
             Ok(stripe) => stripe.connect().await,
@@ -40,12 +44,19 @@ impl Vault {
         }
         let secret = self.secrets.get_secret_value().secret_id(&self.secret).send().await;
         let secret = secret.map_err(|error| KeyError::Secret(chain(&error)))?;
-        let stripe = Stripe::new(&self.url, secret.secret_string().unwrap_or_default(), Patience::default())?;
+        let stripe = Stripe::new(
+            &self.url,
+            secret.secret_string().unwrap_or_default(),
+            Patience::default(),
+        )?;
         *open = Some(stripe.clone());
         Ok(stripe)
     }
 
-    async fn ask<T>(&self, question: impl AsyncFnOnce(Stripe) -> Result<T, ProviderError>) -> Result<T, ProviderError> {
+    async fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(Stripe) -> Result<T, ProviderError>,
+    ) -> Result<T, ProviderError> {
         let answer = question(self.stripe().await?).await;
         if matches!(answer, Err(ProviderError::Unauthorized)) {
             *self.open.lock().await = None;

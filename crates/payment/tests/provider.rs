@@ -18,7 +18,8 @@ use axum::{
 };
 use local::sandbox::{self, Control, Fault, FaultyAnswer, LedgerEntry, Route};
 use payment::provider::{
-    BookedRefundStatus, ConfigError, Intent, IntentStatus, NewIntent, Patience, Provider, ProviderError, Refund, Stripe, Trouble,
+    BookedRefundStatus, ConfigError, Intent, IntentStatus, NewIntent, Patience, Provider,
+    ProviderError, Refund, Stripe, Trouble,
 };
 use platform::queue::Retryable;
 use shop::{
@@ -40,7 +41,8 @@ const PATIENCE: Patience = Patience {
 };
 
 /// For answers that do not come.
-const IMPATIENCE: Patience = Patience { request: Duration::from_millis(100), attempts: 2, ..PATIENCE };
+const IMPATIENCE: Patience =
+    Patience { request: Duration::from_millis(100), attempts: 2, ..PATIENCE };
 
 fn order_id() -> OrderId {
     OrderId::derive(&CustomerId::new("camille"), &"first".parse().unwrap())
@@ -74,7 +76,11 @@ impl Sandbox {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(sandbox::serve(listener, SECRET.into(), pending()));
-        Self { stripe: Stripe::new(&url, SECRET, PATIENCE).unwrap(), control: Control::new(&url), url }
+        Self {
+            stripe: Stripe::new(&url, SECRET, PATIENCE).unwrap(),
+            control: Control::new(&url),
+            url,
+        }
     }
 
     async fn created(&self, payment_method: &str) -> IntentId {
@@ -111,7 +117,10 @@ async fn an_intent_is_made_for_its_order_and_takes_the_money_once_confirmed() {
     assert_eq!(sandbox.charged().await, 0);
 
     for _ in 0..2 {
-        assert_eq!(sandbox.stripe.confirm(&intent.id).await.unwrap().status, IntentStatus::Succeeded);
+        assert_eq!(
+            sandbox.stripe.confirm(&intent.id).await.unwrap().status,
+            IntentStatus::Succeeded
+        );
         assert_eq!(sandbox.charged().await, 1099);
     }
 }
@@ -190,7 +199,8 @@ async fn a_refund_gives_back_what_a_partial_one_has_left() {
     let id = sandbox.paid("pm_card_visa").await;
     let by_hand = reqwest::Client::builder().no_proxy().build().unwrap();
     let form = [("payment_intent", id.as_str()), ("amount", "99")];
-    let request = by_hand.post(format!("{}/v1/refunds", sandbox.url)).bearer_auth(SECRET).form(&form);
+    let request =
+        by_hand.post(format!("{}/v1/refunds", sandbox.url)).bearer_auth(SECRET).form(&form);
     request.send().await.unwrap().error_for_status().unwrap();
 
     assert_eq!(sandbox.stripe.refund(&id).await.unwrap(), Refund::Succeeded);
@@ -213,7 +223,8 @@ async fn the_books_are_read_to_the_last_page() {
     sandbox.stripe.refund(&refunded).await.unwrap();
     // As many as fill a page and begin another.
     for number in 0..100 {
-        let order_id = OrderId::derive(&CustomerId::new("camille"), &number.to_string().parse().unwrap());
+        let order_id =
+            OrderId::derive(&CustomerId::new("camille"), &number.to_string().parse().unwrap());
         let new = NewIntent { order_id, ..paying_with("pm_card_visa") };
         sandbox.stripe.create(&new).await.unwrap();
     }
@@ -228,9 +239,17 @@ async fn the_books_are_read_to_the_last_page() {
     assert_eq!(oldest.order, Some(order_id().to_string()));
     assert_eq!((&intents[0].status, intents[0].taken), (&IntentStatus::Unconfirmed, 0));
 
-    let [refund] = &sandbox.stripe.refunds(None).await.unwrap()[..] else { panic!("more or less than one refund") };
-    assert_eq!((&refund.intent, refund.amount, refund.status), (&Some(refunded.clone()), 1099, BookedRefundStatus::Succeeded));
-    assert_eq!(sandbox.stripe.refunds(Some(&refunded)).await.unwrap(), std::slice::from_ref(refund));
+    let [refund] = &sandbox.stripe.refunds(None).await.unwrap()[..] else {
+        panic!("more or less than one refund")
+    };
+    assert_eq!(
+        (&refund.intent, refund.amount, refund.status),
+        (&Some(refunded.clone()), 1099, BookedRefundStatus::Succeeded)
+    );
+    assert_eq!(
+        sandbox.stripe.refunds(Some(&refunded)).await.unwrap(),
+        std::slice::from_ref(refund)
+    );
     assert_eq!(sandbox.stripe.refunds(Some(&intents[0].id)).await.unwrap(), []);
 }
 
@@ -305,7 +324,8 @@ async fn a_whole_call_is_bounded_however_many_attempts_are_left() {
 async fn a_charge_that_succeeds_after_the_client_gave_up_is_found() {
     let sandbox = Sandbox::start().await;
     let id = sandbox.created("pm_card_visa").await;
-    let slow = Fault { route: Some(Route::Confirm), delay_ms: 1_000, times: Some(2), ..Fault::default() };
+    let slow =
+        Fault { route: Some(Route::Confirm), delay_ms: 1_000, times: Some(2), ..Fault::default() };
     sandbox.control.set_fault(&slow).await.unwrap();
     let impatient = Stripe::new(&sandbox.url, SECRET, IMPATIENCE).unwrap();
     impatient.confirm(&id).await.unwrap_err();
@@ -330,7 +350,10 @@ async fn a_secret_may_end_in_a_line_break_and_must_otherwise_be_a_key() {
     let stripe = Stripe::new(&sandbox.url, &format!("{SECRET}\n"), PATIENCE).unwrap();
     stripe.create(&paying_with("pm_card_visa")).await.unwrap();
     for bad in ["", "\n", "a\nb"] {
-        assert!(matches!(Stripe::new(&sandbox.url, bad, PATIENCE), Err(ConfigError::Secret)), "{bad:?}");
+        assert!(
+            matches!(Stripe::new(&sandbox.url, bad, PATIENCE), Err(ConfigError::Secret)),
+            "{bad:?}"
+        );
     }
     assert!(matches!(Stripe::new("stripe", SECRET, PATIENCE), Err(ConfigError::Url)));
 }
@@ -382,7 +405,10 @@ impl Received {
 
 impl Scripted {
     async fn new(replies: &[Reply]) -> Self {
-        let script = Arc::new(Script { replies: Mutex::new(replies.iter().copied().collect()), ..Script::default() });
+        let script = Arc::new(Script {
+            replies: Mutex::new(replies.iter().copied().collect()),
+            ..Script::default()
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stripe = Stripe::new(&url, SECRET, PATIENCE).unwrap();
@@ -418,8 +444,10 @@ async fn reply(State(script): State<Arc<Script>>, request: Request) -> Response 
 }
 
 fn recorded(name: &str) -> (u16, String) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../local/tests/recorded/{name}.json"));
-    let answer: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../local/tests/recorded/{name}.json"));
+    let answer: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     (u16::try_from(answer["status"].as_u64().unwrap()).unwrap(), answer["body"].to_string())
 }
 
@@ -432,7 +460,8 @@ async fn an_intent_is_asked_for_in_stripes_words() {
     assert_eq!(provider.lines(), ["POST /v1/payment_intents"]);
     let order_id = order_id().to_string();
     provider.received(|request| {
-        let form: Vec<_> = request.form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let form: Vec<_> =
+            request.form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(
             form,
             [
@@ -482,7 +511,11 @@ async fn a_documented_card_error_is_a_declined_intent() {
         ("error_no_such_payment_method", "payment_method_unusable"),
     ] {
         let provider = Scripted::new(&[Recorded(recorded)]).await;
-        assert_eq!(provider.stripe.confirm(&recorded_id()).await.unwrap().status, declined(reason), "{recorded}");
+        assert_eq!(
+            provider.stripe.confirm(&recorded_id()).await.unwrap().status,
+            declined(reason),
+            "{recorded}"
+        );
         provider.received(|request| assert_eq!(request.form["error_on_requires_action"], "true"));
     }
 }
@@ -490,12 +523,20 @@ async fn a_documented_card_error_is_a_declined_intent() {
 #[tokio::test]
 async fn an_unexpected_state_is_asked_about() {
     let path = "/v1/payment_intents/pi_3PgafyB7WZ01zgkW1jxsAJo3";
-    let provider = Scripted::new(&[Recorded("error_cannot_confirm"), Recorded("intent_succeeded")]).await;
-    assert_eq!(provider.stripe.confirm(&recorded_id()).await.unwrap().status, IntentStatus::Succeeded);
+    let provider =
+        Scripted::new(&[Recorded("error_cannot_confirm"), Recorded("intent_succeeded")]).await;
+    assert_eq!(
+        provider.stripe.confirm(&recorded_id()).await.unwrap().status,
+        IntentStatus::Succeeded
+    );
     assert_eq!(provider.lines(), [format!("POST {path}/confirm"), format!("GET {path}")]);
 
-    let provider = Scripted::new(&[Recorded("error_cannot_cancel"), Recorded("intent_succeeded")]).await;
-    assert_eq!(provider.stripe.cancel(&recorded_id()).await.unwrap().status, IntentStatus::Succeeded);
+    let provider =
+        Scripted::new(&[Recorded("error_cannot_cancel"), Recorded("intent_succeeded")]).await;
+    assert_eq!(
+        provider.stripe.cancel(&recorded_id()).await.unwrap().status,
+        IntentStatus::Succeeded
+    );
     assert_eq!(provider.lines(), [format!("POST {path}/cancel"), format!("GET {path}")]);
 }
 
@@ -510,10 +551,17 @@ async fn a_refund_is_what_the_list_of_refunds_says() {
         ("error_charge_already_refunded", "refund_list_pending", Refund::Pending),
     ] {
         let provider = Scripted::new(&[Recorded(answer), Recorded(list)]).await;
-        assert_eq!(provider.stripe.refund(&recorded_id()).await.unwrap(), outcome, "{answer}, then {list}");
+        assert_eq!(
+            provider.stripe.refund(&recorded_id()).await.unwrap(),
+            outcome,
+            "{answer}, then {list}"
+        );
         assert_eq!(
             provider.lines(),
-            ["POST /v1/refunds", "GET /v1/refunds?payment_intent=pi_3PgafyB7WZ01zgkW1jxsAJo3&limit=100"]
+            [
+                "POST /v1/refunds",
+                "GET /v1/refunds?payment_intent=pi_3PgafyB7WZ01zgkW1jxsAJo3&limit=100"
+            ]
         );
     }
 }
@@ -521,7 +569,8 @@ async fn a_refund_is_what_the_list_of_refunds_says() {
 #[tokio::test]
 async fn a_busy_provider_is_asked_again_with_the_same_key() {
     for busy in ["error_rate_limit", "error_key_in_use"] {
-        let provider = Scripted::new(&[Recorded(busy), Recorded("intent_requires_confirmation")]).await;
+        let provider =
+            Scripted::new(&[Recorded(busy), Recorded("intent_requires_confirmation")]).await;
         provider.stripe.create(&paying_with("pm_card_visa")).await.unwrap();
         let keys = provider.received(|request| request.key().unwrap().to_owned());
         assert_eq!(keys[0], keys[1], "{busy}");
@@ -531,7 +580,8 @@ async fn a_busy_provider_is_asked_again_with_the_same_key() {
 #[tokio::test]
 async fn an_answered_failure_and_a_misused_key_spend_the_key() {
     for spent in ["error_api", "error_key_reused"] {
-        let provider = Scripted::new(&[Recorded(spent), Recorded("intent_requires_confirmation")]).await;
+        let provider =
+            Scripted::new(&[Recorded(spent), Recorded("intent_requires_confirmation")]).await;
         provider.stripe.create(&paying_with("pm_card_visa")).await.unwrap();
         let keys = provider.received(|request| request.key().unwrap().to_owned());
         assert_ne!(keys[0], keys[1], "{spent}");
@@ -540,7 +590,9 @@ async fn an_answered_failure_and_a_misused_key_spend_the_key() {
 
 #[tokio::test]
 async fn a_fault_that_does_not_pass_is_transient_after_three_attempts() {
-    for (recorded, trouble) in [("error_api", Trouble::Failed(500)), ("error_rate_limit", Trouble::Busy(429))] {
+    for (recorded, trouble) in
+        [("error_api", Trouble::Failed(500)), ("error_rate_limit", Trouble::Busy(429))]
+    {
         let provider = Scripted::new(&[Recorded(recorded); 3]).await;
         let error = provider.stripe.confirm(&recorded_id()).await.unwrap_err();
         assert!(matches!(error, ProviderError::Transient(told) if told == trouble), "{error:?}");
@@ -552,7 +604,8 @@ async fn a_fault_that_does_not_pass_is_transient_after_three_attempts() {
 #[tokio::test]
 async fn an_answer_from_something_else_is_judged_by_its_status() {
     let page = "<html>";
-    let provider = Scripted::new(&[Raw(502, page), Raw(200, page), Recorded("intent_succeeded")]).await;
+    let provider =
+        Scripted::new(&[Raw(502, page), Raw(200, page), Recorded("intent_succeeded")]).await;
     assert_eq!(provider.stripe.find(&recorded_id()).await.unwrap().status, IntentStatus::Succeeded);
 
     let provider = Scripted::new(&[Raw(200, page); 3]).await;
@@ -598,7 +651,12 @@ async fn neither_secret_nor_payment_method_is_ever_printed() {
     let provider = Scripted::new(&[Raw(400, missing)]).await;
     let new = paying_with("pm_private");
     let error = provider.stripe.create(&new).await.unwrap_err();
-    for printed in [format!("{error}"), format!("{error:?}"), format!("{:?}", provider.stripe), format!("{new:?}")] {
+    for printed in [
+        format!("{error}"),
+        format!("{error:?}"),
+        format!("{:?}", provider.stripe),
+        format!("{new:?}"),
+    ] {
         assert!(!printed.contains(SECRET), "{printed}");
         assert!(!printed.contains("pm_private"), "{printed}");
     }

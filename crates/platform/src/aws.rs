@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use aws_config::{
-    BehaviorVersion, SdkConfig, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
-    timeout::TimeoutConfig,
+    BehaviorVersion, SdkConfig, retry::RetryConfig,
+    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
 
-/// Loads region and credentials from the environment. An attempt that hangs is given up early enough that a second one
-/// fits into every function's timeout; three attempts outlast a blip, and what lasts longer goes back to the queue.
+/// Loads region and credentials from the environment. An attempt that hangs is given up early
+/// enough that a second one fits into every function's timeout; three attempts outlast a blip, and
+/// what lasts longer goes back to the queue.
 pub async fn config() -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))

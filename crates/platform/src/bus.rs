@@ -10,9 +10,11 @@ use crate::cause::chain;
 
 /// Tells everybody what happened.
 ///
-/// Publishing is at least once: who is not sure that an event got through publishes it again, with the same id.
+/// Publishing is at least once: who is not sure that an event got through publishes it again, with
+/// the same id.
 pub trait EventBus {
-    /// Publishes events, in order. An event serialises as the `detail-type` and `detail` of an EventBridge envelope.
+    /// Publishes events, in order. An event serialises as the `detail-type` and `detail` of an
+    /// EventBridge envelope.
     ///
     /// # Errors
     /// When any of them may not have been taken; some may have been all the same.
@@ -85,7 +87,8 @@ impl EventBridge {
 
 impl EventBus for EventBridge {
     async fn publish<E: Serialize>(&self, events: &[E]) -> Result<(), PublishError> {
-        let entries = events.iter().map(|event| self.entry(event)).collect::<Result<Vec<_>, _>>()?;
+        let entries =
+            events.iter().map(|event| self.entry(event)).collect::<Result<Vec<_>, _>>()?;
         for entries in entries.chunks(MAX_ENTRIES) {
             let answer = self
                 .client
@@ -99,8 +102,14 @@ impl EventBus for EventBridge {
                 let first = answer.entries().iter().find(|entry| entry.error_code().is_some());
                 return Err(PublishError::Refused {
                     count: answer.failed_entry_count(),
-                    code: first.and_then(|entry| entry.error_code()).unwrap_or("no code").to_owned(),
-                    message: first.and_then(|entry| entry.error_message()).unwrap_or("no message").to_owned(),
+                    code: first
+                        .and_then(|entry| entry.error_code())
+                        .unwrap_or("no code")
+                        .to_owned(),
+                    message: first
+                        .and_then(|entry| entry.error_message())
+                        .unwrap_or("no message")
+                        .to_owned(),
                 });
             }
         }
@@ -124,7 +133,10 @@ impl MemoryBus {
 
 impl EventBus for MemoryBus {
     async fn publish<E: Serialize>(&self, events: &[E]) -> Result<(), PublishError> {
-        let events = events.iter().map(|event| serde_json::to_value(Envelope::of(event)?)).collect::<Result<Vec<_>, _>>()?;
+        let events = events
+            .iter()
+            .map(|event| serde_json::to_value(Envelope::of(event)?))
+            .collect::<Result<Vec<_>, _>>()?;
         if let Ok(mut published) = self.published.lock() {
             published.extend(events);
         }

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-/// What an error and each of its causes say. Unlike the debug form of an SDK's error it does not hold the whole answer,
-/// which may be a row with its means of payment, or a secret.
+/// What an error and each of its causes say. Unlike the debug form of an SDK's error it does not
+/// hold the whole answer, which may be a row with its means of payment, or a secret.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -1,5 +1,5 @@
-//! Reads messages and rows. Of what cannot be read it says where it is wrong, and never what it holds: that may be an
-//! address or a means of payment, and errors end in logs.
+//! Reads messages and rows. Of what cannot be read it says where it is wrong, and never what it
+//! holds: that may be an address or a means of payment, and errors end in logs.
 
 use std::fmt::Display;
 
@@ -31,9 +31,13 @@ pub enum DecodeError {
 /// It is not, or not such a value.
 pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let not_json = |error: &serde_json::Error| DecodeError::NotJson { line: error.line(), column: error.column() };
+    let not_json = |error: &serde_json::Error| DecodeError::NotJson {
+        line: error.line(),
+        column: error.column(),
+    };
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        // What is not JSON may have gone wrong below a field that nobody knows, whose name is then part of the path.
+        // What is not JSON may have gone wrong below a field that nobody knows, whose name is then
+        // part of the path.
         if error.inner().is_data() { unfit(&error) } else { not_json(error.inner()) }
     })?;
     deserializer.end().map_err(|error| not_json(&error))?;
@@ -51,9 +55,12 @@ pub fn item<T: DeserializeOwned>(row: impl Into<Item>) -> Result<T, DecodeError>
 
 fn unfit(error: &serde_path_to_error::Error<impl Display>) -> DecodeError {
     let mut place = error.path().to_string();
-    // The one thing that is said of a field that is not there is its name, which is this program's own.
+    // The one thing that is said of a field that is not there is its name, which is this program's
+    // own.
     let message = error.inner().to_string();
-    if let Some((field, _)) = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+    if let Some((field, _)) =
+        message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'))
+    {
         place = if place == "." { field.to_owned() } else { format!("{place}.{field}") };
     }
     DecodeError::Unfit { place }
@@ -105,8 +112,16 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_told_by_its_place() {
-        for (text, column) in [("pm_card_visa", 1), (r#"{"lines": []} pm_card_visa"#, 15), (r#"{"pm_card_visa": x}"#, 18)] {
-            assert_eq!(json::<Basket>(text), Err(DecodeError::NotJson { line: 1, column }), "{text}");
+        for (text, column) in [
+            ("pm_card_visa", 1),
+            (r#"{"lines": []} pm_card_visa"#, 15),
+            (r#"{"pm_card_visa": x}"#, 18),
+        ] {
+            assert_eq!(
+                json::<Basket>(text),
+                Err(DecodeError::NotJson { line: 1, column }),
+                "{text}"
+            );
         }
     }
 
@@ -118,7 +133,10 @@ mod tests {
         };
         let number = |text: &str| AttributeValue::N(text.to_owned());
         assert_eq!(item(row(number("2"))), Ok(Basket { lines: vec![Line { quantity: 2 }] }));
-        assert_eq!(place(item::<Basket>(row(number("pm_card_visa"))).unwrap_err()), "lines[0].quantity");
+        assert_eq!(
+            place(item::<Basket>(row(number("pm_card_visa"))).unwrap_err()),
+            "lines[0].quantity"
+        );
     }
 
     proptest! {

@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-/// A request as API Gateway hands it to a function, in payload format 2.0: header names are in lower case.
+/// A request as API Gateway hands it to a function, in payload format 2.0: header names are in
+/// lower case.
 pub type Request = ApiGatewayV2httpRequest;
 /// An answer for API Gateway.
 pub type Response = ApiGatewayV2httpResponse;
@@ -48,7 +49,8 @@ pub struct ProblemType {
 
 impl ProblemType {
     /// Fields of the request are wrong.
-    pub const INVALID_REQUEST: Self = Self { name: "invalid-request", title: "The request is not valid" };
+    pub const INVALID_REQUEST: Self =
+        Self { name: "invalid-request", title: "The request is not valid" };
     /// There is no such thing, or not for this caller.
     pub const NOT_FOUND: Self = Self { name: "not-found", title: "Not found" };
     /// Something failed here.
@@ -56,11 +58,14 @@ impl ProblemType {
     /// The caller has no token.
     pub const UNAUTHORIZED: Self = Self { name: "unauthorized", title: "Unauthorized" };
     /// The body is of another content type than JSON.
-    pub const UNSUPPORTED_MEDIA_TYPE: Self = Self { name: "unsupported-media-type", title: "Unsupported media type" };
+    pub const UNSUPPORTED_MEDIA_TYPE: Self =
+        Self { name: "unsupported-media-type", title: "Unsupported media type" };
     /// The body is larger than [`MAX_BODY`].
-    pub const CONTENT_TOO_LARGE: Self = Self { name: "content-too-large", title: "Content too large" };
+    pub const CONTENT_TOO_LARGE: Self =
+        Self { name: "content-too-large", title: "Content too large" };
     /// The body is not one JSON object.
-    pub const MALFORMED_JSON: Self = Self { name: "malformed-json", title: "The body is not a JSON object" };
+    pub const MALFORMED_JSON: Self =
+        Self { name: "malformed-json", title: "The body is not a JSON object" };
 
     /// `type` of the problems of this kind.
     #[must_use]
@@ -83,7 +88,14 @@ impl Problem {
     #[must_use]
     pub fn new(status: u16, kind: ProblemType, detail: impl Into<String>) -> Self {
         let (title, kind) = (kind.title, kind.urn());
-        Self { kind, title, status, detail: detail.into(), errors: Vec::new(), extensions: Map::new() }
+        Self {
+            kind,
+            title,
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            extensions: Map::new(),
+        }
     }
 
     /// A problem with fields of the request.
@@ -109,7 +121,8 @@ impl Problem {
     /// Something failed here. What, only the log tells.
     #[must_use]
     pub fn unavailable() -> Self {
-        let detail = "Send the same request again in a moment; with the same Idempotency-Key it is safe.";
+        let detail =
+            "Send the same request again in a moment; with the same Idempotency-Key it is safe.";
         Self::new(503, ProblemType::UNAVAILABLE, detail)
     }
 
@@ -175,50 +188,57 @@ fn answer(status: u16, content_type: &'static str, body: &impl Serialize) -> Res
 /// Reads a JSON body.
 ///
 /// # Errors
-/// 415 for another content type, 413 for more than [`MAX_BODY`], 400 for what is not JSON, and 400 with the field for
-/// JSON of another shape.
+/// 415 for another content type, 413 for more than [`MAX_BODY`], 400 for what is not JSON, and 400
+/// with the field for JSON of another shape.
 pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
-    let content_type = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = request
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/json") {
         let detail = "Send the order as JSON, with the header Content-Type: application/json.";
-        return Err(
-            Problem::new(415, ProblemType::UNSUPPORTED_MEDIA_TYPE, detail).field("Content-Type", "must be application/json")
-        );
+        return Err(Problem::new(415, ProblemType::UNSUPPORTED_MEDIA_TYPE, detail)
+            .field("Content-Type", "must be application/json"));
     }
     let text = request.body.as_deref().unwrap_or_default();
     let decoded;
     let bytes = if request.is_base64_encoded {
-        decoded = BASE64_STANDARD.decode(text).map_err(|_| malformed("the body is not what its encoding says"))?;
+        decoded = BASE64_STANDARD
+            .decode(text)
+            .map_err(|_| malformed("the body is not what its encoding says"))?;
         &decoded[..]
     } else {
         text.as_bytes()
     };
     if bytes.len() > MAX_BODY {
         let detail = format!("The body has {} bytes; at most {MAX_BODY} are read.", bytes.len());
-        return Err(
-            Problem::new(413, ProblemType::CONTENT_TOO_LARGE, detail).field("body", format!("must be at most {MAX_BODY} bytes"))
-        );
+        return Err(Problem::new(413, ProblemType::CONTENT_TOO_LARGE, detail)
+            .field("body", format!("must be at most {MAX_BODY} bytes")));
     }
     // Serde would also take an array for a struct, by the order of its fields.
     if !bytes.trim_ascii_start().starts_with(b"{") {
         return Err(malformed("must be one JSON object"));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().classify() {
-        serde_json::error::Category::Data => {
-            let field = error.path().to_string();
-            let field = if field == "." { "body".to_owned() } else { field };
-            Problem::invalid_field(400, field, error.inner())
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        match error.inner().classify() {
+            serde_json::error::Category::Data => {
+                let field = error.path().to_string();
+                let field = if field == "." { "body".to_owned() } else { field };
+                Problem::invalid_field(400, field, error.inner())
+            }
+            _ => malformed(error.inner()),
         }
-        _ => malformed(error.inner()),
     })?;
     json.end().map_err(malformed)?;
     Ok(value)
 }
 
 fn malformed(error: impl ToString) -> Problem {
-    Problem::new(400, ProblemType::MALFORMED_JSON, "Send one JSON object, encoded in UTF-8.").field("body", error)
+    Problem::new(400, ProblemType::MALFORMED_JSON, "Send one JSON object, encoded in UTF-8.")
+        .field("body", error)
 }
 
 #[cfg(test)]

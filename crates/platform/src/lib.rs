@@ -1,5 +1,7 @@
-//! What every function needs and no domain knows: settings, SDK clients, batches from queues, the event bus, messages and
-//! rows read, log lines, HTTP answers.
+//! What every function needs and no domain knows: settings, SDK clients, batches from queues, the
+//! event bus, messages and rows read, log lines, HTTP answers.
+
+#![warn(missing_docs)]
 
 pub mod aws;
 pub mod bus;

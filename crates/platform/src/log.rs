@@ -6,11 +6,13 @@ use tracing_subscriber::filter::LevelFilter;
 
 /// Starts logging to standard output at the level that the function's `LoggingConfig` asks for.
 ///
-/// Nothing below that level is kept, from this code or any library; no library logs what a message or a row holds
-/// at `info` or above. A panic is a line as well, with the place where it happened; its words only where they are written
-/// there, since any other may quote what the function was working on.
+/// Nothing below that level is kept, from this code or any library; no library logs what a message
+/// or a row holds at `info` or above. A panic is a line as well, with the place where it happened;
+/// its words only where they are written there, since any other may quote what the function was
+/// working on.
 pub fn init() {
-    let level = env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| LevelFilter::from_str(&level).ok());
+    let level =
+        env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| LevelFilter::from_str(&level).ok());
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

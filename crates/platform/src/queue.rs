@@ -1,4 +1,5 @@
-//! Batches from queues: every record is handled by itself, fails by itself, and waits longer after each failure.
+//! Batches from queues: every record is handled by itself, fails by itself, and waits longer after
+//! each failure.
 
 use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
@@ -14,8 +15,8 @@ use crate::{
     decode::{self, DecodeError},
 };
 
-/// How often a message is received before it goes to the dead-letter queue: `maxReceiveCount` of every queue in the
-/// template.
+/// How often a message is received before it goes to the dead-letter queue: `maxReceiveCount` of
+/// every queue in the template.
 pub const MAX_RECEIVES: u32 = 5;
 
 /// The longest visibility timeout that SQS takes.
@@ -23,15 +24,15 @@ const MAX_WAIT: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Whether another try may help.
 pub trait Retryable: Error {
-    /// True for what time may mend (a time-out, throttling, a conflict, a missing permission), false for what will fail the
-    /// same way again.
+    /// True for what time may mend (a time-out, throttling, a conflict, a missing permission),
+    /// false for what will fail the same way again.
     fn is_transient(&self) -> bool;
 }
 
 /// How long a message waits after a transient failure.
 ///
-/// The waits double, and together last at least as long as `budget`: a fault that is mended within it costs no
-/// message its retries.
+/// The waits double, and together last at least as long as `budget`: a fault that is mended within
+/// it costs no message its retries.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// No wait is shorter.
@@ -50,8 +51,8 @@ impl Backoff {
         Self { floor: Self::FLOOR, budget: Duration::from_secs(seconds.into()) }
     }
 
-    /// The wait after a message's `receives`th failure, from 1 on, in whole seconds as SQS takes it; `jitter` between 0
-    /// and 1 spreads messages that failed together over a quarter more.
+    /// The wait after a message's `receives`th failure, from 1 on, in whole seconds as SQS takes
+    /// it; `jitter` between 0 and 1 spreads messages that failed together over a quarter more.
     #[must_use]
     pub fn wait(&self, receives: u32, jitter: f64) -> Duration {
         let waits = MAX_RECEIVES - 1;
@@ -65,7 +66,8 @@ impl Backoff {
 
 /// Decides when a message is seen again.
 pub trait Visibility {
-    /// Hides the message that was received under this handle for `wait` from now on; none at all offers it again at once.
+    /// Hides the message that was received under this handle for `wait` from now on; none at all
+    /// offers it again at once.
     ///
     /// # Errors
     /// When it may still have the wait that it had.
@@ -95,12 +97,20 @@ impl Queue {
     /// Whether `event` came from this queue: its ARN ends in the same name as the URL.
     #[must_use]
     pub fn sent(&self, event: &SqsEvent) -> bool {
-        let arn = event.records.first().and_then(|record| record.event_source_arn.as_deref()).unwrap_or_default();
+        let arn = event
+            .records
+            .first()
+            .and_then(|record| record.event_source_arn.as_deref())
+            .unwrap_or_default();
         arn.rsplit(':').next() == self.url.rsplit('/').next()
     }
 
     /// Handles a batch of this queue, as [`process`] has it.
-    pub async fn process<T, E>(&self, event: SqsEvent, handle: impl AsyncFn(T) -> Result<(), E>) -> SqsBatchResponse
+    pub async fn process<T, E>(
+        &self,
+        event: SqsEvent,
+        handle: impl AsyncFn(T) -> Result<(), E>,
+    ) -> SqsBatchResponse
     where
         T: DeserializeOwned,
         E: Retryable,
@@ -112,7 +122,11 @@ impl Queue {
 impl Visibility for Queue {
     async fn hide(&self, receipt_handle: &str, wait: Duration) -> Result<(), HideError> {
         let seconds = i32::try_from(wait.as_secs()).unwrap_or(i32::MAX);
-        let change = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt_handle);
+        let change = self
+            .client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt_handle);
         match change.visibility_timeout(seconds).send().await {
             Ok(_) => Ok(()),
             Err(error) => Err(HideError(chain(&error))),
@@ -147,9 +161,9 @@ struct CorrelatedMetadata {
     correlation_id: Uuid,
 }
 
-/// Handles all records of a batch at once and answers which have failed. A record that cannot be read or that panics
-/// fails alone, and is offered again at once until it ends in the dead-letter queue; a transient failure waits as
-/// `backoff` has it.
+/// Handles all records of a batch at once and answers which have failed. A record that cannot be
+/// read or that panics fails alone, and is offered again at once until it ends in the dead-letter
+/// queue; a transient failure waits as `backoff` has it.
 pub async fn process<T, E>(
     visibility: &impl Visibility,
     backoff: Backoff,
@@ -176,8 +190,14 @@ where
         );
         // The last failure's message goes to the dead-letter queue as soon as it is visible again.
         let wait = if receives < MAX_RECEIVES { wait } else { Duration::ZERO };
-        if let Err(error) = visibility.hide(record.receipt_handle.as_deref().unwrap_or_default(), wait).await {
-            tracing::warn!(message_id = record.message_id, error = chain(&error), "could not set the wait");
+        if let Err(error) =
+            visibility.hide(record.receipt_handle.as_deref().unwrap_or_default(), wait).await
+        {
+            tracing::warn!(
+                message_id = record.message_id,
+                error = chain(&error),
+                "could not set the wait"
+            );
         }
         Some(record.message_id.clone().unwrap_or_default())
     });
@@ -187,7 +207,10 @@ where
     response
 }
 
-async fn handle_record<T, E>(record: &SqsMessage, handle: &impl AsyncFn(T) -> Result<(), E>) -> Result<(), RecordError<E>>
+async fn handle_record<T, E>(
+    record: &SqsMessage,
+    handle: &impl AsyncFn(T) -> Result<(), E>,
+) -> Result<(), RecordError<E>>
 where
     T: DeserializeOwned,
     E: Retryable,
@@ -195,7 +218,8 @@ where
     let body = record.body.as_deref().unwrap_or_default();
     let message: T = decode::json(body).map_err(RecordError::Unreadable)?;
     let span = tracing::info_span!("record", message_id = record.message_id);
-    // A handler shares nothing with another record's that a panic could leave half-written: all state is in tables.
+    // A handler shares nothing with another record's that a panic could leave half-written: all
+    // state is in tables.
     match AssertUnwindSafe(handle(message)).catch_unwind().instrument(span).await {
         Ok(result) => result.map_err(RecordError::Failed),
         Err(_panic) => Err(RecordError::Panicked),
@@ -203,7 +227,11 @@ where
 }
 
 fn receives(record: &SqsMessage) -> u32 {
-    record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
+    record
+        .attributes
+        .get("ApproximateReceiveCount")
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1)
 }
 
 fn correlation_id(record: &SqsMessage) -> Option<Uuid> {
@@ -262,24 +290,36 @@ mod tests {
             _ => panic!("{word}"),
         })
         .await;
-        (answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect(), waits.0.into_inner().unwrap())
+        (
+            answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect(),
+            waits.0.into_inner().unwrap(),
+        )
     }
 
     #[test]
     fn what_is_wrong_with_a_record_is_told_once() {
         let wrong = RecordError::<Failure>::Unreadable(decode::json::<String>("1").unwrap_err());
-        assert_eq!(chain(&wrong), "the record is not what this queue carries: `.` is missing or not what it should be");
+        assert_eq!(
+            chain(&wrong),
+            "the record is not what this queue carries: `.` is missing or not what it should be"
+        );
     }
 
     #[tokio::test]
     async fn a_record_that_cannot_be_read_fails_alone() {
-        let (failed, _) = run(vec![message("a", "\"fine\"", 1), message("b", "{", 1), message("c", "\"fine\"", 1)]).await;
+        let (failed, _) = run(vec![
+            message("a", "\"fine\"", 1),
+            message("b", "{", 1),
+            message("c", "\"fine\"", 1),
+        ])
+        .await;
         assert_eq!(failed, ["b"]);
     }
 
     #[tokio::test]
     async fn a_record_that_panics_fails_alone() {
-        let (failed, _) = run(vec![message("a", "\"panic\"", 1), message("b", "\"fine\"", 1)]).await;
+        let (failed, _) =
+            run(vec![message("a", "\"panic\"", 1), message("b", "\"fine\"", 1)]).await;
         assert_eq!(failed, ["a"]);
     }
 
@@ -291,7 +331,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_transient_failure_waits_and_a_lasting_one_does_not() {
-        let (failed, waits) = run(vec![message("a", "\"later\"", 1), message("b", "\"never\"", 1)]).await;
+        let (failed, waits) =
+            run(vec![message("a", "\"later\"", 1), message("b", "\"never\"", 1)]).await;
         assert_eq!(failed, ["a", "b"]);
         let wait = |id| waits.iter().find(|(handle, _)| handle == id).unwrap().1;
         assert!(wait("a") >= Duration::from_secs(10));

@@ -1,4 +1,5 @@
-//! Settings: environment variables that the template sets. All are read once, when the function starts.
+//! Settings: environment variables that the template sets. All are read once, when the function
+//! starts.
 
 use std::{env, str::FromStr};
 

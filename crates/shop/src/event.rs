@@ -1,9 +1,9 @@
-//! What the parts of the business tell each other, as it stands on the event bus: `detail-type` and `detail` of an
-//! EventBridge envelope. Whatever a consumer needs travels in the event, except addresses and, but for the one who
-//! charges, means of payment.
+//! What the parts of the business tell each other, as it stands on the event bus: `detail-type` and
+//! `detail` of an EventBridge envelope. Whatever a consumer needs travels in the event, except
+//! addresses and, but for the one who charges, means of payment.
 //!
-//! The schemas in `schemas/` are generated from these types. A change to a type needs a new [`VERSION`]; queues
-//! outlive deployments, so consumers accept the version before it as well.
+//! The schemas in `schemas/` are generated from these types. A change to a type needs a new
+//! [`VERSION`]; queues outlive deployments, so consumers accept the version before it as well.
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 use schemars::JsonSchema;
@@ -47,7 +47,13 @@ pub struct Detail<D> {
 
 impl<D> Detail<D> {
     /// The one event of this order that is called `name`, caused by the event `cause`.
-    pub fn of(order: OrderId, name: &str, occurred_at: Timestamp, cause: Option<Uuid>, data: D) -> Self {
+    pub fn of(
+        order: OrderId,
+        name: &str,
+        occurred_at: Timestamp,
+        cause: Option<Uuid>,
+        data: D,
+    ) -> Self {
         let metadata = Metadata {
             event_id: order.derived(name),
             version: VERSION,
@@ -136,7 +142,8 @@ impl OrderData {
 }
 
 impl OrderEvent {
-    /// The event of an order's latest transition. None for a row without a history, which no transition can make.
+    /// The event of an order's latest transition. None for a row without a history, which no
+    /// transition can make.
     #[must_use]
     pub fn latest(order: Order) -> Option<Self> {
         let entry = order.history.last()?.clone();
@@ -155,10 +162,13 @@ impl OrderEvent {
             lines: order.lines,
             total: order.total,
             currency: order.currency,
-            payment_method: order.payment_method.filter(|_| entry.event == OrderEventType::Reserved),
+            payment_method: order
+                .payment_method
+                .filter(|_| entry.event == OrderEventType::Reserved),
             rejection: order.rejection,
         };
-        let detail = Detail::of(order.order_id, &entry.revision.to_string(), entry.at, entry.cause, data);
+        let detail =
+            Detail::of(order.order_id, &entry.revision.to_string(), entry.at, entry.cause, data);
         Some(Self { event_type: entry.event, detail })
     }
 }
@@ -254,7 +264,9 @@ mod tests {
     }
 
     fn schema_file(source: &str, version: u32) -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas").join(format!("{source}.v{version}.json"))
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("schemas")
+            .join(format!("{source}.v{version}.json"))
     }
 
     /// Writes the schemas of a new version; never changes those of one that exists.
@@ -267,8 +279,10 @@ mod tests {
                 fs::create_dir_all(file.parent().unwrap()).unwrap();
                 fs::write(&file, format!("{generated:#}\n")).unwrap();
             }
-            let committed: Value =
-                serde_json::from_str(&fs::read_to_string(&file).expect("commit the schemas of this version")).unwrap();
+            let committed: Value = serde_json::from_str(
+                &fs::read_to_string(&file).expect("commit the schemas of this version"),
+            )
+            .unwrap();
             assert_eq!(
                 generated, committed,
                 "{source} has changed: raise event::VERSION, run this test and commit the schema that it writes"
@@ -285,7 +299,9 @@ mod tests {
     #[test]
     fn each_revision_has_an_event_of_its_own() {
         let placed = order(Status::Placed, PaymentStatus::None);
-        let reserved = placed.clone().after(placed.transition(Trigger::StockReserved, at("2026-11-24T08:00:01Z"), None).unwrap());
+        let reserved = placed.clone().after(
+            placed.transition(Trigger::StockReserved, at("2026-11-24T08:00:01Z"), None).unwrap(),
+        );
         let id = |order| OrderEvent::latest(order).unwrap().detail.metadata.event_id;
         assert_ne!(id(placed), id(reserved));
     }
@@ -293,7 +309,9 @@ mod tests {
     #[test]
     fn only_the_one_who_charges_is_told_the_means_of_payment() {
         let placed = order(Status::Placed, PaymentStatus::None);
-        let reserved = placed.clone().after(placed.transition(Trigger::StockReserved, at("2026-11-24T08:00:01Z"), None).unwrap());
+        let reserved = placed.clone().after(
+            placed.transition(Trigger::StockReserved, at("2026-11-24T08:00:01Z"), None).unwrap(),
+        );
         let told = |order| OrderEvent::latest(order).unwrap().detail.data.payment_method.is_some();
         assert!(!told(placed));
         assert!(told(reserved));

@@ -88,7 +88,8 @@ name! {
 }
 
 name! {
-    /// An item that a shop sells (its SKU), such as `croissant`: 1 to 64 lower-case letters, digits and hyphens.
+    /// An item that a shop sells (its SKU), such as `croissant`: 1 to 64 lower-case letters, digits
+    /// and hyphens.
     ItemId
 }
 
@@ -111,8 +112,8 @@ impl CustomerId {
     }
 }
 
-/// What makes a repeated request the same request: the customer's own name for it, 1 to 255 visible ASCII
-/// characters or spaces.
+/// What makes a repeated request the same request: the customer's own name for it, 1 to 255 visible
+/// ASCII characters or spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
@@ -128,9 +129,11 @@ impl FromStr for IdempotencyKey {
     }
 }
 
-/// An order. The id follows from customer and idempotency key, so that the same request can only ever make one
-/// order; it says nothing about either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+/// An order. The id follows from customer and idempotency key, so that the same request can only
+/// ever make one order; it says nothing about either.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct OrderId(Uuid);
 
@@ -142,7 +145,8 @@ impl OrderId {
         Self(Uuid::new_v5(&customer, key.0.as_bytes()))
     }
 
-    /// The id of something that belongs to this order and is told apart by `name`: the same whenever it is asked for.
+    /// The id of something that belongs to this order and is told apart by `name`: the same
+    /// whenever it is asked for.
     #[must_use]
     pub fn derived(self, name: &str) -> Uuid {
         Uuid::new_v5(&self.0, name.as_bytes())
@@ -188,7 +192,10 @@ mod tests {
         let camille = CustomerId::new("camille");
         assert_eq!(OrderId::derive(&camille, &key("a")), OrderId::derive(&camille, &key("a")));
         assert_ne!(OrderId::derive(&camille, &key("a")), OrderId::derive(&camille, &key("b")));
-        assert_ne!(OrderId::derive(&camille, &key("a")), OrderId::derive(&CustomerId::new("noor"), &key("a")));
+        assert_ne!(
+            OrderId::derive(&camille, &key("a")),
+            OrderId::derive(&CustomerId::new("noor"), &key("a"))
+        );
     }
 
     #[test]
@@ -209,7 +216,9 @@ mod tests {
     #[test]
     fn an_order_id_is_a_hyphenated_uuid() {
         assert!("0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse::<OrderId>().is_ok());
-        for bad in ["", "42", "0b7c55f29d4e4c6b8a1f3e2d7c9014aa", "{0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa}"] {
+        for bad in
+            ["", "42", "0b7c55f29d4e4c6b8a1f3e2d7c9014aa", "{0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa}"]
+        {
             assert_eq!(bad.parse::<OrderId>(), Err(InvalidId::Order), "{bad:?}");
         }
     }

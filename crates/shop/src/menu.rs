@@ -15,7 +15,9 @@ use crate::{
 };
 
 /// A day of the week.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Weekday {
@@ -100,7 +102,9 @@ pub enum InvalidMenu {
     #[error("items: the price of `{0}` must be 1 to {MAX_TOTAL} minor units")]
     Price(ItemId),
     /// A span that ends before it starts. One that goes past midnight is two spans.
-    #[error("opening_hours: on {0:?} a span ends at or before its start; split one that passes midnight")]
+    #[error(
+        "opening_hours: on {0:?} a span ends at or before its start; split one that passes midnight"
+    )]
     Hours(Weekday),
 }
 
@@ -122,7 +126,11 @@ impl Menu {
                 return Err(InvalidMenu::Price(item.sku.clone()));
             }
         }
-        match self.opening_hours.iter().find(|(_, spans)| spans.iter().any(|span| span.to <= span.from)) {
+        match self
+            .opening_hours
+            .iter()
+            .find(|(_, spans)| spans.iter().any(|span| span.to <= span.from))
+        {
             Some((day, _)) => Err(InvalidMenu::Hours(*day)),
             None => Ok(()),
         }
@@ -146,13 +154,15 @@ impl Menu {
         self.spans(self.day(at)).any(|(from, to)| from <= at && at < to)
     }
 
-    /// The first moment from `at` on at which an order can be picked up, looking no further than `until`.
+    /// The first moment from `at` on at which an order can be picked up, looking no further than
+    /// `until`.
     #[must_use]
     pub fn next_open(&self, at: Timestamp, until: Timestamp) -> Option<Timestamp> {
         let last = self.day(until);
         let mut day = self.day(at);
         while day <= last {
-            let opening = self.spans(day).filter(|(_, to)| at < *to).map(|(from, _)| from.max(at)).min();
+            let opening =
+                self.spans(day).filter(|(_, to)| at < *to).map(|(from, _)| from.max(at)).min();
             if let Some(opening) = opening {
                 return (opening <= until).then_some(opening);
             }
@@ -161,7 +171,8 @@ impl Menu {
         None
     }
 
-    /// The opening spans of a day as moments. A time that a clock change skips is taken as the moment after the gap.
+    /// The opening spans of a day as moments. A time that a clock change skips is taken as the
+    /// moment after the gap.
     fn spans(&self, day: civil::Date) -> impl Iterator<Item = (Timestamp, Timestamp)> + '_ {
         let moment = move |time| {
             self.time_zone
@@ -215,7 +226,8 @@ pub(crate) mod tests {
         text.parse().unwrap()
     }
 
-    /// Open in Paris from Tuesday to Saturday, with a lunch break on Tuesdays; brioche on Saturdays.
+    /// Open in Paris from Tuesday to Saturday, with a lunch break on Tuesdays; brioche on
+    /// Saturdays.
     pub(crate) fn paris() -> Menu {
         serde_json::from_value(serde_json::json!({
             "location": "paris",

@@ -28,7 +28,8 @@ impl Currency {
         }
     }
 
-    /// The least that the payment provider charges, in minor units: Stripe's published minimum per currency.
+    /// The least that the payment provider charges, in minor units: Stripe's published minimum per
+    /// currency.
     #[must_use]
     pub const fn smallest_charge(self) -> u64 {
         match self {
@@ -46,7 +47,8 @@ impl Currency {
     }
 }
 
-/// The most that one order may come to, in minor units: the payment provider takes amounts of up to eight digits.
+/// The most that one order may come to, in minor units: the payment provider takes amounts of up to
+/// eight digits.
 pub const MAX_TOTAL: u64 = 99_999_999;
 
 /// An amount in minor units of its currency: 580 EUR here is 5.80 euros, 580 JPY is 580 yen.

@@ -13,7 +13,8 @@ use crate::{
     stock::{Quantity, Shortage},
 };
 
-/// Where an order stands: `placed → reserved → confirmed → preparing → ready → collected`, or one of three early ends.
+/// Where an order stands: `placed → reserved → confirmed → preparing → ready → collected`, or one
+/// of three early ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -78,7 +79,8 @@ pub enum Rejection {
     },
 }
 
-/// The provider's token for the customer's means of payment. It prints as `…`, so that no log line can hold it.
+/// The provider's token for the customer's means of payment. It prints as `…`, so that no log line
+/// can hold it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PaymentMethod(String);
@@ -204,7 +206,8 @@ pub struct Order {
     pub pickup_at: Timestamp,
     /// The day of the pickup in the shop's own calendar: the day whose stock it takes.
     pub pickup_day: civil::Date,
-    /// An order that is not confirmed by then expires; nothing is reserved or charged for it any more.
+    /// An order that is not confirmed by then expires; nothing is reserved or charged for it any
+    /// more.
     pub deadline: Timestamp,
     /// Why it was rejected, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -266,10 +269,16 @@ impl Order {
         Money { amount: self.total, currency: self.currency }
     }
 
-    /// What follows from `trigger` for this order, decided at `at` because of the event `cause`. None when it does
-    /// not apply (any more): messages come twice, late and out of order, and the row decides.
+    /// What follows from `trigger` for this order, decided at `at` because of the event `cause`.
+    /// None when it does not apply (any more): messages come twice, late and out of order, and the
+    /// row decides.
     #[must_use]
-    pub fn transition(&self, trigger: Trigger, at: Timestamp, cause: Option<Uuid>) -> Option<Transition> {
+    pub fn transition(
+        &self,
+        trigger: Trigger,
+        at: Timestamp,
+        cause: Option<Uuid>,
+    ) -> Option<Transition> {
         use OrderEventType as Event;
         use PaymentStatus as Paid;
         use Status::{Collected, Confirmed, Expired, Placed, Preparing, Ready, Rejected, Reserved};
@@ -289,9 +298,15 @@ impl Order {
             (Confirmed, Trigger::PreparationStarted) => (Event::Preparing, Preparing, self.payment),
             (Preparing, Trigger::PreparationFinished) => (Event::Ready, Ready, self.payment),
             (Ready, Trigger::PickedUp) => (Event::Collected, Collected, self.payment),
-            (Placed | Reserved, Trigger::DeadlinePassed) if self.deadline <= at => (Event::Expired, Expired, self.payment),
-            (Placed | Reserved | Confirmed, Trigger::Cancelled) => (Event::Cancelled, Status::Cancelled, self.payment),
-            (ended, trigger) if ended.ended_early() => (Event::PaymentChanged, ended, settle(self.payment, &trigger)?),
+            (Placed | Reserved, Trigger::DeadlinePassed) if self.deadline <= at => {
+                (Event::Expired, Expired, self.payment)
+            }
+            (Placed | Reserved | Confirmed, Trigger::Cancelled) => {
+                (Event::Cancelled, Status::Cancelled, self.payment)
+            }
+            (ended, trigger) if ended.ended_early() => {
+                (Event::PaymentChanged, ended, settle(self.payment, &trigger)?)
+            }
             _ => return None,
         };
         Some(Transition {
@@ -321,8 +336,8 @@ impl Order {
     }
 }
 
-/// What became of the money of an order that ended early. It only ever moves on: captured, then given back or not;
-/// what failed may still succeed.
+/// What became of the money of an order that ended early. It only ever moves on: captured, then
+/// given back or not; what failed may still succeed.
 const fn settle(payment: PaymentStatus, trigger: &Trigger) -> Option<PaymentStatus> {
     use PaymentStatus::{Captured, None as Nothing, RefundFailed, Refunded, Voided};
     match (payment, trigger) {
@@ -334,7 +349,8 @@ const fn settle(payment: PaymentStatus, trigger: &Trigger) -> Option<PaymentStat
     }
 }
 
-/// For `serde(with)`: RFC 3339 in UTC with exactly three decimals, as [`Order::placed_at`] is written.
+/// For `serde(with)`: RFC 3339 in UTC with exactly three decimals, as [`Order::placed_at`] is
+/// written.
 #[expect(missing_docs, reason = "serde names them")]
 pub mod milliseconds {
     use jiff::Timestamp;
@@ -412,9 +428,11 @@ pub(crate) mod tests {
 
     fn walk(order: Order, steps: &[Trigger]) -> Order {
         let late = at("2026-11-24T09:00:00Z");
-        steps.iter().fold(order, |order, trigger| match order.transition(trigger.clone(), late, None) {
-            Some(transition) => order.after(transition),
-            None => order,
+        steps.iter().fold(order, |order, trigger| {
+            match order.transition(trigger.clone(), late, None) {
+                Some(transition) => order.after(transition),
+                None => order,
+            }
         })
     }
 
@@ -428,22 +446,34 @@ pub(crate) mod tests {
             Trigger::PickedUp,
         ];
         let order = walk(order(Status::Placed, PaymentStatus::None), &steps);
-        assert_eq!((order.status, order.payment, order.revision), (Status::Collected, PaymentStatus::Captured, 6));
+        assert_eq!(
+            (order.status, order.payment, order.revision),
+            (Status::Collected, PaymentStatus::Captured, 6)
+        );
     }
 
     #[test]
     fn an_order_out_of_stock_is_rejected_with_what_is_left() {
         let shortage = Shortage { item: "croissant".parse().unwrap(), requested: 2, left: 1 };
-        let order = walk(order(Status::Placed, PaymentStatus::None), &[Trigger::StockRejected(vec![shortage.clone()])]);
+        let order = walk(
+            order(Status::Placed, PaymentStatus::None),
+            &[Trigger::StockRejected(vec![shortage.clone()])],
+        );
         assert_eq!(order.status, Status::Rejected);
         assert_eq!(order.rejection, Some(Rejection::OutOfStock { shortages: vec![shortage] }));
     }
 
     #[test]
     fn a_declined_payment_rejects_with_the_providers_reason() {
-        let order = walk(order(Status::Reserved, PaymentStatus::None), &[Trigger::PaymentDeclined("insufficient_funds".into())]);
+        let order = walk(
+            order(Status::Reserved, PaymentStatus::None),
+            &[Trigger::PaymentDeclined("insufficient_funds".into())],
+        );
         assert_eq!(order.status, Status::Rejected);
-        assert_eq!(order.rejection, Some(Rejection::PaymentDeclined { reason: "insufficient_funds".into() }));
+        assert_eq!(
+            order.rejection,
+            Some(Rejection::PaymentDeclined { reason: "insufficient_funds".into() })
+        );
     }
 
     #[test]
@@ -459,7 +489,11 @@ pub(crate) mod tests {
             (Status::Cancelled, false),
             (Status::Expired, false),
         ] {
-            let transition = order(status, PaymentStatus::None).transition(Trigger::Cancelled, at("2026-11-24T08:01:00Z"), None);
+            let transition = order(status, PaymentStatus::None).transition(
+                Trigger::Cancelled,
+                at("2026-11-24T08:01:00Z"),
+                None,
+            );
             assert_eq!(transition.is_some(), cancellable, "{status:?}");
         }
     }
@@ -467,7 +501,11 @@ pub(crate) mod tests {
     #[test]
     fn the_deadline_expires_an_order_only_once_it_has_passed_and_only_before_it_is_confirmed() {
         let deadline = order(Status::Placed, PaymentStatus::None).deadline;
-        let expires = |status, at| order(status, PaymentStatus::None).transition(Trigger::DeadlinePassed, at, None).is_some();
+        let expires = |status, at| {
+            order(status, PaymentStatus::None)
+                .transition(Trigger::DeadlinePassed, at, None)
+                .is_some()
+        };
         assert!(!expires(Status::Reserved, at("2026-11-24T08:15:00.119Z")));
         assert!(expires(Status::Placed, deadline));
         assert!(expires(Status::Reserved, deadline));
@@ -476,23 +514,37 @@ pub(crate) mod tests {
 
     #[test]
     fn the_money_of_an_order_that_ended_early_only_moves_on() {
-        let ended = |payment, steps: &[Trigger]| walk(order(Status::Cancelled, payment), steps).payment;
+        let ended =
+            |payment, steps: &[Trigger]| walk(order(Status::Cancelled, payment), steps).payment;
         assert_eq!(ended(PaymentStatus::None, &[Trigger::PaymentVoided]), PaymentStatus::Voided);
-        assert_eq!(ended(PaymentStatus::None, &[Trigger::PaymentRefunded, Trigger::PaymentCaptured]), PaymentStatus::Refunded);
-        assert_eq!(ended(PaymentStatus::Captured, &[Trigger::RefundFailed, Trigger::PaymentRefunded]), PaymentStatus::Refunded);
-        assert_eq!(ended(PaymentStatus::Captured, &[Trigger::PaymentRefunded, Trigger::RefundFailed]), PaymentStatus::Refunded);
+        assert_eq!(
+            ended(PaymentStatus::None, &[Trigger::PaymentRefunded, Trigger::PaymentCaptured]),
+            PaymentStatus::Refunded
+        );
+        assert_eq!(
+            ended(PaymentStatus::Captured, &[Trigger::RefundFailed, Trigger::PaymentRefunded]),
+            PaymentStatus::Refunded
+        );
+        assert_eq!(
+            ended(PaymentStatus::Captured, &[Trigger::PaymentRefunded, Trigger::RefundFailed]),
+            PaymentStatus::Refunded
+        );
     }
 
     #[test]
     fn a_payment_method_never_prints() {
-        assert!(!format!("{:?}", order(Status::Placed, PaymentStatus::None)).contains("pm_card_visa"));
+        assert!(
+            !format!("{:?}", order(Status::Placed, PaymentStatus::None)).contains("pm_card_visa")
+        );
     }
 
     #[test]
     fn the_time_of_placing_sorts_as_text() {
         let mut early = order(Status::Placed, PaymentStatus::None);
         early.placed_at = at("2026-11-24T08:00:00Z");
-        let text = |order: &Order| serde_json::to_value(order).unwrap()["placed_at"].as_str().unwrap().to_owned();
+        let text = |order: &Order| {
+            serde_json::to_value(order).unwrap()["placed_at"].as_str().unwrap().to_owned()
+        };
         assert_eq!(text(&early), "2026-11-24T08:00:00.000Z");
         assert!(text(&early) < text(&order(Status::Placed, PaymentStatus::None)));
     }

@@ -1,7 +1,7 @@
 //! The payment of one order: what has been asked of the provider and what came of it.
 //!
-//! The provider's own state is the truth about money. This row remembers which intent is the order's, so that there
-//! is only ever one, and what was last known of it.
+//! The provider's own state is the truth about money. This row remembers which intent is the
+//! order's, so that there is only ever one, and what was last known of it.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,8 @@ pub enum Payment {
         /// The order's one intent.
         intent: IntentId,
     },
-    /// The order ended before an intent was committed, and none may be: the tombstone that a late charge finds.
+    /// The order ended before an intent was committed, and none may be: the tombstone that a late
+    /// charge finds.
     Forbidden,
     /// The intent was cancelled before it took anything.
     Voided {
@@ -91,24 +92,34 @@ pub enum Step {
 }
 
 impl Payment {
-    /// What `step` makes of the payment `now`. None when it does not apply (any more): the row decides.
+    /// What `step` makes of the payment `now`. None when it does not apply (any more): the row
+    /// decides.
     #[must_use]
     pub fn after(now: Option<&Self>, step: Step) -> Option<Self> {
         Some(match (now, step) {
             (None, Step::IntentCreated(intent)) => Self::Charging { intent },
             (None, Step::UndoRequested) => Self::Forbidden,
-            (Some(Self::Charging { intent }), Step::Captured) => Self::Captured { intent: intent.clone() },
-            (Some(Self::Charging { intent }), Step::Declined(reason)) => Self::Declined { intent: intent.clone(), reason },
+            (Some(Self::Charging { intent }), Step::Captured) => {
+                Self::Captured { intent: intent.clone() }
+            }
+            (Some(Self::Charging { intent }), Step::Declined(reason)) => {
+                Self::Declined { intent: intent.clone(), reason }
+            }
             (Some(Self::Charging { intent } | Self::Captured { intent }), Step::UndoRequested) => {
                 Self::Undoing { intent: intent.clone() }
             }
-            (Some(Self::Undoing { intent }), Step::Voided) => Self::Voided { intent: intent.clone() },
-            // A refund that failed may be asked for again. Until it succeeds it has failed: were it under way once more,
-            // whoever began it could die, and nobody would end it.
-            (Some(Self::Undoing { intent } | Self::RefundFailed { intent, .. }), Step::Refunded) => {
-                Self::Refunded { intent: intent.clone() }
+            (Some(Self::Undoing { intent }), Step::Voided) => {
+                Self::Voided { intent: intent.clone() }
             }
-            (Some(Self::Undoing { intent }), Step::RefundFailed(reason)) => Self::RefundFailed { intent: intent.clone(), reason },
+            // A refund that failed may be asked for again. Until it succeeds it has failed: were it
+            // under way once more, whoever began it could die, and nobody would end it.
+            (
+                Some(Self::Undoing { intent } | Self::RefundFailed { intent, .. }),
+                Step::Refunded,
+            ) => Self::Refunded { intent: intent.clone() },
+            (Some(Self::Undoing { intent }), Step::RefundFailed(reason)) => {
+                Self::RefundFailed { intent: intent.clone(), reason }
+            }
             _ => return None,
         })
     }
@@ -179,14 +190,19 @@ mod tests {
 
     #[test]
     fn once_an_undo_has_begun_a_late_charge_cannot_pretend_to_have_captured() {
-        let undoing = walk(None, &[Step::IntentCreated(IntentId::new("pi_1")), Step::UndoRequested]);
+        let undoing =
+            walk(None, &[Step::IntentCreated(IntentId::new("pi_1")), Step::UndoRequested]);
         assert_eq!(Payment::after(undoing.as_ref(), Step::Captured), None);
     }
 
     #[test]
     fn a_refund_that_failed_has_failed_until_it_succeeds() {
-        let failed =
-            [Step::IntentCreated(IntentId::new("pi_1")), Step::Captured, Step::UndoRequested, Step::RefundFailed("x".into())];
+        let failed = [
+            Step::IntentCreated(IntentId::new("pi_1")),
+            Step::Captured,
+            Step::UndoRequested,
+            Step::RefundFailed("x".into()),
+        ];
         let failed = walk(None, &failed);
         assert_eq!(Payment::after(failed.as_ref(), Step::UndoRequested), None);
         assert!(matches!(failed, Some(Payment::RefundFailed { .. })));
@@ -194,15 +210,22 @@ mod tests {
 
     #[test]
     fn a_failed_refund_can_be_asked_for_again() {
-        let failed =
-            [Step::IntentCreated(IntentId::new("pi_1")), Step::Captured, Step::UndoRequested, Step::RefundFailed("x".into())];
+        let failed = [
+            Step::IntentCreated(IntentId::new("pi_1")),
+            Step::Captured,
+            Step::UndoRequested,
+            Step::RefundFailed("x".into()),
+        ];
         let again = walk(walk(None, &failed), &[Step::UndoRequested, Step::Refunded]);
         assert_eq!(again, Some(Payment::Refunded { intent: IntentId::new("pi_1") }));
     }
 
     #[test]
     fn the_name_of_a_state_is_what_the_row_says() {
-        for end in [vec![Step::UndoRequested], vec![Step::IntentCreated(IntentId::new("pi_1")), Step::Captured]] {
+        for end in [
+            vec![Step::UndoRequested],
+            vec![Step::IntentCreated(IntentId::new("pi_1")), Step::Captured],
+        ] {
             let payment = walk(None, &end).unwrap();
             assert_eq!(serde_json::to_value(&payment).unwrap()["state"], payment.name());
         }

@@ -1,4 +1,5 @@
-//! From what a customer asks for to an order: prices from the menu, a pickup within opening hours, equal items merged.
+//! From what a customer asks for to an order: prices from the menu, a pickup within opening hours,
+//! equal items merged.
 
 use std::fmt;
 
@@ -48,7 +49,8 @@ pub struct OrderRequest {
     #[serde(default, deserialize_with = "moment", skip_serializing_if = "Option::is_none")]
     #[garde(skip)]
     pub pickup_at: Option<Timestamp>,
-    /// The total that the customer has seen, in minor units; the order is refused when it no longer holds.
+    /// The total that the customer has seen, in minor units; the order is refused when it no longer
+    /// holds.
     #[serde(default, deserialize_with = "total", skip_serializing_if = "Option::is_none")]
     #[garde(range(max = MAX_TOTAL))]
     pub expected_total: Option<u64>,
@@ -103,8 +105,8 @@ fn objects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LineRequest
     Ok(lines.into_iter().map(|Line(line)| line).collect())
 }
 
-/// A whole number, `2.0` included: JSON knows numbers only. Anything else is told the limits, and not how numbers are
-/// stored here; validation tells those that do not keep to them.
+/// A whole number, `2.0` included: JSON knows numbers only. Anything else is told the limits, and
+/// not how numbers are stored here; validation tells those that do not keep to them.
 struct WholeNumber {
     from: i64,
     to: i64,
@@ -127,7 +129,11 @@ impl Visitor<'_> for WholeNumber {
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<i64, E> {
         let whole = number as i64;
-        if whole as f64 == number { Ok(whole) } else { Err(E::invalid_type(Unexpected::Float(number), &self)) }
+        if whole as f64 == number {
+            Ok(whole)
+        } else {
+            Err(E::invalid_type(Unexpected::Float(number), &self))
+        }
     }
 }
 
@@ -142,7 +148,10 @@ fn total<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
             let limits = || WholeNumber { from: 0, to: MAX_TOTAL.cast_signed() };
             let total = deserializer.deserialize_i64(limits())?;
-            total.try_into().map(Self).map_err(|_| de::Error::invalid_value(Unexpected::Signed(total), &limits()))
+            total
+                .try_into()
+                .map(Self)
+                .map_err(|_| de::Error::invalid_value(Unexpected::Signed(total), &limits()))
         }
     }
 
@@ -152,7 +161,11 @@ fn total<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
 
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
-    let invalid = |_| de::Error::custom("must be a time with an offset, such as 2026-11-24T10:00:00+01:00 (RFC 3339)");
+    let invalid = |_| {
+        de::Error::custom(
+            "must be a time with an offset, such as 2026-11-24T10:00:00+01:00 (RFC 3339)",
+        )
+    };
     text.map(|text| text.parse().map_err(invalid)).transpose()
 }
 
@@ -162,7 +175,9 @@ fn name(text: &str, (): &()) -> garde::Result {
 
 fn token(method: &PaymentMethod, (): &()) -> garde::Result {
     let text = method.expose();
-    if (1..=255).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
+    if (1..=255).contains(&text.len())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+    {
         Ok(())
     } else {
         Err(garde::Error::new("must be 1 to 255 letters, digits and underscores"))
@@ -256,16 +271,21 @@ impl Refusal {
     #[must_use]
     pub fn field(&self) -> String {
         match self {
-            Self::UnknownItem { line, .. } | Self::NotSold { line, .. } => format!("lines[{line}].item"),
+            Self::UnknownItem { line, .. } | Self::NotSold { line, .. } => {
+                format!("lines[{line}].item")
+            }
             Self::TooMany { line, .. } => format!("lines[{line}].quantity"),
             Self::Id(_) | Self::TooCheap { .. } | Self::TooExpensive { .. } => "lines".into(),
-            Self::PickupInPast { .. } | Self::PickupTooFar { .. } | Self::Closed { .. } => "pickup_at".into(),
+            Self::PickupInPast { .. } | Self::PickupTooFar { .. } | Self::Closed { .. } => {
+                "pickup_at".into()
+            }
             Self::PriceChanged { .. } => "expected_total".into(),
         }
     }
 }
 
-/// Makes the order that a validated `request` asks for, at `now`; it expires after `confirm_within`.
+/// Makes the order that a validated `request` asks for, at `now`; it expires after
+/// `confirm_within`.
 ///
 /// # Errors
 /// Why this menu, at this time, does not allow it.
@@ -290,7 +310,9 @@ pub fn place(
         return Err(Refusal::TooExpensive { currency: menu.currency });
     }
     if request.expected_total.is_some_and(|expected| expected != total) {
-        return Err(Refusal::PriceChanged { total: Money { amount: total, currency: menu.currency } });
+        return Err(Refusal::PriceChanged {
+            total: Money { amount: total, currency: menu.currency },
+        });
     }
     Ok(Order {
         order_id: OrderId::derive(&customer, key),
@@ -312,7 +334,13 @@ pub fn place(
         deadline: now + confirm_within,
         rejection: None,
         fingerprint: request.fingerprint(),
-        history: vec![HistoryEntry { revision: 1, event: OrderEventType::Placed, status: Status::Placed, at: now, cause: None }],
+        history: vec![HistoryEntry {
+            revision: 1,
+            event: OrderEventType::Placed,
+            status: Status::Placed,
+            at: now,
+            cause: None,
+        }],
     })
 }
 
@@ -339,11 +367,19 @@ fn price(requests: &[LineRequest], menu: &Menu, day: civil::Date) -> Result<Vec<
             return Err(Refusal::NotSold { line: index, item: sku, day });
         }
         let too_many = || Refusal::TooMany { line: index, item: item.sku.clone() };
-        let more = u32::try_from(request.quantity).ok().filter(|more| *more <= MAX_QUANTITY).ok_or_else(too_many)?;
+        let more = u32::try_from(request.quantity)
+            .ok()
+            .filter(|more| *more <= MAX_QUANTITY)
+            .ok_or_else(too_many)?;
         match lines.iter_mut().find(|line| line.item == sku) {
             Some(line) if line.quantity + more > MAX_QUANTITY => return Err(too_many()),
             Some(line) => line.quantity += more,
-            None => lines.push(Line { item: sku, name: item.name.clone(), quantity: more, unit_price: item.price }),
+            None => lines.push(Line {
+                item: sku,
+                name: item.name.clone(),
+                quantity: more,
+                unit_price: item.price,
+            }),
         }
     }
     Ok(lines)
@@ -371,7 +407,14 @@ mod tests {
 
     fn placed(request: &OrderRequest, now: &str) -> Result<Order, Refusal> {
         let key = "key".parse().unwrap();
-        place(request, CustomerId::new("camille"), &key, &paris(), at(now), SignedDuration::from_mins(15))
+        place(
+            request,
+            CustomerId::new("camille"),
+            &key,
+            &paris(),
+            at(now),
+            SignedDuration::from_mins(15),
+        )
     }
 
     fn faults(change: impl FnOnce(&mut Value)) -> String {
@@ -387,8 +430,10 @@ mod tests {
 
     #[test]
     fn lines_of_the_same_item_are_merged() {
-        let twice =
-            request(|body| body["lines"] = json!([{"item": "croissant", "quantity": 2}, {"item": "croissant", "quantity": 3}]));
+        let twice = request(|body| {
+            body["lines"] =
+                json!([{"item": "croissant", "quantity": 2}, {"item": "croissant", "quantity": 3}])
+        });
         let order = placed(&twice, TUESDAY).unwrap();
         assert_eq!(order.lines.len(), 1);
         assert_eq!(order.lines[0].quantity, 5);
@@ -396,8 +441,9 @@ mod tests {
 
     #[test]
     fn merging_does_not_get_around_the_limit_of_an_item() {
-        let over =
-            request(|body| body["lines"] = json!([{"item": "croissant", "quantity": 100}, {"item": "croissant", "quantity": 1}]));
+        let over = request(|body| {
+            body["lines"] = json!([{"item": "croissant", "quantity": 100}, {"item": "croissant", "quantity": 1}])
+        });
         let refusal = placed(&over, TUESDAY).unwrap_err();
         assert_eq!(refusal.field(), "lines[1].quantity");
     }
@@ -405,7 +451,10 @@ mod tests {
     #[test]
     fn a_total_that_no_longer_holds_is_refused_with_the_one_that_does() {
         let stale = request(|body| body["expected_total"] = json!(1));
-        assert_eq!(placed(&stale, TUESDAY), Err(Refusal::PriceChanged { total: Money { amount: 830, currency: Currency::Eur } }));
+        assert_eq!(
+            placed(&stale, TUESDAY),
+            Err(Refusal::PriceChanged { total: Money { amount: 830, currency: Currency::Eur } })
+        );
         let right = request(|body| body["expected_total"] = json!(830));
         assert!(placed(&right, TUESDAY).is_ok());
     }
@@ -425,7 +474,10 @@ mod tests {
         assert!(matches!(pickup("2026-11-24T07:59:59Z"), Err(Refusal::PickupInPast { .. })));
         assert!(matches!(pickup("2026-12-08T08:00:00.001Z"), Err(Refusal::PickupTooFar { .. })));
         assert!(pickup("2026-12-08T08:00:00Z").is_ok());
-        assert_eq!(pickup("2026-11-24T20:00:00Z"), Err(Refusal::Closed { next: Some(at("2026-11-25T06:00:00Z")) }));
+        assert_eq!(
+            pickup("2026-11-24T20:00:00Z"),
+            Err(Refusal::Closed { next: Some(at("2026-11-25T06:00:00Z")) })
+        );
     }
 
     #[test]
@@ -434,15 +486,31 @@ mod tests {
         let at_price = |price| {
             let mut menu = paris();
             menu.items[0].price = price;
-            place(&order, CustomerId::new("camille"), &"key".parse().unwrap(), &menu, at(TUESDAY), SignedDuration::from_mins(15))
+            place(
+                &order,
+                CustomerId::new("camille"),
+                &"key".parse().unwrap(),
+                &menu,
+                at(TUESDAY),
+                SignedDuration::from_mins(15),
+            )
         };
         assert_eq!(at_price(MAX_TOTAL / 100).map(|order| order.total), Ok(99_999_900));
-        assert_eq!(at_price(MAX_TOTAL / 100 + 1), Err(Refusal::TooExpensive { currency: Currency::Eur }));
+        assert_eq!(
+            at_price(MAX_TOTAL / 100 + 1),
+            Err(Refusal::TooExpensive { currency: Currency::Eur })
+        );
         let one = request(|body| body["lines"] = json!([{"item": "croissant", "quantity": 1}]));
         let mut menu = paris();
         menu.items[0].price = 49;
-        let refusal =
-            place(&one, CustomerId::new("camille"), &"key".parse().unwrap(), &menu, at(TUESDAY), SignedDuration::from_mins(15));
+        let refusal = place(
+            &one,
+            CustomerId::new("camille"),
+            &"key".parse().unwrap(),
+            &menu,
+            at(TUESDAY),
+            SignedDuration::from_mins(15),
+        );
         assert_eq!(refusal, Err(Refusal::TooCheap { currency: Currency::Eur }));
     }
 
@@ -463,20 +531,36 @@ mod tests {
 
     #[test]
     fn an_item_that_the_shop_does_not_have_is_refused_by_its_line() {
-        let refusal = placed(&request(|body| body["lines"][1]["item"] = json!("bagel")), TUESDAY).unwrap_err();
+        let refusal = placed(&request(|body| body["lines"][1]["item"] = json!("bagel")), TUESDAY)
+            .unwrap_err();
         assert_eq!(refusal.field(), "lines[1].item");
     }
 
     #[test]
     fn bad_fields_are_told_with_their_limit() {
         assert!(faults(|body| body["lines"] = json!([])).contains("lines"));
-        assert!(faults(|body| body["lines"] = json!(vec![json!({"item": "croissant", "quantity": 1}); 51])).contains("50"));
-        assert!(faults(|body| body["lines"][0]["quantity"] = json!(0)).contains("lines[0].quantity: lower than 1"));
-        assert!(faults(|body| body["lines"][0]["quantity"] = json!(101)).contains("lines[0].quantity: greater than 100"));
+        assert!(
+            faults(
+                |body| body["lines"] = json!(vec![json!({"item": "croissant", "quantity": 1}); 51])
+            )
+            .contains("50")
+        );
+        assert!(
+            faults(|body| body["lines"][0]["quantity"] = json!(0))
+                .contains("lines[0].quantity: lower than 1")
+        );
+        assert!(
+            faults(|body| body["lines"][0]["quantity"] = json!(101))
+                .contains("lines[0].quantity: greater than 100")
+        );
         assert!(faults(|body| body["lines"][0]["quantity"] = json!(-1)).contains("lower than 1"));
         assert!(faults(|body| body["note"] = json!("é".repeat(501))).contains("500"));
-        assert!(faults(|body| body["location"] = json!("Paris!")).contains("location: must be 1 to 64"));
-        assert!(faults(|body| body["payment_method"] = json!("pm card")).contains("payment_method"));
+        assert!(
+            faults(|body| body["location"] = json!("Paris!")).contains("location: must be 1 to 64")
+        );
+        assert!(
+            faults(|body| body["payment_method"] = json!("pm card")).contains("payment_method")
+        );
         assert_eq!(faults(|body| body["note"] = json!("é".repeat(500))), "");
     }
 
@@ -488,13 +572,22 @@ mod tests {
             serde_json::from_value::<OrderRequest>(body).unwrap_err().to_string()
         };
         for quantity in [json!(1.5), json!("2"), json!(null)] {
-            assert!(fault("/lines/0/quantity", quantity).contains("expected a whole number from 1 to 100"));
+            assert!(
+                fault("/lines/0/quantity", quantity)
+                    .contains("expected a whole number from 1 to 100")
+            );
         }
         for total in [json!(-1), json!(3.8), json!("380")] {
-            assert!(fault("/expected_total", total).contains("expected a whole number from 0 to 99999999"));
+            assert!(
+                fault("/expected_total", total)
+                    .contains("expected a whole number from 0 to 99999999")
+            );
         }
         // Serde alone would take the fields in their order.
-        assert!(fault("/lines/0", json!(["croissant", 2])).contains("expected an object with `item` and `quantity`"));
+        assert!(
+            fault("/lines/0", json!(["croissant", 2]))
+                .contains("expected an object with `item` and `quantity`")
+        );
         assert!(fault("/pickup_at", json!("tomorrow")).contains("must be a time with an offset"));
     }
 

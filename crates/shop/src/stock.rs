@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ItemId, LocationId};
 
-/// How many pieces of each item a shop bakes a day. It may change at any time; what is held stays held.
+/// How many pieces of each item a shop bakes a day. It may change at any time; what is held stays
+/// held.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BakePlan {
     /// Pieces a day; an item that is missing is not baked.
@@ -65,7 +66,8 @@ pub enum Reservation {
         /// What fell short.
         shortages: Vec<Shortage>,
     },
-    /// Its stock was given back, or must never be held: a release that overtook its reservation leaves this.
+    /// Its stock was given back, or must never be held: a release that overtook its reservation
+    /// leaves this.
     Released,
 }
 
@@ -116,7 +118,10 @@ mod tests {
 
     #[test]
     fn a_release_gives_back_exactly_what_is_held() {
-        assert_eq!(Reservation::release(Some(Reservation::Held(demand()))), Release::GiveBack(demand()));
+        assert_eq!(
+            Reservation::release(Some(Reservation::Held(demand()))),
+            Release::GiveBack(demand())
+        );
     }
 
     #[test]
@@ -127,19 +132,27 @@ mod tests {
     #[test]
     fn a_repeated_release_gives_nothing_back() {
         assert_eq!(Reservation::release(Some(Reservation::Released)), Release::Nothing);
-        assert_eq!(Reservation::release(Some(Reservation::Rejected { shortages: vec![] })), Release::Nothing);
+        assert_eq!(
+            Reservation::release(Some(Reservation::Rejected { shortages: vec![] })),
+            Release::Nothing
+        );
     }
 
     #[test]
     fn an_item_outside_the_plan_is_not_baked() {
-        let plan: BakePlan = serde_json::from_value(serde_json::json!({"capacity": {"croissant": 3}})).unwrap();
+        let plan: BakePlan =
+            serde_json::from_value(serde_json::json!({"capacity": {"croissant": 3}})).unwrap();
         assert_eq!(plan.of(&"croissant".parse().unwrap()), 3);
         assert_eq!(plan.of(&"eclair".parse().unwrap()), 0);
     }
 
     #[test]
     fn a_reservation_reads_back_as_it_was_written() {
-        for row in [Reservation::Held(demand()), Reservation::Rejected { shortages: vec![] }, Reservation::Released] {
+        for row in [
+            Reservation::Held(demand()),
+            Reservation::Rejected { shortages: vec![] },
+            Reservation::Released,
+        ] {
             let json = serde_json::to_value(&row).unwrap();
             assert_eq!(json["state"], row.name());
             assert_eq!(serde_json::from_value::<Reservation>(json).unwrap(), row);

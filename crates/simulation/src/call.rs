@@ -1,7 +1,8 @@
 //! Calls through ports: where invocations take turns, and where they meet their bad luck.
 //!
-//! Before and after its effect a call is parked until the [scheduler](crate::scheduler) picks it and decides its fate. An
-//! invocation that dies is dropped while its calls are parked: between any two effects that it has on the world.
+//! Before and after its effect a call is parked until the [scheduler](crate::scheduler) picks it
+//! and decides its fate. An invocation that dies is dropped while its calls are parked: between any
+//! two effects that it has on the world.
 
 use std::{
     cell::{Cell, RefCell},
@@ -37,10 +38,11 @@ pub(crate) enum Port {
 }
 
 impl Port {
-    /// What is behind it can act after its caller has given up, and a request to it can arrive twice.
+    /// What is behind it can act after its caller has given up, and a request to it can arrive
+    /// twice.
     const fn repeats(self) -> bool {
-        // A mail that repeats without a crash would be the mailer's own fault; queue and stream are the poller's, which
-        // does one thing after another.
+        // A mail that repeats without a crash would be the mailer's own fault; queue and stream are
+        // the poller's, which does one thing after another.
         !matches!(self, Self::Mailer | Self::Queue | Self::Stream)
     }
 }
@@ -109,7 +111,14 @@ pub(crate) struct Calls {
 impl Calls {
     /// The indices of calls that can go on at `now`.
     pub(crate) fn ready(&self, now: Timestamp, ready: &mut Vec<usize>) {
-        ready.extend(self.parked.borrow().iter().enumerate().filter(|(_, call)| call.from <= now).map(|(index, _)| index));
+        ready.extend(
+            self.parked
+                .borrow()
+                .iter()
+                .enumerate()
+                .filter(|(_, call)| call.from <= now)
+                .map(|(index, _)| index),
+        );
     }
 
     /// The first time after `now` at which another call can go on.
@@ -118,7 +127,11 @@ impl Calls {
     }
 
     /// Decides a parked call's fate at `now`, and tells whose it was.
-    pub(crate) fn decide(&self, index: usize, world: &World) -> (TaskId, Port, &'static str, Moment, Fate) {
+    pub(crate) fn decide(
+        &self,
+        index: usize,
+        world: &World,
+    ) -> (TaskId, Port, &'static str, Moment, Fate) {
         let mut parked = self.parked.borrow_mut();
         let call = &mut parked[index];
         let fate = fate(call, world);
@@ -222,7 +235,13 @@ impl Drop for Pause {
 }
 
 impl World {
-    async fn pause(self: &Rc<Self>, port: Port, verb: &'static str, moment: Moment, from: Timestamp) -> Fate {
+    async fn pause(
+        self: &Rc<Self>,
+        port: Port,
+        verb: &'static str,
+        moment: Moment,
+        from: Timestamp,
+    ) -> Fate {
         Pause { world: self.clone(), port, verb, moment, from, id: None }.await
     }
 

@@ -50,10 +50,16 @@ impl Campaign {
     #[must_use]
     pub fn run(extent: Extent) -> Self {
         let start = Instant::now();
-        let (next, over, seen) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new((Self::default(), HashSet::new())));
+        let (next, over, seen) = (
+            AtomicU64::new(0),
+            AtomicBool::new(false),
+            Mutex::new((Self::default(), HashSet::new())),
+        );
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let work = || {
-            while !over.load(Ordering::Relaxed) && extent.time.is_none_or(|time| start.elapsed() < time) {
+            while !over.load(Ordering::Relaxed)
+                && extent.time.is_none_or(|time| start.elapsed() < time)
+            {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= extent.runs {
                     return;

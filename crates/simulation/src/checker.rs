@@ -1,7 +1,8 @@
 //! The invariants I1 to I5, watched while a run goes on and checked when it has come to rest.
 //!
-//! What is checked here is worked out from what the witness has seen (the rows as they were written, the provider's
-//! accounts, the mails), and never from what the functions say of themselves.
+//! What is checked here is worked out from what the witness has seen (the rows as they were
+//! written, the provider's accounts, the mails), and never from what the functions say of
+//! themselves.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +37,8 @@ use crate::{
 /// What must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// Every accepted order reaches an end or `confirmed` and beyond; none is stuck, and nothing is left over.
+    /// Every accepted order reaches an end or `confirmed` and beyond; none is stuck, and nothing is
+    /// left over.
     I1,
     /// A customer is charged exactly once for a confirmed order, and net zero for every other.
     I2,
@@ -155,10 +157,14 @@ impl Witness {
         }
         let entry = after.history.last().map(|entry| entry.event);
         if entry == Some(OrderEventType::Expired) && !self.is_under_way(world, after) {
-            self.breaks(Rule::I1, || format!("{name} expires, and nothing was under way that could have moved it on"));
+            self.breaks(Rule::I1, || {
+                format!("{name} expires, and nothing was under way that could have moved it on")
+            });
         }
         let event = OrderEvent::latest(after.clone()).expect("a row has a history");
-        let notice = TEMPLATES.with(|templates| templates.notice(&event)).expect("an event fits its template");
+        let notice = TEMPLATES
+            .with(|templates| templates.notice(&event))
+            .expect("an event fits its template");
         let seen = self.orders.entry(id).or_default();
         seen.rows.push(after.clone());
         seen.notices.push(notice);
@@ -169,7 +175,9 @@ impl Witness {
         let id = order.order_id;
         let moves_on = |message: &Message| match &message.content {
             Content::Event(tag) => {
-                tag.order == id && (tag.revision.is_none() || matches!(&*tag.detail_type, "order.placed" | "order.reserved"))
+                tag.order == id
+                    && (tag.revision.is_none()
+                        || matches!(&*tag.detail_type, "order.placed" | "order.reserved"))
             }
             Content::Poison => false,
         };
@@ -177,39 +185,62 @@ impl Witness {
         let deadlines = TOPOLOGY.queue("DeadlineQueue");
         let queues = world.queues.borrow();
         world.stream.borrow().holds(id)
-            || queues.pending().chain(queues.dead()).any(|(queue, message)| queue != deadlines && moves_on(message))
+            || queues
+                .pending()
+                .chain(queues.dead())
+                .any(|(queue, message)| queue != deadlines && moves_on(message))
             || self.orders.get(&id).is_some_and(|seen| seen.came_too_late)
     }
 
     /// An attempt to hold stock had this outcome.
-    pub(crate) fn held(&mut self, world: &World, task: TaskId, order: OrderId, demand: &Demand, hold: &Hold) {
+    pub(crate) fn held(
+        &mut self,
+        world: &World,
+        task: TaskId,
+        order: OrderId,
+        demand: &Demand,
+        hold: &Hold,
+    ) {
         let name = world.story.of(order);
         if matches!(hold, Hold::Held) && self.is_too_late(world, task, order) {
             self.breaks(Rule::Deadline, || format!("stock was held for {name} after its deadline"));
         }
         let began = world.began(task);
-        let held = |item: &Quantity| world.stock.held(&demand.location, demand.pickup_day, &item.item);
+        let held =
+            |item: &Quantity| world.stock.held(&demand.location, demand.pickup_day, &item.item);
         let plans = self.plans.get(&demand.location).map_or(&[][..], Vec::as_slice);
-        // Those that were in force at any time since the invocation began, in which millisecond a new one may have come.
+        // Those that were in force at any time since the invocation began, in which millisecond a
+        // new one may have come.
         let first = plans.iter().rposition(|(from, _)| *from < began).unwrap_or(0);
         let plans: Vec<_> = plans[first.min(plans.len())..].iter().map(|(_, plan)| plan).collect();
         match hold {
             Hold::Held => {
-                let fits = |plan: &&BakePlan| demand.items.iter().all(|item| held(item) <= plan.of(&item.item));
+                let fits = |plan: &&BakePlan| {
+                    demand.items.iter().all(|item| held(item) <= plan.of(&item.item))
+                };
                 if !plans.iter().any(fits) {
-                    self.breaks(Rule::I3, || format!("more is held than is baked, now that {name} has its stock"));
+                    self.breaks(Rule::I3, || {
+                        format!("more is held than is baked, now that {name} has its stock")
+                    });
                 }
                 self.orders.entry(order).or_default().was_held = true;
             }
             Hold::Short(shortages) => {
-                let left = |plan: &BakePlan, item: &Quantity| plan.of(&item.item).saturating_sub(held(item));
+                let left = |plan: &BakePlan, item: &Quantity| {
+                    plan.of(&item.item).saturating_sub(held(item))
+                };
                 let short = |plan: &&BakePlan| {
                     let short = demand.items.iter().filter(|item| left(plan, item) < item.quantity);
-                    short.map(|it| (it.item.clone(), it.quantity, left(plan, it))).collect::<Vec<_>>()
+                    short
+                        .map(|it| (it.item.clone(), it.quantity, left(plan, it)))
+                        .collect::<Vec<_>>()
                 };
-                let told: Vec<_> = shortages.iter().map(|it| (it.item.clone(), it.requested, it.left)).collect();
+                let told: Vec<_> =
+                    shortages.iter().map(|it| (it.item.clone(), it.requested, it.left)).collect();
                 if told.is_empty() || !plans.iter().any(|plan| short(plan) == told) {
-                    self.breaks(Rule::I3, || format!("{name} is told of a shortage that there is not"));
+                    self.breaks(Rule::I3, || {
+                        format!("{name} is told of a shortage that there is not")
+                    });
                 }
                 self.orders.entry(order).or_default().shortages.push(shortages.clone());
             }
@@ -232,7 +263,9 @@ impl Witness {
     /// A payment was written down.
     pub(crate) fn paid(&mut self, order: OrderId, payment: &Payment) {
         let reason = match payment {
-            Payment::Declined { reason, .. } | Payment::RefundFailed { reason, .. } => json!(reason),
+            Payment::Declined { reason, .. } | Payment::RefundFailed { reason, .. } => {
+                json!(reason)
+            }
             _ => serde_json::Value::Null,
         };
         self.written.insert((order, format!("payment.{}", payment.name())), reason);
@@ -246,13 +279,19 @@ impl Witness {
         };
         let seen = self.orders.get(&tag.order);
         let is_written = match tag.revision {
-            Some(revision) => seen.is_some_and(|seen| seen.rows.iter().any(|row| row.revision == revision)),
-            None if tag.detail_type == "inventory.reserved" => seen.is_some_and(|seen| seen.was_held),
+            Some(revision) => {
+                seen.is_some_and(|seen| seen.rows.iter().any(|row| row.revision == revision))
+            }
+            None if tag.detail_type == "inventory.reserved" => {
+                seen.is_some_and(|seen| seen.was_held)
+            }
             None => self.written.get(&(tag.order, tag.detail_type.clone())) == Some(told),
         };
         if !is_written {
             let name = world.story.of(tag.order);
-            self.breaks(Rule::Commit, || format!("{} of {name} is told before it is written", tag.detail_type));
+            self.breaks(Rule::Commit, || {
+                format!("{} of {name} is told before it is written", tag.detail_type)
+            });
         }
     }
 
@@ -263,9 +302,16 @@ impl Witness {
 
     /// An invocation confirms an intent.
     pub(crate) fn confirmed(&mut self, world: &World, task: TaskId, intent: &IntentId) {
-        let order = world.provider.accounts().into_iter().find(|account| account.intent.id == *intent).map(|it| it.order_id);
+        let order = world
+            .provider
+            .accounts()
+            .into_iter()
+            .find(|account| account.intent.id == *intent)
+            .map(|it| it.order_id);
         if order.is_some_and(|order| self.is_too_late(world, task, order)) {
-            self.breaks(Rule::Deadline, || format!("the charge {} was confirmed after its deadline", intent.as_str()));
+            self.breaks(Rule::Deadline, || {
+                format!("the charge {} was confirmed after its deadline", intent.as_str())
+            });
         }
     }
 
@@ -282,7 +328,11 @@ impl Witness {
         let customer = seen.rows.first().map(|placed| &placed.customer_id);
         let fault = match seen.notices.iter().position(|known| known.as_ref() == Some(notice)) {
             None => Some("of a state that it was not in".to_owned()),
-            Some(_) if customer.and_then(|customer| world.customers.0.get(customer)) != Some(to) => Some("to another".into()),
+            Some(_)
+                if customer.and_then(|customer| world.customers.0.get(customer)) != Some(to) =>
+            {
+                Some("to another".into())
+            }
             Some(at) => {
                 let revision = seen.rows[at].revision;
                 let overtaken = seen.mails.iter().any(|mail| mail.revision > revision);
@@ -291,23 +341,35 @@ impl Witness {
                 seen.mails.push(Mail { revision, task, harms: world.harms(task) });
                 match () {
                     () if overtaken => Some(format!("of revision {revision} after a newer one")),
-                    () if certain => Some(format!("of revision {revision} twice, though nothing went wrong the first time")),
+                    () if certain => Some(format!(
+                        "of revision {revision} twice, though nothing went wrong the first time"
+                    )),
                     () => None,
                 }
             }
         };
         if let Some(fault) = fault {
-            self.breaks(Rule::I5, || format!("the customer is told of {name} {fault}: {}", notice.subject));
+            self.breaks(Rule::I5, || {
+                format!("the customer is told of {name} {fault}: {}", notice.subject)
+            });
         }
     }
 
     /// A message was deleted.
-    pub(crate) fn acknowledged(&mut self, world: &World, task: TaskId, queue: usize, message: &Message) {
+    pub(crate) fn acknowledged(
+        &mut self,
+        world: &World,
+        task: TaskId,
+        queue: usize,
+        message: &Message,
+    ) {
         let name = |order| world.story.of(order);
         let tag = match &message.content {
             Content::Event(tag) => tag,
             Content::Poison => {
-                return self.breaks(Rule::I1, || format!("what nobody can read was acknowledged: {}", message.body));
+                return self.breaks(Rule::I1, || {
+                    format!("what nobody can read was acknowledged: {}", message.body)
+                });
             }
         };
         let too_late = self.is_too_late(world, task, tag.order);
@@ -317,10 +379,16 @@ impl Witness {
             "NoticeQueue" => {
                 let Some(revision) = tag.revision else { return };
                 let at = seen.rows.iter().position(|row| row.revision == revision);
-                let concerns = at.is_some_and(|at| seen.notices[at].is_some() && world.has_address(&seen.rows[at].customer_id));
-                let is_told = seen.claimed > revision || seen.mails.iter().any(|mail| mail.revision >= revision);
+                let concerns = at.is_some_and(|at| {
+                    seen.notices[at].is_some() && world.has_address(&seen.rows[at].customer_id)
+                });
+                let is_told = seen.claimed > revision
+                    || seen.mails.iter().any(|mail| mail.revision >= revision);
                 if concerns && !is_told {
-                    let what = format!("revision {revision} of {} is done with, and the customer was not told", name(tag.order));
+                    let what = format!(
+                        "revision {revision} of {} is done with, and the customer was not told",
+                        name(tag.order)
+                    );
                     self.breaks(Rule::I5, || what);
                 }
             }
@@ -351,15 +419,26 @@ impl Witness {
         let left = |what: String| Err(Broken::new(Rule::I1, what));
         let queues = world.queues.borrow();
         if let Some((queue, message)) = queues.pending().next() {
-            return left(format!("{} still holds {}", TOPOLOGY.queues[queue].id, message.told(world)));
+            return left(format!(
+                "{} still holds {}",
+                TOPOLOGY.queues[queue].id,
+                message.told(world)
+            ));
         }
         if !world.stream.borrow().is_empty() {
             return left("the stream still holds records".into());
         }
-        if let Some((queue, message)) = queues.dead().find(|(_, message)| !matches!(message.content, Content::Poison)) {
-            return left(format!("{} cannot get rid of {}", TOPOLOGY.queues[queue].id, message.told(world)));
+        if let Some((queue, message)) =
+            queues.dead().find(|(_, message)| !matches!(message.content, Content::Poison))
+        {
+            return left(format!(
+                "{} cannot get rid of {}",
+                TOPOLOGY.queues[queue].id,
+                message.told(world)
+            ));
         }
-        let mut dead: Vec<_> = queues.dead().map(|(queue, message)| (queue, message.body.to_string())).collect();
+        let mut dead: Vec<_> =
+            queues.dead().map(|(queue, message)| (queue, message.body.to_string())).collect();
         let mut poison = self.poison.messages.clone();
         dead.sort();
         poison.sort();
@@ -367,17 +446,25 @@ impl Witness {
             return left(format!("the dead letters are {dead:?} instead of {poison:?}"));
         }
         // A relay that dies over it may bury a record again.
-        let buried: BTreeSet<_> = world.relay_dead_letters.buried().into_iter().map(|(record, _)| record).collect();
+        let buried: BTreeSet<_> =
+            world.relay_dead_letters.buried().into_iter().map(|(record, _)| record).collect();
         if buried != self.poison.records {
-            return left(format!("the relay buried {buried:?} instead of {:?}", self.poison.records));
+            return left(format!(
+                "the relay buried {buried:?} instead of {:?}",
+                self.poison.records
+            ));
         }
         Ok(())
     }
 
     fn check_order(&self, world: &World, order: &Order) -> Result<(), Broken> {
         let name = world.story.of(order.order_id);
-        let breaks = |rule, what: String| Err(Broken::new(rule, format!("{name} is {:?}, and {what}", order.status)));
-        let Some(seen) = self.orders.get(&order.order_id) else { return breaks(Rule::I1, "nobody saw it placed".into()) };
+        let breaks = |rule, what: String| {
+            Err(Broken::new(rule, format!("{name} is {:?}, and {what}", order.status)))
+        };
+        let Some(seen) = self.orders.get(&order.order_id) else {
+            return breaks(Rule::I1, "nobody saw it placed".into());
+        };
         if matches!(order.status, Status::Placed | Status::Reserved) {
             return breaks(Rule::I1, "stuck".into());
         }
@@ -385,14 +472,23 @@ impl Witness {
             return breaks(Rule::I1, "its customer was told that it is cancelled".into());
         }
 
-        let accounts = world.provider.accounts().into_iter().filter(|account| account.order_id == order.order_id);
+        let accounts = world
+            .provider
+            .accounts()
+            .into_iter()
+            .filter(|account| account.order_id == order.order_id);
         let accounts: Vec<_> = accounts.collect();
-        let charged: Vec<_> = accounts.iter().filter(|account| account.intent.status == IntentStatus::Succeeded).collect();
+        let charged: Vec<_> = accounts
+            .iter()
+            .filter(|account| account.intent.status == IntentStatus::Succeeded)
+            .collect();
         let owed = if order.status.ended_early() { 0 } else { order.total };
         let taken: u64 = accounts.iter().map(payment::memory::Account::taken).sum();
         let expected = match charged[..] {
             [] => &[PaymentStatus::None, PaymentStatus::Voided][..],
-            [charge] if charge.price != order.price() => return breaks(Rule::I2, format!("{} was charged", charge.price)),
+            [charge] if charge.price != order.price() => {
+                return breaks(Rule::I2, format!("{} was charged", charge.price));
+            }
             [charge] => match charge.refund {
                 None => &[PaymentStatus::Captured][..],
                 Some(Refund::Succeeded) => &[PaymentStatus::Refunded],
@@ -402,11 +498,16 @@ impl Witness {
             _ => return breaks(Rule::I2, "was charged more than once".into()),
         };
         // What the provider cannot give back, and the order says so, somebody has to.
-        if taken != owed && !(order.status.ended_early() && order.payment == PaymentStatus::RefundFailed) {
+        if taken != owed
+            && !(order.status.ended_early() && order.payment == PaymentStatus::RefundFailed)
+        {
             return breaks(Rule::I2, format!("the customer has paid {taken} instead of {owed}"));
         }
         if !expected.contains(&order.payment) {
-            return breaks(Rule::I2, format!("shows its payment as {:?} instead of {expected:?}", order.payment));
+            return breaks(
+                Rule::I2,
+                format!("shows its payment as {:?} instead of {expected:?}", order.payment),
+            );
         }
         let row = block_on(world.payments.find(order.order_id)).expect("a memory does not fail");
         let recorded = match &row {
@@ -420,7 +521,10 @@ impl Witness {
             }
         };
         if recorded != order.payment {
-            return breaks(Rule::I2, format!("shows its payment as {:?}, which is {row:?}", order.payment));
+            return breaks(
+                Rule::I2,
+                format!("shows its payment as {:?}, which is {row:?}", order.payment),
+            );
         }
         let committed = row.as_ref().and_then(Payment::intent);
         for account in accounts.iter().filter(|account| account.is_open()) {
@@ -459,10 +563,14 @@ impl Witness {
                 let key = (order.location.clone(), order.pickup_day, line.item.clone());
                 *wanted.entry(key).or_insert(0) += line.quantity;
             }
-            let decided = block_on(world.stock.decided(order.order_id)).expect("a memory does not fail");
+            let decided =
+                block_on(world.stock.decided(order.order_id)).expect("a memory does not fail");
             if !matches!(decided, Some(Reservation::Held(_))) {
                 let decided = decided.as_ref().map(Reservation::name);
-                let what = format!("nothing is held for {}, but {decided:?}", world.story.of(order.order_id));
+                let what = format!(
+                    "nothing is held for {}, but {decided:?}",
+                    world.story.of(order.order_id)
+                );
                 return Err(Broken::new(Rule::I3, what));
             }
         }
@@ -471,7 +579,11 @@ impl Witness {
             let pieces = |of: &BTreeMap<_, _>| of.get(key).copied().unwrap_or(0);
             if pieces(&held) != pieces(&wanted) {
                 let (shop, day, item) = key;
-                let what = format!("{} x {item} held at {shop} on {day}, and {} needed", pieces(&held), pieces(&wanted));
+                let what = format!(
+                    "{} x {item} held at {shop} on {day}, and {} needed",
+                    pieces(&held),
+                    pieces(&wanted)
+                );
                 return Err(Broken::new(Rule::I3, what));
             }
         }
@@ -481,15 +593,28 @@ impl Witness {
     fn check_answers(&self, world: &World) -> Result<(), Broken> {
         let mut accepted: BTreeMap<(&str, &str), &Answer> = BTreeMap::new();
         for answer in &self.answers {
-            let breaks =
-                |what: String| Err(Broken::new(Rule::I4, format!("{} of {}: {what}", answer.key, answer.customer.as_str())));
+            let breaks = |what: String| {
+                Err(Broken::new(
+                    Rule::I4,
+                    format!("{} of {}: {what}", answer.key, answer.customer.as_str()),
+                ))
+            };
             let first = accepted.get(&(answer.customer.as_str(), &*answer.key)).copied();
             match (answer.order, first) {
-                (Some(order), _) if world.order(order).is_none() => return breaks("the order was accepted and is gone".into()),
-                (Some(order), Some(first)) if first.order != Some(order) => return breaks("is two orders".into()),
-                (Some(_), Some(first)) if first.body != answer.body => return breaks("was accepted with two bodies".into()),
+                (Some(order), _) if world.order(order).is_none() => {
+                    return breaks("the order was accepted and is gone".into());
+                }
+                (Some(order), Some(first)) if first.order != Some(order) => {
+                    return breaks("is two orders".into());
+                }
+                (Some(_), Some(first)) if first.body != answer.body => {
+                    return breaks("was accepted with two bodies".into());
+                }
                 (None, Some(first)) if first.body == answer.body && answer.status < 500 => {
-                    return breaks(format!("was accepted, and then answered with {}", answer.status));
+                    return breaks(format!(
+                        "was accepted, and then answered with {}",
+                        answer.status
+                    ));
                 }
                 (Some(_), None) => {
                     accepted.insert((answer.customer.as_str(), &answer.key), answer);
@@ -519,25 +644,32 @@ impl World {
 /// What is wrong with a row that was written, if anything is.
 fn unlike_a_transition(before: Option<&Order>, after: &Order) -> Option<String> {
     let Some(before) = before else {
-        let placed = after.status == Status::Placed && after.revision == 1 && after.history.len() == 1;
+        let placed =
+            after.status == Status::Placed && after.revision == 1 && after.history.len() == 1;
         return (!placed).then(|| format!("it begins as {after:?}"));
     };
-    let grown = after.history.len() == before.history.len() + 1 && after.history.starts_with(&before.history);
+    let grown = after.history.len() == before.history.len() + 1
+        && after.history.starts_with(&before.history);
     let entry = after.history.last().filter(|_| grown);
     let Some(entry) = entry else { return Some("its history has not grown by one".into()) };
-    if (after.revision, entry.revision, entry.status) != (before.revision + 1, after.revision, after.status) {
+    if (after.revision, entry.revision, entry.status)
+        != (before.revision + 1, after.revision, after.status)
+    {
         return Some(format!("revision {} follows {}", after.revision, before.revision));
     }
     if !may_follow(before.status, after.status) {
         return Some(format!("{:?} follows {:?}", after.status, before.status));
     }
     let waits = matches!(after.status, Status::Placed | Status::Reserved);
-    (after.payment_method.is_some() != waits).then(|| "the means of payment is kept for too long, or not long enough".into())
+    (after.payment_method.is_some() != waits)
+        .then(|| "the means of payment is kept for too long, or not long enough".into())
 }
 
 /// `placed → reserved → confirmed → preparing → ready → collected`, and the early ends.
 const fn may_follow(before: Status, after: Status) -> bool {
-    use Status::{Cancelled, Collected, Confirmed, Expired, Placed, Preparing, Ready, Rejected, Reserved};
+    use Status::{
+        Cancelled, Collected, Confirmed, Expired, Placed, Preparing, Ready, Rejected, Reserved,
+    };
     matches!(
         (before, after),
         (Placed, Reserved | Rejected | Cancelled | Expired)

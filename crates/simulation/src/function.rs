@@ -1,4 +1,5 @@
-//! The functions, wired as their `main` wires them: real handlers and the real batch runner, on ports of this world.
+//! The functions, wired as their `main` wires them: real handlers and the real batch runner, on
+//! ports of this world.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -37,7 +38,8 @@ use crate::{
     world::World,
 };
 
-type Notifier = Notifications<Unreliable<MemoryNotices>, Unreliable<MemoryCustomers>, Unreliable<MemoryMailer>>;
+type Notifier =
+    Notifications<Unreliable<MemoryNotices>, Unreliable<MemoryCustomers>, Unreliable<MemoryMailer>>;
 
 /// All functions of the template.
 #[derive(Clone)]
@@ -66,7 +68,10 @@ impl Functions {
                 dead_letters: Unreliable::new(world, &world.relay_dead_letters),
             }),
             status: Rc::new(OrderStatus { orders: Unreliable::new(world, &world.orders) }),
-            inventory: Rc::new(Inventory { stock: Unreliable::new(world, &world.stock), bus: Bus::new(world, INVENTORY) }),
+            inventory: Rc::new(Inventory {
+                stock: Unreliable::new(world, &world.stock),
+                bus: Bus::new(world, INVENTORY),
+            }),
             cashier: Rc::new(Cashier {
                 payments: Unreliable::new(world, &world.payments),
                 provider: Unreliable::new(world, &world.provider),
@@ -96,33 +101,49 @@ impl Functions {
     pub(crate) fn deliver(&self, queue: usize) {
         let (world, this) = (self.world.clone(), self.clone());
         match TOPOLOGY.queues[queue].id.as_str() {
-            "StockQueue" => self.batch(queue, "RetryBudgetSeconds", async move |event: OrderEvent| {
-                this.inventory.handle(event, world.now()).await
-            }),
-            "ChargeQueue" => self.batch(queue, "ChargeRetryBudgetSeconds", async move |event: OrderEvent| {
-                this.cashier.handle(event, world.now()).await
-            }),
-            "RefundQueue" => self.batch(queue, "RefundRetryBudgetSeconds", async move |event: OrderEvent| {
-                this.cashier.handle(event, world.now()).await
-            }),
-            "ResultsQueue" => {
-                self.batch(queue, "RetryBudgetSeconds", async move |report: Report| this.status.apply(report, world.now()).await)
+            "StockQueue" => {
+                self.batch(queue, "RetryBudgetSeconds", async move |event: OrderEvent| {
+                    this.inventory.handle(event, world.now()).await
+                })
             }
-            "DeadlineQueue" => self.batch(queue, "RetryBudgetSeconds", async move |placed: OrderEvent| {
-                this.status.expire(placed, world.now()).await
-            }),
+            "ChargeQueue" => {
+                self.batch(queue, "ChargeRetryBudgetSeconds", async move |event: OrderEvent| {
+                    this.cashier.handle(event, world.now()).await
+                })
+            }
+            "RefundQueue" => {
+                self.batch(queue, "RefundRetryBudgetSeconds", async move |event: OrderEvent| {
+                    this.cashier.handle(event, world.now()).await
+                })
+            }
+            "ResultsQueue" => {
+                self.batch(queue, "RetryBudgetSeconds", async move |report: Report| {
+                    this.status.apply(report, world.now()).await
+                })
+            }
+            "DeadlineQueue" => {
+                self.batch(queue, "RetryBudgetSeconds", async move |placed: OrderEvent| {
+                    this.status.expire(placed, world.now()).await
+                })
+            }
             "NoticeQueue" => {
                 let until = world.now() + TOPOLOGY.timeouts["Notifications"];
                 self.batch(queue, "RetryBudgetSeconds", async move |event: OrderEvent| {
                     this.notifications.handle(&event, world.now(), until).await
                 });
             }
-            other => panic!("the template has a {other}, and the simulation does not know what reads it"),
+            other => {
+                panic!("the template has a {other}, and the simulation does not know what reads it")
+            }
         }
     }
 
-    fn batch<T, E>(&self, queue: usize, budget: &str, handle: impl AsyncFn(T) -> Result<(), E> + 'static)
-    where
+    fn batch<T, E>(
+        &self,
+        queue: usize,
+        budget: &str,
+        handle: impl AsyncFn(T) -> Result<(), E> + 'static,
+    ) where
         T: DeserializeOwned + 'static,
         E: Retryable + 'static,
     {
@@ -131,7 +152,8 @@ impl Functions {
         if records.is_empty() {
             return;
         }
-        let backoff = Backoff::outlasting(u32::try_from(world.parameters[budget]).expect("a budget"));
+        let backoff =
+            Backoff::outlasting(u32::try_from(world.parameters[budget]).expect("a budget"));
         let place = Place::take(&world, queue);
         let work = {
             let world = world.clone();
@@ -139,7 +161,10 @@ impl Functions {
                 let handles: Vec<_> = records
                     .iter()
                     .map(|record| {
-                        (record.message_id.clone().unwrap_or_default(), record.receipt_handle.clone().unwrap_or_default())
+                        (
+                            record.message_id.clone().unwrap_or_default(),
+                            record.receipt_handle.clone().unwrap_or_default(),
+                        )
                     })
                     .collect();
                 let mut event = SqsEvent::default();
@@ -185,14 +210,19 @@ impl Functions {
     }
 }
 
-/// The receipts of all messages that an answer does not call failed. An answer that names a message which was not in the
-/// batch fails all of it.
+/// The receipts of all messages that an answer does not call failed. An answer that names a message
+/// which was not in the batch fails all of it.
 fn handled(handles: Vec<(String, String)>, answer: &SqsBatchResponse) -> Vec<String> {
-    let failed: BTreeSet<_> = answer.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
+    let failed: BTreeSet<_> =
+        answer.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
     if failed.iter().any(|id| !handles.iter().any(|(known, _)| known == id)) {
         return Vec::new();
     }
-    handles.into_iter().filter(|(id, _)| !failed.contains(id.as_str())).map(|(_, handle)| handle).collect()
+    handles
+        .into_iter()
+        .filter(|(id, _)| !failed.contains(id.as_str()))
+        .map(|(_, handle)| handle)
+        .collect()
 }
 
 async fn acknowledge(world: &Rc<World>, queue: usize, handle: String) {

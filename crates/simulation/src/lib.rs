@@ -1,8 +1,9 @@
-//! A deterministic simulation of the whole system: the real handlers and the real batch runner, on tables, queues, a bus
-//! and a payment provider in memory, under every kind of bad luck.
+//! A deterministic simulation of the whole system: the real handlers and the real batch runner, on
+//! tables, queues, a bus and a payment provider in memory, under every kind of bad luck.
 //!
-//! All chance of a run follows from its seed. Time is virtual. One thread runs everything: each call through a port is a
-//! point at which others may go first, the call may fail or lose its answer, and its invocation may die.
+//! All chance of a run follows from its seed. Time is virtual. One thread runs everything: each
+//! call through a port is a point at which others may go first, the call may fail or lose its
+//! answer, and its invocation may die.
 //!
 //! | | |
 //! |---|---|

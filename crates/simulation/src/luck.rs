@@ -16,7 +16,8 @@ pub(crate) struct Odds {
     pub(crate) loses_answer: u32,
     /// A call is given up, and has its effect afterwards.
     pub(crate) acts_late: u32,
-    /// A call is sent twice by whoever is in between, and the second answer is the one that arrives.
+    /// A call is sent twice by whoever is in between, and the second answer is the one that
+    /// arrives.
     pub(crate) acts_twice: u32,
     /// A call takes seconds.
     pub(crate) is_slow: u32,
@@ -42,8 +43,8 @@ pub(crate) struct Luck {
 }
 
 impl Luck {
-    /// Draws the odds of the run. Each misfortune is left out of a third of all runs: what is always there can hide what
-    /// only shows without it.
+    /// Draws the odds of the run. Each misfortune is left out of a third of all runs: what is
+    /// always there can hide what only shows without it.
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         // One run in sixteen has no bad luck at all.
@@ -69,8 +70,8 @@ impl Luck {
         Self { rng: RefCell::new(rng), odds, grain, good: Cell::new(false) }
     }
 
-    /// When something happens that is due `at`. In many runs it is put off to the next second or minute: what happens at the
-    /// same moment gets in each other's way.
+    /// When something happens that is due `at`. In many runs it is put off to the next second or
+    /// minute: what happens at the same moment gets in each other's way.
     pub(crate) fn due(&self, at: Timestamp) -> Timestamp {
         let late = at.as_millisecond().rem_euclid(self.grain);
         if late == 0 { at } else { at + SignedDuration::from_millis(self.grain - late) }
@@ -109,7 +110,8 @@ impl Luck {
         &choices[self.below(choices.len())]
     }
 
-    /// Up to `longest`, and more often short than long: every order of magnitude from milliseconds on is as likely.
+    /// Up to `longest`, and more often short than long: every order of magnitude from milliseconds
+    /// on is as likely.
     pub(crate) fn wait(&self, longest: SignedDuration) -> SignedDuration {
         let longest = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
         let magnitude = self.between(0, i64::from(longest.max(2).ilog2()));

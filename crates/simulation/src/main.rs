@@ -14,7 +14,8 @@ use simulation::{
     run::{Telling, run},
 };
 
-/// Runs the whole system under every kind of bad luck, and checks that nothing is lost, charged twice or sold twice.
+/// Runs the whole system under every kind of bad luck, and checks that nothing is lost, charged
+/// twice or sold twice.
 #[derive(Debug, Parser)]
 #[command(name = "simulate", bin_name = "cargo simulate")]
 struct Cli {
@@ -36,8 +37,8 @@ struct Cli {
     /// Stops at the first failure.
     #[arg(long)]
     until_failure: bool,
-    /// Puts one deliberate fault after the other into a copy of the code, and shows how many runs it takes to notice each.
-    /// With a name, only those that contain it.
+    /// Puts one deliberate fault after the other into a copy of the code, and shows how many runs
+    /// it takes to notice each. With a name, only those that contain it.
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["first", "time", "seed"])]
     faults: Option<String>,
     /// Prints the figures as JSON.
@@ -80,7 +81,8 @@ fn main() -> ExitCode {
         campaign.steps,
         campaign.failures.len(),
     ));
-    let ends: Vec<_> = campaign.ends.iter().map(|(end, orders)| format!("{orders} {end}")).collect();
+    let ends: Vec<_> =
+        campaign.ends.iter().map(|(end, orders)| format!("{orders} {end}")).collect();
     say(&format!("orders and payments: {}", ends.join(", ")));
     passed
 }

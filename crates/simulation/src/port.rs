@@ -77,7 +77,8 @@ impl<O: orders_table::Orders + 'static> orders_table::Orders for Unreliable<O> {
     }
 
     async fn apply(&self, order: OrderId, transition: &Transition) -> Result<Applied, StoreError> {
-        let (world, orders, transition) = (self.world.clone(), self.behind.clone(), transition.clone());
+        let (world, orders, transition) =
+            (self.world.clone(), self.behind.clone(), transition.clone());
         let apply = move || world.writing(order, || block_on(orders.apply(order, &transition)));
         self.world.call(Port::Orders, "apply", apply, throttled).await
     }
@@ -92,40 +93,58 @@ impl order_intake::handler::Orders for Unreliable<MemoryTables> {
 
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError> {
         let (tables, customer, page) = (self.behind.clone(), customer.clone(), page.clone());
-        self.world.call(Port::Orders, "list", move || block_on(tables.list(&customer, &page)), throttled).await
+        self.world
+            .call(Port::Orders, "list", move || block_on(tables.list(&customer, &page)), throttled)
+            .await
     }
 }
 
 impl Menus for Unreliable<MemoryTables> {
     async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError> {
         let (tables, location) = (self.behind.clone(), location.clone());
-        self.world.call(Port::Menus, "menu", move || block_on(tables.menu(&location)), throttled).await
+        self.world
+            .call(Port::Menus, "menu", move || block_on(tables.menu(&location)), throttled)
+            .await
     }
 
     async fn menus(&self) -> Result<Vec<Menu>, StoreError> {
         let tables = self.behind.clone();
-        self.world.call(Port::Menus, "menus", move || block_on(Menus::menus(&*tables)), throttled).await
+        self.world
+            .call(Port::Menus, "menus", move || block_on(Menus::menus(&*tables)), throttled)
+            .await
     }
 
     async fn locations(&self) -> Result<Vec<Location>, StoreError> {
         let tables = self.behind.clone();
-        self.world.call(Port::Menus, "locations", move || block_on(tables.locations()), throttled).await
+        self.world
+            .call(Port::Menus, "locations", move || block_on(tables.locations()), throttled)
+            .await
     }
 }
 
 impl Stock for Unreliable<MemoryStock> {
     async fn plan(&self, location: &LocationId) -> Result<BakePlan, StoreError> {
         let (stock, location) = (self.behind.clone(), location.clone());
-        self.world.call(Port::Stock, "plan", move || block_on(stock.plan(&location)), throttled).await
+        self.world
+            .call(Port::Stock, "plan", move || block_on(stock.plan(&location)), throttled)
+            .await
     }
 
     async fn decided(&self, order: OrderId) -> Result<Option<Reservation>, StoreError> {
         let stock = self.behind.clone();
-        self.world.call(Port::Stock, "decided", move || block_on(stock.decided(order)), throttled).await
+        self.world
+            .call(Port::Stock, "decided", move || block_on(stock.decided(order)), throttled)
+            .await
     }
 
-    async fn hold(&self, order: OrderId, demand: &Demand, plan: &BakePlan) -> Result<Hold, StoreError> {
-        let (world, stock, demand, plan) = (self.world.clone(), self.behind.clone(), demand.clone(), plan.clone());
+    async fn hold(
+        &self,
+        order: OrderId,
+        demand: &Demand,
+        plan: &BakePlan,
+    ) -> Result<Hold, StoreError> {
+        let (world, stock, demand, plan) =
+            (self.world.clone(), self.behind.clone(), demand.clone(), plan.clone());
         let task = world.current_task();
         let hold = move || {
             let hold = block_on(stock.hold(order, &demand, &plan))?;
@@ -135,7 +154,12 @@ impl Stock for Unreliable<MemoryStock> {
         self.world.call(Port::Stock, "hold", hold, throttled).await
     }
 
-    async fn refuse(&self, order: OrderId, refusal: &Reservation, now: Timestamp) -> Result<Option<Reservation>, StoreError> {
+    async fn refuse(
+        &self,
+        order: OrderId,
+        refusal: &Reservation,
+        now: Timestamp,
+    ) -> Result<Option<Reservation>, StoreError> {
         let (world, stock, refusal) = (self.world.clone(), self.behind.clone(), refusal.clone());
         let refuse = move || {
             let first = block_on(stock.refuse(order, &refusal, now))?;
@@ -147,16 +171,30 @@ impl Stock for Unreliable<MemoryStock> {
         self.world.call(Port::Stock, "refuse", refuse, throttled).await
     }
 
-    async fn give_back(&self, order: OrderId, demand: &Demand, now: Timestamp) -> Result<(), StoreError> {
+    async fn give_back(
+        &self,
+        order: OrderId,
+        demand: &Demand,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let (stock, demand) = (self.behind.clone(), demand.clone());
-        self.world.call(Port::Stock, "give back", move || block_on(stock.give_back(order, &demand, now)), throttled).await
+        self.world
+            .call(
+                Port::Stock,
+                "give back",
+                move || block_on(stock.give_back(order, &demand, now)),
+                throttled,
+            )
+            .await
     }
 }
 
 impl Payments for Unreliable<MemoryPayments> {
     async fn find(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
         let payments = self.behind.clone();
-        self.world.call(Port::Payments, "find", move || block_on(payments.find(order)), throttled).await
+        self.world
+            .call(Port::Payments, "find", move || block_on(payments.find(order)), throttled)
+            .await
     }
 
     async fn write(
@@ -167,7 +205,8 @@ impl Payments for Unreliable<MemoryPayments> {
         next: &Payment,
         now: Timestamp,
     ) -> Result<Written, StoreError> {
-        let (world, payments, from, next) = (self.world.clone(), self.behind.clone(), from.cloned(), next.clone());
+        let (world, payments, from, next) =
+            (self.world.clone(), self.behind.clone(), from.cloned(), next.clone());
         let write = move || {
             let written = block_on(payments.write(order, price, from.as_ref(), &next, now))?;
             if written == Written::Yes {
@@ -181,7 +220,13 @@ impl Payments for Unreliable<MemoryPayments> {
 
 impl Unreliable<MemoryProvider> {
     fn trouble(&self) -> ProviderError {
-        let troubles = [Trouble::TimedOut, Trouble::Disconnected, Trouble::Busy(429), Trouble::Failed(500), Trouble::Unreadable];
+        let troubles = [
+            Trouble::TimedOut,
+            Trouble::Disconnected,
+            Trouble::Busy(429),
+            Trouble::Failed(500),
+            Trouble::Unreadable,
+        ];
         self.world.luck.one_of(&troubles).to_owned().into()
     }
 }
@@ -200,7 +245,14 @@ impl Provider for Unreliable<MemoryProvider> {
 
     async fn find(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
         let (provider, intent) = (self.behind.clone(), intent.clone());
-        self.world.call(Port::Provider, "find", move || block_on(provider.find(&intent)), || self.trouble()).await
+        self.world
+            .call(
+                Port::Provider,
+                "find",
+                move || block_on(provider.find(&intent)),
+                || self.trouble(),
+            )
+            .await
     }
 
     async fn confirm(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
@@ -215,12 +267,26 @@ impl Provider for Unreliable<MemoryProvider> {
 
     async fn cancel(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
         let (provider, intent) = (self.behind.clone(), intent.clone());
-        self.world.call(Port::Provider, "cancel", move || block_on(provider.cancel(&intent)), || self.trouble()).await
+        self.world
+            .call(
+                Port::Provider,
+                "cancel",
+                move || block_on(provider.cancel(&intent)),
+                || self.trouble(),
+            )
+            .await
     }
 
     async fn refund(&self, intent: &IntentId) -> Result<Refund, ProviderError> {
         let (provider, intent) = (self.behind.clone(), intent.clone());
-        self.world.call(Port::Provider, "refund", move || block_on(provider.refund(&intent)), || self.trouble()).await
+        self.world
+            .call(
+                Port::Provider,
+                "refund",
+                move || block_on(provider.refund(&intent)),
+                || self.trouble(),
+            )
+            .await
     }
 }
 
@@ -239,12 +305,16 @@ impl Notices for Unreliable<MemoryNotices> {
 
     async fn settle(&self, claim: &Claim) -> Result<(), StoreError> {
         let (notices, claim) = (self.behind.clone(), *claim);
-        self.world.call(Port::Notices, "settle", move || block_on(notices.settle(&claim)), throttled).await
+        self.world
+            .call(Port::Notices, "settle", move || block_on(notices.settle(&claim)), throttled)
+            .await
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
         let (notices, claim) = (self.behind.clone(), *claim);
-        self.world.call(Port::Notices, "release", move || block_on(notices.release(&claim)), throttled).await
+        self.world
+            .call(Port::Notices, "release", move || block_on(notices.release(&claim)), throttled)
+            .await
     }
 }
 
@@ -252,19 +322,26 @@ impl Customers for Unreliable<MemoryCustomers> {
     async fn address(&self, customer: &CustomerId) -> Result<Option<Address>, CustomerError> {
         let (customers, customer) = (self.behind.clone(), customer.clone());
         let look_up = move || block_on(customers.address(&customer));
-        self.world.call(Port::Customers, "address", look_up, || CustomerError("TooManyRequestsException".into())).await
+        self.world
+            .call(Port::Customers, "address", look_up, || {
+                CustomerError("TooManyRequestsException".into())
+            })
+            .await
     }
 }
 
 impl Mailer for Unreliable<MemoryMailer> {
     async fn send(&self, to: &Address, notice: &Notice) -> Result<(), MailError> {
-        let (world, mailer, to, notice) = (self.world.clone(), self.behind.clone(), to.clone(), notice.clone());
+        let (world, mailer, to, notice) =
+            (self.world.clone(), self.behind.clone(), to.clone(), notice.clone());
         let task = world.current_task();
         let send = move || {
             world.witness.borrow_mut().mailed(&world, task, &to, &notice);
             block_on(mailer.send(&to, &notice))
         };
-        self.world.call(Port::Mailer, "send", send, || MailError::NotTaken("no answer".into())).await
+        self.world
+            .call(Port::Mailer, "send", send, || MailError::NotTaken("no answer".into()))
+            .await
     }
 }
 
@@ -285,7 +362,11 @@ impl Bus {
     fn refused(&self) -> PublishError {
         match self.world.luck.below(2) {
             0 => PublishError::Call("no answer".into()),
-            _ => PublishError::Refused { count: 1, code: "InternalFailure".into(), message: "try again".into() },
+            _ => PublishError::Refused {
+                count: 1,
+                code: "InternalFailure".into(),
+                message: "try again".into(),
+            },
         }
     }
 }
@@ -308,7 +389,11 @@ impl EventBus for Bus {
                 for entry in &entries[..taken] {
                     route(&world, source, entry);
                 }
-                if all { Ok(()) } else { Err(PublishError::Call("it took some of the entries".into())) }
+                if all {
+                    Ok(())
+                } else {
+                    Err(PublishError::Call("it took some of the entries".into()))
+                }
             };
             self.world.call(Port::Bus, "put events", put, || self.refused()).await?;
         }
@@ -318,9 +403,12 @@ impl EventBus for Bus {
 
 /// Sends an event to every queue that wants it.
 pub(crate) fn route(world: &Rc<World>, source: &str, entry: &serde_json::Value) {
-    let (detail_type, detail) = (entry["detail-type"].as_str().expect("a detail-type"), &entry["detail"]);
-    let order: OrderId = serde_json::from_value(detail["metadata"]["correlation_id"].clone()).expect("an order");
-    let revision = detail["data"]["revision"].as_u64().and_then(|revision| u32::try_from(revision).ok());
+    let (detail_type, detail) =
+        (entry["detail-type"].as_str().expect("a detail-type"), &entry["detail"]);
+    let order: OrderId =
+        serde_json::from_value(detail["metadata"]["correlation_id"].clone()).expect("an order");
+    let revision =
+        detail["data"]["revision"].as_u64().and_then(|revision| u32::try_from(revision).ok());
     let tag = Tag { detail_type: detail_type.to_owned(), order, revision };
     world.tell("bus", || format!("{detail_type} of {order}"));
     world.witness.borrow_mut().published(world, &tag, &detail["data"]);

@@ -1,5 +1,5 @@
-//! Queues as SQS has them: a message comes at least once, late, twice, out of order, and again when nobody has deleted it
-//! in time; who is received too often ends among the dead letters.
+//! Queues as SQS has them: a message comes at least once, late, twice, out of order, and again when
+//! nobody has deleted it in time; who is received too often ends among the dead letters.
 
 use std::rc::Rc;
 
@@ -65,7 +65,10 @@ pub(crate) struct Queues {
 
 impl Queues {
     pub(crate) fn new(parameters: &Parameters) -> Self {
-        let queue = |spec: &crate::topology::QueueSpec| Queue { delay: spec.delay(parameters), ..Queue::default() };
+        let queue = |spec: &crate::topology::QueueSpec| Queue {
+            delay: spec.delay(parameters),
+            ..Queue::default()
+        };
         Self { queues: TOPOLOGY.queues.iter().map(queue).collect(), sent: 0 }
     }
 
@@ -73,10 +76,20 @@ impl Queues {
     pub(crate) fn send(&mut self, queue: usize, body: &Rc<str>, content: &Content, world: &World) {
         let (luck, odds) = (&world.luck, world.luck.odds());
         let late = luck.strikes(odds.late_message);
-        let way = if late { luck.wait(SignedDuration::from_hours(1)) } else { SignedDuration::from_millis(luck.between(1, 30)) };
+        let way = if late {
+            luck.wait(SignedDuration::from_hours(1))
+        } else {
+            SignedDuration::from_millis(luck.between(1, 30))
+        };
         self.put(queue, body, content, world.now() + way, world);
         if luck.strikes(odds.doubled_message) {
-            self.put(queue, body, content, world.now() + luck.wait(SignedDuration::from_hours(24 * 3)), world);
+            self.put(
+                queue,
+                body,
+                content,
+                world.now() + luck.wait(SignedDuration::from_hours(24 * 3)),
+                world,
+            );
         }
     }
 
@@ -85,17 +98,26 @@ impl Queues {
         self.put(queue, body, &Content::Poison, world.now(), world);
     }
 
-    fn put(&mut self, queue: usize, body: &Rc<str>, content: &Content, at: Timestamp, world: &World) {
+    fn put(
+        &mut self,
+        queue: usize,
+        body: &Rc<str>,
+        content: &Content,
+        at: Timestamp,
+        world: &World,
+    ) {
         self.sent += 1;
         let queue = &mut self.queues[queue];
-        let (body, content, visible_from) = (body.clone(), content.clone(), world.luck.due(at + queue.delay));
+        let (body, content, visible_from) =
+            (body.clone(), content.clone(), world.luck.due(at + queue.delay));
         queue.messages.push(Message { id: self.sent, body, content, visible_from, receives: 0 });
     }
 
     /// Queues from which a batch can be received.
     pub(crate) fn deliverable(&self, now: Timestamp) -> impl Iterator<Item = usize> {
         let open = move |queue: &Queue| {
-            queue.invocations < CONCURRENCY && queue.messages.iter().any(|message| message.visible_from <= now)
+            queue.invocations < CONCURRENCY
+                && queue.messages.iter().any(|message| message.visible_from <= now)
         };
         self.queues.iter().enumerate().filter(move |(_, queue)| open(queue)).map(|(index, _)| index)
     }
@@ -108,8 +130,11 @@ impl Queues {
 
     /// Receives some of the visible messages, in any order.
     pub(crate) fn receive(&mut self, index: usize, world: &World) -> Vec<SqsMessage> {
-        let (queue, spec, luck, now) = (&mut self.queues[index], &TOPOLOGY.queues[index], &world.luck, world.now());
-        let mut visible: Vec<_> = (0..queue.messages.len()).filter(|at| queue.messages[*at].visible_from <= now).collect();
+        let (queue, spec, luck, now) =
+            (&mut self.queues[index], &TOPOLOGY.queues[index], &world.luck, world.now());
+        let mut visible: Vec<_> = (0..queue.messages.len())
+            .filter(|at| queue.messages[*at].visible_from <= now)
+            .collect();
         let wanted = 1 + luck.below(visible.len().min(spec.batch_size));
         let mut batch = Vec::with_capacity(wanted);
         let mut dead = Vec::new();
@@ -128,13 +153,18 @@ impl Queues {
             record.message_id = Some(message.id.to_string());
             record.receipt_handle = Some(message.handle());
             record.body = Some(message.body.to_string());
-            record.attributes.insert("ApproximateReceiveCount".into(), message.receives.to_string());
+            record
+                .attributes
+                .insert("ApproximateReceiveCount".into(), message.receives.to_string());
             batch.push(record);
         }
         for id in dead {
-            let at = queue.messages.iter().position(|message| message.id == id).expect("it was there");
+            let at =
+                queue.messages.iter().position(|message| message.id == id).expect("it was there");
             let message = queue.messages.swap_remove(at);
-            world.tell(&spec.id, || format!("message {id} goes to the dead letters: {}", message.body));
+            world.tell(&spec.id, || {
+                format!("message {id} goes to the dead letters: {}", message.body)
+            });
             queue.dead.push(message);
         }
         batch
@@ -142,12 +172,15 @@ impl Queues {
 
     /// Hides the message of that receipt for so long.
     pub(crate) fn hide(&mut self, queue: usize, handle: &str, wait: SignedDuration, world: &World) {
-        if let Some(message) = self.queues[queue].messages.iter_mut().find(|message| message.handle() == handle) {
+        if let Some(message) =
+            self.queues[queue].messages.iter_mut().find(|message| message.handle() == handle)
+        {
             message.visible_from = world.luck.due(world.now() + wait);
         }
     }
 
-    /// Deletes the message of that receipt, and returns it. Once it was received again, that may come to nothing.
+    /// Deletes the message of that receipt, and returns it. Once it was received again, that may
+    /// come to nothing.
     pub(crate) fn delete(&mut self, queue: usize, handle: &str, world: &World) -> Option<Message> {
         let messages = &mut self.queues[queue].messages;
         let (id, _) = handle.split_once(':')?;
@@ -168,9 +201,15 @@ impl Queues {
                     self.queues[index].dead.push(message);
                 } else {
                     redriven += 1;
-                    world.tell(&TOPOLOGY.queues[index].id, || format!("message {} is redriven", message.id));
+                    world.tell(&TOPOLOGY.queues[index].id, || {
+                        format!("message {} is redriven", message.id)
+                    });
                     let delay = self.queues[index].delay;
-                    self.queues[index].messages.push(Message { receives: 0, visible_from: world.now() + delay, ..message });
+                    self.queues[index].messages.push(Message {
+                        receives: 0,
+                        visible_from: world.now() + delay,
+                        ..message
+                    });
                 }
             }
         }
@@ -179,12 +218,18 @@ impl Queues {
 
     /// Messages that are neither deleted nor dead, with their queue's index.
     pub(crate) fn pending(&self) -> impl Iterator<Item = (usize, &Message)> {
-        self.queues.iter().enumerate().flat_map(|(index, queue)| queue.messages.iter().map(move |message| (index, message)))
+        self.queues
+            .iter()
+            .enumerate()
+            .flat_map(|(index, queue)| queue.messages.iter().map(move |message| (index, message)))
     }
 
     /// Dead letters, with their queue's index.
     pub(crate) fn dead(&self) -> impl Iterator<Item = (usize, &Message)> {
-        self.queues.iter().enumerate().flat_map(|(index, queue)| queue.dead.iter().map(move |message| (index, message)))
+        self.queues
+            .iter()
+            .enumerate()
+            .flat_map(|(index, queue)| queue.dead.iter().map(move |message| (index, message)))
     }
 }
 
@@ -216,7 +261,8 @@ mod tests {
     fn world() -> (Rc<World>, usize) {
         let luck = Luck::new(0);
         luck.turns();
-        let world = World::new(luck, Story::new(false), TOPOLOGY.defaults.clone(), workload::customers());
+        let world =
+            World::new(luck, Story::new(false), TOPOLOGY.defaults.clone(), workload::customers());
         let stock = TOPOLOGY.queue("StockQueue");
         world.queues.borrow_mut().send(stock, &"croissants".into(), &Content::Poison, &world);
         wait(&world);

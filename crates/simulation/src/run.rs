@@ -14,8 +14,8 @@ use crate::{
     world::World,
 };
 
-/// How often dead letters are redriven once nothing goes wrong any more. Messages about one order can be in each other's
-/// way, so that once may not do.
+/// How often dead letters are redriven once nothing goes wrong any more. Messages about one order
+/// can be in each other's way, so that once may not do.
 const REDRIVES: usize = 3;
 
 /// What came of a run.
@@ -55,7 +55,8 @@ pub fn run(seed: u64, telling: Telling) -> Outcome {
     let confirm_within = *luck.one_of(&[60, 300, 900]);
     parameters.insert("ConfirmWithinSeconds".into(), confirm_within);
     parameters.insert("ChargeRetryBudgetSeconds".into(), confirm_within + 60);
-    let world = World::new(luck, Story::new(telling == Telling::Aloud), parameters, workload::customers());
+    let world =
+        World::new(luck, Story::new(telling == Telling::Aloud), parameters, workload::customers());
     let mut scheduler = Scheduler::new(world.clone());
     let workload = Workload::begin(&world, scheduler.functions());
     let broken = play(&world, &mut scheduler, &workload).err();
@@ -88,7 +89,10 @@ fn play(world: &World, scheduler: &mut Scheduler, workload: &Workload) -> Result
 fn at_rest(world: &World, scheduler: &Scheduler) -> Result<(), Broken> {
     let unfinished = scheduler.unfinished();
     if !unfinished.is_empty() {
-        return Err(Broken::new(Rule::I1, format!("nothing goes on any more, but these are not finished: {unfinished:?}")));
+        return Err(Broken::new(
+            Rule::I1,
+            format!("nothing goes on any more, but these are not finished: {unfinished:?}"),
+        ));
     }
     world.witness.borrow().check(world)
 }

@@ -1,5 +1,5 @@
-//! Who goes on next: every invocation and every person is a task, and each step lets one of them take one step, delivers
-//! something to a function, or lets time pass.
+//! Who goes on next: every invocation and every person is a task, and each step lets one of them
+//! take one step, delivers something to a function, or lets time pass.
 
 use std::{
     borrow::Cow,
@@ -122,7 +122,10 @@ impl Scheduler {
         }
         self.steps += 1;
         if self.steps > MAX_STEPS {
-            return Err(Broken::new(Rule::I1, format!("after {MAX_STEPS} steps there is still something going on")));
+            return Err(Broken::new(
+                Rule::I1,
+                format!("after {MAX_STEPS} steps there is still something going on"),
+            ));
         }
 
         let world = self.world.clone();
@@ -209,9 +212,11 @@ impl Scheduler {
     fn poll(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let waker = task.waker.clone();
-        let poll = self
-            .world
-            .as_task(id, || catch_unwind(AssertUnwindSafe(|| task.future.as_mut().poll(&mut Context::from_waker(&waker)))));
+        let poll = self.world.as_task(id, || {
+            catch_unwind(AssertUnwindSafe(|| {
+                task.future.as_mut().poll(&mut Context::from_waker(&waker))
+            }))
+        });
         match poll {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(())) => drop(self.tasks.remove(&id)),
@@ -224,8 +229,12 @@ impl Scheduler {
     /// Ends invocations that have run for as long as they may.
     fn end_overdue(&mut self) {
         let now = self.world.now();
-        let overdue: Vec<_> =
-            self.tasks.iter().filter(|(_, task)| task.ends.is_some_and(|end| end <= now)).map(|(id, _)| *id).collect();
+        let overdue: Vec<_> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.ends.is_some_and(|end| end <= now))
+            .map(|(id, _)| *id)
+            .collect();
         for id in overdue {
             self.world.harm(id);
             self.world.tell_of(id, || "runs out of time".to_owned());

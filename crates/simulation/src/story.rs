@@ -35,7 +35,12 @@ impl Story {
         self.names.borrow().get(&order).cloned().unwrap_or_else(|| order.to_string())
     }
 
-    pub(crate) fn tell(&self, at: Timestamp, who: impl fmt::Display, what: impl FnOnce() -> String) {
+    pub(crate) fn tell(
+        &self,
+        at: Timestamp,
+        who: impl fmt::Display,
+        what: impl FnOnce() -> String,
+    ) {
         if !self.told {
             return;
         }

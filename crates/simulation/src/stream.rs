@@ -64,7 +64,8 @@ impl Stream {
     /// Adds a change of an order.
     pub(crate) fn append(&mut self, order: Order, inserted: bool) {
         let id = order.order_id;
-        let shard = usize::try_from(id.as_uuid().as_u128() % SHARDS as u128).expect("a small number");
+        let shard =
+            usize::try_from(id.as_uuid().as_u128() % SHARDS as u128).expect("a small number");
         let image = serde_dynamo::to_item(order).expect("an order is an item");
         self.push(shard, Some(id), image, inserted);
     }
@@ -75,7 +76,13 @@ impl Stream {
         self.push(shard % SHARDS, None, image, true)
     }
 
-    fn push(&mut self, shard: usize, order: Option<OrderId>, new_image: serde_dynamo::Item, inserted: bool) -> String {
+    fn push(
+        &mut self,
+        shard: usize,
+        order: Option<OrderId>,
+        new_image: serde_dynamo::Item,
+        inserted: bool,
+    ) -> String {
         self.records += 1;
         let number = self.records.to_string();
         let record = StreamRecord {
@@ -99,13 +106,22 @@ impl Stream {
 
     /// Shards with records that nobody is reading.
     pub(crate) fn readable(&self, now: Timestamp) -> impl Iterator<Item = usize> {
-        let readable = move |shard: &Shard| !shard.is_read && !shard.records.is_empty() && shard.retry_at <= now;
-        self.shards.iter().enumerate().filter(move |(_, shard)| readable(shard)).map(|(index, _)| index)
+        let readable = move |shard: &Shard| {
+            !shard.is_read && !shard.records.is_empty() && shard.retry_at <= now
+        };
+        self.shards
+            .iter()
+            .enumerate()
+            .filter(move |(_, shard)| readable(shard))
+            .map(|(index, _)| index)
     }
 
     /// The first time after `now` at which a failed batch comes again.
     pub(crate) fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        let waiting = self.shards.iter().filter(|shard| !shard.is_read && !shard.records.is_empty() && shard.retry_at > now);
+        let waiting = self
+            .shards
+            .iter()
+            .filter(|shard| !shard.is_read && !shard.records.is_empty() && shard.retry_at > now);
         waiting.map(|shard| shard.retry_at).min()
     }
 
@@ -125,7 +141,10 @@ impl Stream {
 
     /// Whether a change of the order is still to be handled.
     pub(crate) fn holds(&self, order: OrderId) -> bool {
-        self.shards.iter().flat_map(|shard| &shard.records).any(|record| record.order == Some(order))
+        self.shards
+            .iter()
+            .flat_map(|shard| &shard.records)
+            .any(|record| record.order == Some(order))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -133,8 +152,8 @@ impl Stream {
     }
 }
 
-/// An invocation's hold on a shard: nobody else reads it meanwhile. If the invocation comes to nothing, the records wait a
-/// little before they are read again.
+/// An invocation's hold on a shard: nobody else reads it meanwhile. If the invocation comes to
+/// nothing, the records wait a little before they are read again.
 pub(crate) struct Reading {
     world: Rc<World>,
     shard: usize,

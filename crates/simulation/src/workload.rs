@@ -1,5 +1,6 @@
-//! What people do in a run: customers who order, repeat themselves and change their minds, shops that bake more or less,
-//! staff that prepares, operators that repair, and somebody who sends what nobody can read.
+//! What people do in a run: customers who order, repeat themselves and change their minds, shops
+//! that bake more or less, staff that prepares, operators that repair, and somebody who sends what
+//! nobody can read.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -75,7 +76,8 @@ pub(crate) struct Workload {
 /// All customers; the last has no address.
 pub(crate) fn customers() -> MemoryCustomers {
     let reachable = &CUSTOMERS[..CUSTOMERS.len() - 1];
-    let address = |name: &&str| (CustomerId::new(*name), Address::new(format!("{name}@example.com")));
+    let address =
+        |name: &&str| (CustomerId::new(*name), Address::new(format!("{name}@example.com")));
     MemoryCustomers(reachable.iter().map(address).collect::<HashMap<_, _>>())
 }
 
@@ -86,7 +88,8 @@ impl Workload {
         let is_large = luck.strikes(80);
         let shops = 1 + luck.below(if is_large { SHOPS.len() } else { 2 });
         let orders = if is_large { luck.between(10, 24) } else { luck.between(2, 7) };
-        let mut this = Self { world: world.clone(), functions: functions.clone(), shops, wishes: Vec::new() };
+        let mut this =
+            Self { world: world.clone(), functions: functions.clone(), shops, wishes: Vec::new() };
         for shop in &SHOPS[..shops] {
             world.intake_tables.load(this.menu(shop, 0));
             this.bake(shop);
@@ -107,7 +110,8 @@ impl Workload {
 
     fn menu(&self, shop: &str, dearer: u64) -> shop::menu::Menu {
         let all_day = json!([{"from": "00:00", "to": "23:59"}]);
-        let items = ITEMS.map(|(sku, price)| json!({"sku": sku, "name": sku, "price": price + dearer}));
+        let items =
+            ITEMS.map(|(sku, price)| json!({"sku": sku, "name": sku, "price": price + dearer}));
         let menu = json!({
             "location": shop, "name": shop, "items": items,
             "time_zone": if shop == "ginza" { "Asia/Tokyo" } else { "Europe/Paris" },
@@ -124,8 +128,13 @@ impl Workload {
     fn bake(&self, shop: &str) {
         let luck = &self.world.luck;
         let baked = ITEMS.iter().filter(|_| !luck.strikes(100));
-        let capacity = baked.map(|(sku, _)| (sku.parse().expect("a name"), u32::try_from(luck.between(0, 9)).unwrap_or(0)));
-        let (plan, shop) = (BakePlan { capacity: capacity.collect() }, shop.parse::<shop::id::LocationId>().expect("a name"));
+        let capacity = baked.map(|(sku, _)| {
+            (sku.parse().expect("a name"), u32::try_from(luck.between(0, 9)).unwrap_or(0))
+        });
+        let (plan, shop) = (
+            BakePlan { capacity: capacity.collect() },
+            shop.parse::<shop::id::LocationId>().expect("a name"),
+        );
         self.world.tell(shop.as_str(), || format!("bakes {:?}", plan.capacity));
         self.world.witness.borrow_mut().baking(self.world.now(), shop.clone(), plan.clone());
         self.world.stock.bake(shop, plan);
@@ -133,8 +142,9 @@ impl Workload {
 
     fn wish(&self, number: i64, rush: SignedDuration) -> Wish {
         let luck = &self.world.luck;
-        let lines: Vec<_> =
-            (0..luck.between(1, 3)).map(|_| json!({"item": luck.one_of(&ITEMS).0, "quantity": luck.between(1, 2)})).collect();
+        let lines: Vec<_> = (0..luck.between(1, 3))
+            .map(|_| json!({"item": luck.one_of(&ITEMS).0, "quantity": luck.between(1, 2)}))
+            .collect();
         let mut body = json!({
             "location": luck.one_of(&SHOPS[..self.shops]), "lines": lines, "payment_method": luck.one_of(&CARDS),
         });
@@ -144,7 +154,9 @@ impl Workload {
         let customer = CustomerId::new(*luck.one_of(&CUSTOMERS));
         let key = format!("key-{number}");
         let id = OrderId::derive(&customer, &key.parse().expect("a key"));
-        let at = SignedDuration::from_millis(luck.between(0, i64::try_from(rush.as_millis()).unwrap_or(0)));
+        let at = SignedDuration::from_millis(
+            luck.between(0, i64::try_from(rush.as_millis()).unwrap_or(0)),
+        );
         Wish { customer, key, id, body: body.to_string(), at }
     }
 
@@ -159,16 +171,22 @@ impl Workload {
             self.customer(wish, &wish.body, start + luck.wait(SignedDuration::from_secs(30)));
         }
         if luck.strikes(100) {
-            let other = wish.body.replacen("\"quantity\":1", "\"quantity\":3", 1).replacen("\"quantity\":2", "\"quantity\":1", 1);
+            let other = wish.body.replacen("\"quantity\":1", "\"quantity\":3", 1).replacen(
+                "\"quantity\":2",
+                "\"quantity\":1",
+                1,
+            );
             self.customer(wish, &other, start + luck.wait(SignedDuration::from_secs(30)));
         }
         if luck.strikes(250) {
             // At once, or when the charge is under way, or long after.
-            let after = if luck.strikes(500) { luck.wait(SignedDuration::from_mins(5)) } else { soon() };
+            let after =
+                if luck.strikes(500) { luck.wait(SignedDuration::from_mins(5)) } else { soon() };
             self.cancels(wish, start + after);
         }
         if luck.strikes(400) {
-            let mut steps = vec![Trigger::PreparationStarted, Trigger::PreparationFinished, Trigger::PickedUp];
+            let mut steps =
+                vec![Trigger::PreparationStarted, Trigger::PreparationFinished, Trigger::PickedUp];
             steps.truncate(1 + luck.below(steps.len()));
             self.moves(wish.id, start + soon(), steps);
         }
@@ -176,7 +194,8 @@ impl Workload {
 
     /// A customer sends a request until they have an answer, or enough.
     fn customer(&self, wish: &Wish, body: &str, at: Timestamp) {
-        let (world, functions, wish, body) = (self.world.clone(), self.functions.clone(), wish.clone(), body.to_owned());
+        let (world, functions, wish, body) =
+            (self.world.clone(), self.functions.clone(), wish.clone(), body.to_owned());
         let patience = world.luck.between(1, 5);
         self.world.spawn_person(wish.customer.as_str().to_owned(), async move {
             world.sleep_until(at).await;
@@ -210,8 +229,11 @@ impl Workload {
             world.sleep_until(at).await;
             for step in steps {
                 for _ in 0..3 {
-                    let (orders, step, now) = (functions.orders().clone(), step.clone(), world.now());
-                    let moved = world.invoke("OrderIntake", async move { move_on(&orders, order, &step, now).await });
+                    let (orders, step, now) =
+                        (functions.orders().clone(), step.clone(), world.now());
+                    let moved = world.invoke("OrderIntake", async move {
+                        move_on(&orders, order, &step, now).await
+                    });
                     if moved.await == Some(true) {
                         break;
                     }
@@ -230,12 +252,16 @@ impl Workload {
                 self.at(luck.wait(hour), move |this| this.bake(shop));
             }
             if luck.strikes(200) {
-                self.at(luck.wait(hour), move |this| this.world.intake_tables.load(this.menu(shop, 100)));
+                self.at(luck.wait(hour), move |this| {
+                    this.world.intake_tables.load(this.menu(shop, 100))
+                });
             }
         }
         for (index, queue) in TOPOLOGY.queues.iter().enumerate() {
             if luck.strikes(40) {
-                let body = luck.one_of(&["{", "", "{\"detail-type\":\"order.placed\"}", "[1,2]"]).to_string();
+                let body = luck
+                    .one_of(&["{", "", "{\"detail-type\":\"order.placed\"}", "[1,2]"])
+                    .to_string();
                 self.at(luck.wait(hour), move |this| {
                     this.world.tell(&queue.id, || format!("poison: {body}"));
                     let queues = &mut this.world.queues.borrow_mut();
@@ -247,21 +273,38 @@ impl Workload {
         if luck.strikes(100) {
             let shard = luck.below(2);
             self.at(luck.wait(hour), move |this| {
-                let record = this.world.stream.borrow_mut().poison(shard, json!({"order_id": "?", "total": "much"}));
+                let record = this
+                    .world
+                    .stream
+                    .borrow_mut()
+                    .poison(shard, json!({"order_id": "?", "total": "much"}));
                 this.world.witness.borrow_mut().poison.records.insert(record);
             });
         }
         // Whatever is behind a port may be down for a while.
-        let ports =
-            [Port::Orders, Port::Stock, Port::Payments, Port::Provider, Port::Notices, Port::Customers, Port::Mailer, Port::Bus];
+        let ports = [
+            Port::Orders,
+            Port::Stock,
+            Port::Payments,
+            Port::Provider,
+            Port::Notices,
+            Port::Customers,
+            Port::Mailer,
+            Port::Bus,
+        ];
         if luck.strikes(250) && luck.odds().fails > 0 {
             let from = world.now() + luck.wait(SignedDuration::from_mins(20));
-            world.suffer(Outage { port: *luck.one_of(&ports), from, to: from + luck.wait(SignedDuration::from_hours(6)) });
+            world.suffer(Outage {
+                port: *luck.one_of(&ports),
+                from,
+                to: from + luck.wait(SignedDuration::from_hours(6)),
+            });
         }
         self.operators();
     }
 
-    /// Operators redrive what died, after hours or days, and announce orders again; meanwhile the provider forgets.
+    /// Operators redrive what died, after hours or days, and announce orders again; meanwhile the
+    /// provider forgets.
     fn operators(&self) {
         let luck = &self.world.luck;
         let day = SignedDuration::from_hours(24);
@@ -283,7 +326,11 @@ impl Workload {
             self.at(luck.wait(day), move |this| {
                 if let Some(event) = this.world.order(order).and_then(OrderEvent::latest) {
                     this.world.tell("operator", || format!("announces {order}"));
-                    route(&this.world, ORDERS, &serde_json::to_value(event).expect("an event is JSON"));
+                    route(
+                        &this.world,
+                        ORDERS,
+                        &serde_json::to_value(event).expect("an event is JSON"),
+                    );
                 }
             });
         }
@@ -291,7 +338,12 @@ impl Workload {
 
     /// Somebody does something after a while.
     fn at(&self, after: SignedDuration, work: impl FnOnce(&Self) + 'static) {
-        let this = Self { world: self.world.clone(), functions: self.functions.clone(), shops: self.shops, wishes: Vec::new() };
+        let this = Self {
+            world: self.world.clone(),
+            functions: self.functions.clone(),
+            shops: self.shops,
+            wishes: Vec::new(),
+        };
         self.world.spawn_person("somebody", async move {
             this.world.sleep(after).await;
             work(&this);
@@ -360,7 +412,8 @@ fn by(wish: &Wish, route: &str) -> Value {
 
 /// The order of an answer.
 fn placed(response: &Response) -> OrderId {
-    let aws_lambda_events::encodings::Body::Text(body) = response.body.as_ref().expect("a body") else {
+    let aws_lambda_events::encodings::Body::Text(body) = response.body.as_ref().expect("a body")
+    else {
         panic!("an answer that is no text");
     };
     let body: Value = serde_json::from_str(body).expect("an answer in JSON");
@@ -372,7 +425,9 @@ async fn move_on(orders: &impl Orders, id: OrderId, step: &Trigger, now: Timesta
     let Ok(Some(order)) = orders.get(id).await else { return false };
     match advance(orders, order, step, None, now).await {
         Ok(Outcome::Changed(_)) => true,
-        Ok(Outcome::Unchanged(order)) => order.status.ended_early() || order.status == Status::Collected,
+        Ok(Outcome::Unchanged(order)) => {
+            order.status.ended_early() || order.status == Status::Collected
+        }
         Err(_) => false,
     }
 }

@@ -1,4 +1,5 @@
-//! Everything that is shared: time, luck, tables, queues, the stream, the provider, and who watches them.
+//! Everything that is shared: time, luck, tables, queues, the stream, the provider, and who watches
+//! them.
 
 use std::{
     borrow::Cow,
@@ -76,7 +77,12 @@ struct TaskRecord {
 }
 
 impl World {
-    pub(crate) fn new(luck: Luck, story: Story, parameters: Parameters, customers: MemoryCustomers) -> Rc<Self> {
+    pub(crate) fn new(
+        luck: Luck,
+        story: Story,
+        parameters: Parameters,
+        customers: MemoryCustomers,
+    ) -> Rc<Self> {
         let orders = MemoryOrders::default();
         let queues = Queues::new(&parameters);
         Rc::new(Self {
@@ -132,7 +138,9 @@ impl World {
         if let Some(after) = self.order(id)
             && before.as_ref() != Some(&after)
         {
-            self.tell("Orders", || format!("{id} is {:?}, its payment {:?}", after.status, after.payment));
+            self.tell("Orders", || {
+                format!("{id} is {:?}, its payment {:?}", after.status, after.payment)
+            });
             self.witness.borrow_mut().order_written(self, before.as_ref(), &after);
             self.stream.borrow_mut().append(after, before.is_none());
         }
@@ -145,11 +153,18 @@ impl World {
 
     pub(crate) fn is_down(&self, port: Port) -> bool {
         let now = self.now();
-        self.outages.borrow().iter().any(|outage| outage.port == port && outage.from <= now && now < outage.to)
+        self.outages
+            .borrow()
+            .iter()
+            .any(|outage| outage.port == port && outage.from <= now && now < outage.to)
     }
 
     /// Begins an invocation of a function. It tells what came of it, unless it dies.
-    pub(crate) fn invoke<W>(&self, function: &'static str, work: W) -> impl Future<Output = Option<W::Output>> + use<W>
+    pub(crate) fn invoke<W>(
+        &self,
+        function: &'static str,
+        work: W,
+    ) -> impl Future<Output = Option<W::Output>> + use<W>
     where
         W: Future<Output: 'static> + 'static,
     {
@@ -163,11 +178,20 @@ impl World {
     }
 
     /// Begins what a person does.
-    pub(crate) fn spawn_person(&self, name: impl Into<Cow<'static, str>>, work: impl Future<Output = ()> + 'static) {
+    pub(crate) fn spawn_person(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        work: impl Future<Output = ()> + 'static,
+    ) {
         self.begin(name.into(), None, work);
     }
 
-    fn begin(&self, name: Cow<'static, str>, ends: Option<Timestamp>, work: impl Future<Output = ()> + 'static) {
+    fn begin(
+        &self,
+        name: Cow<'static, str>,
+        ends: Option<Timestamp>,
+        work: impl Future<Output = ()> + 'static,
+    ) {
         let mut tasks = self.tasks.borrow_mut();
         let id = tasks.len();
         tasks.push(TaskRecord { name: name.clone(), began: self.now(), harms: 0 });

@@ -7,13 +7,22 @@ use simulation::{
 
 #[test]
 fn nothing_is_lost_charged_twice_or_sold_twice_in_20_000_runs() {
-    let campaign = Campaign::run(Extent { first: 0, runs: 20_000, time: None, until_failure: false });
+    let campaign =
+        Campaign::run(Extent { first: 0, runs: 20_000, time: None, until_failure: false });
     let failures: Vec<_> = campaign
         .failures
         .iter()
-        .map(|(seed, failure)| format!("seed {seed}: {failure}\n  cargo simulate --seed {seed} --trace"))
+        .map(|(seed, failure)| {
+            format!("seed {seed}: {failure}\n  cargo simulate --seed {seed} --trace")
+        })
         .collect();
-    assert!(failures.is_empty(), "{} of {} runs failed\n{}", failures.len(), campaign.runs, failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} runs failed\n{}",
+        failures.len(),
+        campaign.runs,
+        failures.join("\n")
+    );
 
     // Hardly two runs are alike, and all ends that an order can have are reached again and again.
     assert!(campaign.schedules > 19_900, "{} schedules", campaign.schedules);

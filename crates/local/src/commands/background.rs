@@ -1,7 +1,7 @@
 //! A host in a process of its own.
 //!
-//! The process starts the host, prints how that went as one line of JSON, and ends with the one that started it,
-//! unless it is told to stay.
+//! The process starts the host, prints how that went as one line of JSON, and ends with the one
+//! that started it, unless it is told to stay.
 
 use std::{
     fs::{self, File},
@@ -32,24 +32,34 @@ impl Background {
         let step = options.progress.step();
         fs::create_dir_all(&options.state_dir).map_err(io("creating the state directory"))?;
         let log_path = options.state_dir.join("host.log");
-        let log = File::create(&log_path).map_err(io("creating the log of the background process"))?;
-        let mut process = Command::new(std::env::current_exe().map_err(io("finding this program"))?)
-            .arg("host")
-            .arg("--state-dir")
-            .arg(&options.state_dir)
-            .args(["--bind", &options.bind.to_string()])
-            .args(["--port", &options.port.to_string(), "--sandbox-port", &options.sandbox_port.to_string()])
-            // Out of reach of a Ctrl-C in the terminal.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .map_err(io("starting the background process"))?;
+        let log =
+            File::create(&log_path).map_err(io("creating the log of the background process"))?;
+        let mut process =
+            Command::new(std::env::current_exe().map_err(io("finding this program"))?)
+                .arg("host")
+                .arg("--state-dir")
+                .arg(&options.state_dir)
+                .args(["--bind", &options.bind.to_string()])
+                .args([
+                    "--port",
+                    &options.port.to_string(),
+                    "--sandbox-port",
+                    &options.sandbox_port.to_string(),
+                ])
+                // Out of reach of a Ctrl-C in the terminal.
+                .process_group(0)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(log)
+                .spawn()
+                .map_err(io("starting the background process"))?;
 
         let mut answer = String::new();
         if let Some(output) = process.stdout.take() {
-            BufReader::new(output).read_line(&mut answer).await.map_err(io("reading from the background process"))?;
+            BufReader::new(output)
+                .read_line(&mut answer)
+                .await
+                .map_err(io("reading from the background process"))?;
         }
         match serde_json::from_str::<Result<Address, String>>(&answer) {
             Ok(Ok(address)) => {
@@ -57,7 +67,10 @@ impl Background {
                 Ok(Self { process, address })
             }
             Ok(Err(error)) => Err(Error::Host(error)),
-            Err(_) => Err(Error::Host(format!("the background process ended early: see {}", log_path.display()))),
+            Err(_) => Err(Error::Host(format!(
+                "the background process ended early: see {}",
+                log_path.display()
+            ))),
         }
     }
 
@@ -68,7 +81,10 @@ impl Background {
     /// Leaves it running.
     pub(super) async fn stay(mut self) -> Result<(), Error> {
         match self.process.stdin.take() {
-            Some(mut leash) => leash.write_all(STAY.as_bytes()).await.map_err(io("writing to the background process")),
+            Some(mut leash) => leash
+                .write_all(STAY.as_bytes())
+                .await
+                .map_err(io("writing to the background process")),
             None => Ok(()),
         }
     }
@@ -94,7 +110,8 @@ pub(super) async fn run(options: &Options) -> Result<(), Error> {
 
 async fn host(options: &Options) -> Result<(), Error> {
     let started = Host::start(options).await;
-    let answer: Result<&Address, String> = started.as_ref().map(Host::address).map_err(ToString::to_string);
+    let answer: Result<&Address, String> =
+        started.as_ref().map(Host::address).map_err(ToString::to_string);
     output::line(serde_json::json!(answer))?;
     Err(started?.failure().await)
 }

@@ -20,10 +20,15 @@ use local::{
 
 use crate::output;
 
-/// Runs the whole of Amelie on this machine: builds the functions, deploys template.yaml to an embedded AWS, places an
-/// order and shows the events as they pass, until Ctrl-C.
+/// Runs the whole of Amelie on this machine: builds the functions, deploys template.yaml to an
+/// embedded AWS, places an order and shows the events as they pass, until Ctrl-C.
 #[derive(Debug, Parser)]
-#[command(name = "cargo local", bin_name = "cargo local", version, subcommand_help_heading = "Commands")]
+#[command(
+    name = "cargo local",
+    bin_name = "cargo local",
+    version,
+    subcommand_help_heading = "Commands"
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     place: Place,
@@ -34,7 +39,8 @@ pub(crate) struct Cli {
 /// Which stack is meant, and where it listens.
 #[derive(Args, Debug)]
 struct Place {
-    /// Address to listen on: for `sam local` on Linux, that of the Docker bridge. Never one that other machines reach
+    /// Address to listen on: for `sam local` on Linux, that of the Docker bridge. Never one that
+    /// other machines reach
     #[arg(long, global = true, env = "AMELIE_BIND", value_name = "ADDRESS", default_value_t = DEFAULT_BIND, value_parser = one_address)]
     bind: Ipv4Addr,
     /// Port of the embedded AWS; 0 takes any free one
@@ -114,7 +120,9 @@ impl Cli {
                 output::line(stack()?.token(user, staff).await?)
             }
             Command::Order(arguments) => order::run(&stack()?, &arguments).await,
-            Command::Logs { function, follow } => show::logs(&stack()?, function.as_deref(), follow).await,
+            Command::Logs { function, follow } => {
+                show::logs(&stack()?, function.as_deref(), follow).await
+            }
             Command::Events { follow } => show::events(&stack()?, follow).await,
             Command::Mail => show::mail(&stack()?).await,
             Command::Load { file, stack: Some(name) } => {
@@ -174,7 +182,10 @@ async fn down(options: &Options) -> Result<(), Error> {
     let started = Instant::now();
     while Found::in_directory(&options.state_dir) == Some(found) {
         if started.elapsed() > STOP_TIMEOUT {
-            return Err(Error::Host(format!("process {} does not end: try `kill -9 {0}`", found.process_id())));
+            return Err(Error::Host(format!(
+                "process {} does not end: try `kill -9 {0}`",
+                found.process_id()
+            )));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -188,7 +199,11 @@ fn status(options: &Options) -> Result<(), Error> {
     };
     match Stack::find(&options.state_dir) {
         Ok(stack) => {
-            output::line(format!("stack {} runs in process {}", stack.stack_name, found.process_id()))?;
+            output::line(format!(
+                "stack {} runs in process {}",
+                stack.stack_name,
+                found.process_id()
+            ))?;
             output::addresses(&stack)
         }
         Err(_) => output::line(format!("a stack is starting in process {}", found.process_id())),

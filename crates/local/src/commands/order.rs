@@ -35,7 +35,11 @@ fn parse_item(text: &str) -> Result<(String, u64), String> {
 }
 
 pub(super) async fn run(stack: &Stack, arguments: &Arguments) -> Result<(), Error> {
-    let lines: Vec<Value> = arguments.items.iter().map(|(item, quantity)| json!({"item": item, "quantity": quantity})).collect();
+    let lines: Vec<Value> = arguments
+        .items
+        .iter()
+        .map(|(item, quantity)| json!({"item": item, "quantity": quantity}))
+        .collect();
     let order = json!({"location": arguments.location, "lines": lines, "payment_method": arguments.payment_method});
     place(stack, &arguments.user, &order).await?;
     Ok(())
@@ -46,7 +50,10 @@ pub(super) async fn place(stack: &Stack, user: &str, order: &Value) -> Result<St
     let token = stack.token(user, false).await?;
     let started = Instant::now();
     let id = stack.place(&token, order).await?;
-    output::say(format!("order {id} of {user}, answered after {} ms", started.elapsed().as_millis()));
+    output::say(format!(
+        "order {id} of {user}, answered after {} ms",
+        started.elapsed().as_millis()
+    ));
 
     let mut placed_at = None;
     let mut printed = Ok(());

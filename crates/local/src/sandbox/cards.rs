@@ -49,7 +49,10 @@ impl Card {
     pub(super) fn named(token: &str) -> Option<Self> {
         let name = token.strip_prefix("pm_card_")?;
         // Stripe documents the declining cards both with and without the brand.
-        let name = name.strip_prefix("visa_").filter(|rest| rest.starts_with("chargeDeclined")).unwrap_or(name);
+        let name = name
+            .strip_prefix("visa_")
+            .filter(|rest| rest.starts_with("chargeDeclined"))
+            .unwrap_or(name);
 
         let refund = match name {
             "pendingRefund" => Refunding::StartsPending,
@@ -87,7 +90,9 @@ impl Card {
             | "threeDSecureRequiredProcessingError" => Charge::NeedsAuthentication,
 
             "chargeDeclined" | "chargeCustomerFail" => declined("generic_decline", DECLINED),
-            "chargeDeclinedInsufficientFunds" => declined("insufficient_funds", "Your card has insufficient funds."),
+            "chargeDeclinedInsufficientFunds" => {
+                declined("insufficient_funds", "Your card has insufficient funds.")
+            }
             "chargeDeclinedLostCard" => declined("lost_card", DECLINED),
             "chargeDeclinedStolenCard" => declined("stolen_card", DECLINED),
             "chargeDeclinedVelocityLimitExceeded" => declined(
@@ -97,10 +102,13 @@ impl Card {
             ),
             "chargeDeclinedFraudulent" | "radarBlock" => declined("fraudulent", DECLINED),
             "chargeDeclinedExpiredCard" => failed("expired_card", "Your card has expired."),
-            "chargeDeclinedIncorrectCvc" => failed("incorrect_cvc", "Your card's security code is incorrect."),
-            "chargeDeclinedProcessingError" => {
-                failed("processing_error", "An error occurred while processing your card. Try again in a little bit.")
+            "chargeDeclinedIncorrectCvc" => {
+                failed("incorrect_cvc", "Your card's security code is incorrect.")
             }
+            "chargeDeclinedProcessingError" => failed(
+                "processing_error",
+                "An error occurred while processing your card. Try again in a little bit.",
+            ),
             _ => return None,
         };
         Some(Self { charge, refund })

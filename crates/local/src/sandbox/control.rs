@@ -28,7 +28,8 @@ pub struct LedgerEntry {
 }
 
 impl LedgerEntry {
-    /// What the customer has paid in the end: captured, less what was given back or is on its way back.
+    /// What the customer has paid in the end: captured, less what was given back or is on its way
+    /// back.
     #[must_use]
     pub fn net(&self) -> u64 {
         let returned = self.refunds.iter().filter(|refund| refund.status != RefundStatus::Failed);

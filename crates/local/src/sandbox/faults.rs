@@ -109,7 +109,11 @@ mod tests {
     #[test]
     fn a_fault_hits_only_its_route_and_order() {
         let mut faults = Faults::default();
-        faults.set(Fault { route: Some(Route::Confirm), order_id: Some("o-1".into()), ..failing(503) });
+        faults.set(Fault {
+            route: Some(Route::Confirm),
+            order_id: Some("o-1".into()),
+            ..failing(503)
+        });
         assert_eq!(faults.hit(Route::Create, Some("o-1")), Fault::default());
         assert_eq!(faults.hit(Route::Confirm, Some("o-2")), Fault::default());
         assert_eq!(faults.hit(Route::Confirm, None), Fault::default());
@@ -137,10 +141,16 @@ mod tests {
 
     #[test]
     fn a_fault_can_be_written_by_hand() {
-        let fault: Fault = serde_json::from_str(r#"{"route": "confirm", "times": 2, "answer": {"fail": 503}}"#).unwrap();
+        let fault: Fault =
+            serde_json::from_str(r#"{"route": "confirm", "times": 2, "answer": {"fail": 503}}"#)
+                .unwrap();
         assert_eq!(fault, Fault { route: Some(Route::Confirm), times: Some(2), ..failing(503) });
-        let fault: Fault = serde_json::from_str(r#"{"order_id": "o-1", "answer": "lose"}"#).unwrap();
-        assert_eq!(fault, Fault { order_id: Some("o-1".into()), answer: FaultyAnswer::Lose, ..Fault::default() });
+        let fault: Fault =
+            serde_json::from_str(r#"{"order_id": "o-1", "answer": "lose"}"#).unwrap();
+        assert_eq!(
+            fault,
+            Fault { order_id: Some("o-1".into()), answer: FaultyAnswer::Lose, ..Fault::default() }
+        );
         assert!(serde_json::from_str::<Fault>(r#"{"rout": "confirm"}"#).is_err());
     }
 }

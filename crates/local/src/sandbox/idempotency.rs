@@ -1,4 +1,5 @@
-//! Idempotency keys, as Stripe keeps them: the first answer is replayed to whoever asks the same again.
+//! Idempotency keys, as Stripe keeps them: the first answer is replayed to whoever asks the same
+//! again.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,8 @@
 //! The state machine of payment intents and refunds: pure, without clock or I/O.
 //!
-//! Money moves in two places: a confirmation that succeeds takes the whole amount of an intent, and a refund gives
-//! back at most what is left of it. A succeeded or cancelled intent stays what it is.
+//! Money moves in two places: a confirmation that succeeds takes the whole amount of an intent, and
+//! a refund gives back at most what is left of it. A succeeded or cancelled intent stays what it
+//! is.
 
 use std::collections::BTreeMap;
 
@@ -172,7 +173,10 @@ impl Ledger {
 
     /// What was given back of an intent, or is on its way.
     pub(super) fn refunded(&self, intent: &str) -> u64 {
-        self.refunds_of(intent).filter(|refund| refund.status != RefundStatus::Failed).map(|refund| refund.amount).sum()
+        self.refunds_of(intent)
+            .filter(|refund| refund.status != RefundStatus::Failed)
+            .map(|refund| refund.amount)
+            .sum()
     }
 
     pub(super) fn find(&self, id: &str) -> Result<&Intent, Refusal> {
@@ -180,7 +184,8 @@ impl Ledger {
     }
 
     pub(super) fn create(&mut self, new: NewIntent, now: i64) -> Result<&Intent, Refusal> {
-        let payment_method = new.payment_method.map(|token| self.payment_method(&token, now)).transpose()?;
+        let payment_method =
+            new.payment_method.map(|token| self.payment_method(&token, now)).transpose()?;
         let id = self.name("pi");
         let intent = Intent {
             id: id.clone(),
@@ -202,7 +207,8 @@ impl Ledger {
         Ok(self.intents.entry(id).or_insert(intent))
     }
 
-    /// Charges the card. `error_on_requires_action` turns a card that needs authentication into a declined one.
+    /// Charges the card. `error_on_requires_action` turns a card that needs authentication into a
+    /// declined one.
     pub(super) fn confirm(
         &mut self,
         id: &str,
@@ -232,10 +238,14 @@ impl Ledger {
                 intent.status = IntentStatus::Succeeded;
                 Ok(intent)
             }
-            Charge::Declines(decline) => Err(intent.fail(Failure { decline, charge: Some(charge), payment_method: chosen })),
-            Charge::NeedsAuthentication if error_on_requires_action => {
-                Err(intent.fail(Failure { decline: NOT_AUTHENTICATED, charge: None, payment_method: chosen }))
+            Charge::Declines(decline) => {
+                Err(intent.fail(Failure { decline, charge: Some(charge), payment_method: chosen }))
             }
+            Charge::NeedsAuthentication if error_on_requires_action => Err(intent.fail(Failure {
+                decline: NOT_AUTHENTICATED,
+                charge: None,
+                payment_method: chosen,
+            })),
             Charge::NeedsAuthentication => {
                 intent.payment_method = Some(chosen);
                 intent.status = IntentStatus::RequiresAction;
@@ -244,7 +254,12 @@ impl Ledger {
         }
     }
 
-    pub(super) fn cancel(&mut self, id: &str, reason: Option<String>, now: i64) -> Result<&Intent, Refusal> {
+    pub(super) fn cancel(
+        &mut self,
+        id: &str,
+        reason: Option<String>,
+        now: i64,
+    ) -> Result<&Intent, Refusal> {
         let intent = self.find_mut(id)?;
         if intent.is_final() {
             return Err(Refusal::CannotCancel(Box::new(intent.clone())));
@@ -257,9 +272,15 @@ impl Ledger {
 
     /// Gives back `amount`, or all that is left.
     ///
-    /// Returns the refund as Stripe first answers it; what it comes to is in the ledger at once, and seen by the next
-    /// who asks.
-    pub(super) fn refund(&mut self, id: &str, amount: Option<u64>, reason: Option<String>, now: i64) -> Result<Refund, Refusal> {
+    /// Returns the refund as Stripe first answers it; what it comes to is in the ledger at once,
+    /// and seen by the next who asks.
+    pub(super) fn refund(
+        &mut self,
+        id: &str,
+        amount: Option<u64>,
+        reason: Option<String>,
+        now: i64,
+    ) -> Result<Refund, Refusal> {
         let intent = self.find(id)?;
         let (IntentStatus::Succeeded, Some(charge), Some(method)) =
             (intent.status, &intent.latest_charge, &intent.payment_method)
@@ -299,7 +320,8 @@ impl Ledger {
     }
 
     fn payment_method(&mut self, token: &str, now: i64) -> Result<PaymentMethod, Refusal> {
-        let card = Card::named(token).ok_or_else(|| Refusal::NoSuchPaymentMethod(token.to_owned()))?;
+        let card =
+            Card::named(token).ok_or_else(|| Refusal::NoSuchPaymentMethod(token.to_owned()))?;
         Ok(PaymentMethod { id: self.name("pm"), created: now, card })
     }
 
@@ -428,7 +450,8 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             (1..1_000u64, prop::option::of(card())).prop_map(|(a, c)| Step::Create(a, c)),
-            (any::<Index>(), prop::option::of(card()), any::<bool>()).prop_map(|(i, c, fail)| Step::Confirm(i, c, fail)),
+            (any::<Index>(), prop::option::of(card()), any::<bool>())
+                .prop_map(|(i, c, fail)| Step::Confirm(i, c, fail)),
             any::<Index>().prop_map(Step::Cancel),
             (any::<Index>(), prop::option::of(1..1_000u64)).prop_map(|(i, a)| Step::Refund(i, a)),
         ]

@@ -1,7 +1,7 @@
 //! A payment provider to practise on: Stripe's PaymentIntents and Refunds on the wire, in memory.
 //!
-//! It keeps Stripe's documented shapes, test payment methods and idempotency, takes cards only, and can be told to be
-//! slow, to fail and to lose its answers: with a [`Control`], or by hand:
+//! It keeps Stripe's documented shapes, test payment methods and idempotency, takes cards only, and
+//! can be told to be slow, to fail and to lose its answers: with a [`Control`], or by hand:
 //!
 //! ```sh
 //! curl $PROVIDER/_sandbox/faults --json '{"route": "confirm", "times": 2, "delay_ms": 500, "answer": {"fail": 503}}'

@@ -30,9 +30,15 @@ pub(super) struct Confirmation {
     pub(super) error_on_requires_action: bool,
 }
 
-/// The currencies that the sandbox takes, each with the smallest amount that Stripe documents for it.
-const MINIMUM_AMOUNTS: [(&str, u64, &str); 5] =
-    [("chf", 50, "CHF0.50"), ("eur", 50, "€0.50"), ("gbp", 30, "£0.30"), ("jpy", 50, "¥50"), ("usd", 50, "$0.50")];
+/// The currencies that the sandbox takes, each with the smallest amount that Stripe documents for
+/// it.
+const MINIMUM_AMOUNTS: [(&str, u64, &str); 5] = [
+    ("chf", 50, "CHF0.50"),
+    ("eur", 50, "€0.50"),
+    ("gbp", 30, "£0.30"),
+    ("jpy", 50, "¥50"),
+    ("usd", 50, "$0.50"),
+];
 
 /// Stripe takes amounts of at most eight digits.
 const MAXIMUM_AMOUNT: u64 = 99_999_999;
@@ -57,7 +63,10 @@ impl Operation {
                 amount: params.take_amount("amount")?,
                 reason: params.take("reason")?,
             },
-            ("GET", ["v1", "refunds"]) => Self::ListRefunds { intent: params.take("payment_intent")?, page: params.take_page()? },
+            ("GET", ["v1", "refunds"]) => Self::ListRefunds {
+                intent: params.take("payment_intent")?,
+                page: params.take_page()?,
+            },
             _ => return Err(ApiError::unknown_route(method, path)),
         };
         params.finish()?;
@@ -180,7 +189,10 @@ impl Params {
             let inner = key.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
             Some(inner.to_owned())
         };
-        self.0.extract_if(.., |(key, _)| inner(key).is_some()).filter_map(|(key, value)| Some((inner(&key)?, value))).collect()
+        self.0
+            .extract_if(.., |(key, _)| inner(key).is_some())
+            .filter_map(|(key, value)| Some((inner(&key)?, value)))
+            .collect()
     }
 
     fn finish(self) -> Result<(), ApiError> {
@@ -230,6 +242,9 @@ mod tests {
 
     #[test]
     fn a_currency_that_is_not_known_is_refused() {
-        assert_eq!(create("amount=580&currency=xts").unwrap_err().param.as_deref(), Some("currency"));
+        assert_eq!(
+            create("amount=580&currency=xts").unwrap_err().param.as_deref(),
+            Some("currency")
+        );
     }
 }

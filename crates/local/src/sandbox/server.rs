@@ -28,8 +28,9 @@ use super::{
     wire::{self, ApiError},
 };
 
-/// Serves the sandbox until `shutdown` is done, whatever is under way then. `secret` is the API key that requests must carry; the control API
-/// under `/_sandbox` takes no key, so listen where no other machine reaches it.
+/// Serves the sandbox until `shutdown` is done, whatever is under way then. `secret` is the API key
+/// that requests must carry; the control API under `/_sandbox` takes no key, so listen where no
+/// other machine reaches it.
 ///
 /// # Errors
 ///
@@ -83,7 +84,13 @@ struct Call {
     headers: HeaderMap,
 }
 
-async fn api(State(sandbox): State<Arc<Sandbox>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn api(
+    State(sandbox): State<Arc<Sandbox>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let params = match method {
         Method::GET => uri.query().unwrap_or_default().into(),
         _ => body.into(),
@@ -93,8 +100,8 @@ async fn api(State(sandbox): State<Arc<Sandbox>>, method: Method, uri: Uri, head
     let answered = tokio::spawn(async move { sandbox.answer(call).await }).await;
     match answered {
         Ok(Some(response)) => response,
-        // A handler must return a response; unwinding is how to close the connection without one. This way of it
-        // prints nothing.
+        // A handler must return a response; unwinding is how to close the connection without one.
+        // This way of it prints nothing.
         Ok(None) => panic::resume_unwind(Box::new("the answer is lost")),
         Err(failed) => panic::resume_unwind(Box::new(failed)),
     }
@@ -113,7 +120,10 @@ struct Cleared {
     order_id: Option<String>,
 }
 
-async fn clear_faults(State(sandbox): State<Arc<Sandbox>>, Query(cleared): Query<Cleared>) -> StatusCode {
+async fn clear_faults(
+    State(sandbox): State<Arc<Sandbox>>,
+    Query(cleared): Query<Cleared>,
+) -> StatusCode {
     let faults = &mut sandbox.books().faults;
     match cleared.order_id {
         Some(order_id) => faults.clear_for(&order_id),
@@ -150,13 +160,16 @@ impl Sandbox {
         let request_id = self.books().request_id();
         let refuse = |error: ApiError| Some(respond(error.answer(&request_id), &request_id, false));
 
-        let parsed = self.authenticate(&call.headers).and_then(|()| Operation::parse(&call.method, &call.path, &call.params));
+        let parsed = self
+            .authenticate(&call.headers)
+            .and_then(|()| Operation::parse(&call.method, &call.path, &call.params));
         let operation = match parsed {
             Ok(operation) => operation,
             Err(error) => return refuse(error),
         };
 
-        let key = (call.method == Method::POST).then(|| text(&call.headers, &IDEMPOTENCY_KEY)).flatten();
+        let key =
+            (call.method == Method::POST).then(|| text(&call.headers, &IDEMPOTENCY_KEY)).flatten();
         if let Some(key) = key {
             let params = String::from_utf8_lossy(&call.params);
             let request = format!("{}?{params}", call.path);
@@ -246,20 +259,35 @@ impl Books {
         let named_in_path = |refusal| ApiError::refused(refusal, None);
         let named_in_form = |refusal| ApiError::refused(refusal, Some("payment_intent"));
         match operation {
-            Operation::Create { new, confirmation: None } => ledger.create(new, now).map(wire::intent).map_err(named_in_path),
+            Operation::Create { new, confirmation: None } => {
+                ledger.create(new, now).map(wire::intent).map_err(named_in_path)
+            }
             Operation::Create { new, confirmation: Some(with) } => {
                 let id = ledger.create(new, now).map_err(named_in_path)?.id.clone();
-                ledger.confirm(&id, None, with.error_on_requires_action, now).map(wire::intent).map_err(named_in_path)
+                ledger
+                    .confirm(&id, None, with.error_on_requires_action, now)
+                    .map(wire::intent)
+                    .map_err(named_in_path)
             }
-            Operation::Retrieve { intent } => ledger.find(&intent).map(wire::intent).map_err(named_in_path),
+            Operation::Retrieve { intent } => {
+                ledger.find(&intent).map(wire::intent).map_err(named_in_path)
+            }
             Operation::Confirm { intent, confirmation: with } => ledger
-                .confirm(&intent, with.payment_method.as_deref(), with.error_on_requires_action, now)
+                .confirm(
+                    &intent,
+                    with.payment_method.as_deref(),
+                    with.error_on_requires_action,
+                    now,
+                )
                 .map(wire::intent)
                 .map_err(named_in_path),
-            Operation::Cancel { intent, reason } => ledger.cancel(&intent, reason, now).map(wire::intent).map_err(named_in_path),
-            Operation::Refund { intent, amount, reason } => {
-                ledger.refund(&intent, amount, reason, now).map(|refund| wire::refund(&refund)).map_err(named_in_form)
+            Operation::Cancel { intent, reason } => {
+                ledger.cancel(&intent, reason, now).map(wire::intent).map_err(named_in_path)
             }
+            Operation::Refund { intent, amount, reason } => ledger
+                .refund(&intent, amount, reason, now)
+                .map(|refund| wire::refund(&refund))
+                .map_err(named_in_form),
             Operation::List { page } => {
                 let intents: Vec<_> = ledger.intents().rev().map(wire::intent).collect();
                 wire::list("/v1/payment_intents", "payment_intent", intents, &page)

@@ -109,7 +109,12 @@ pub(super) struct Page {
 }
 
 /// A page of `objects`, which are of that kind and come newest first.
-pub(super) fn list(url: &str, kind: &str, mut objects: Vec<Value>, page: &Page) -> Result<Value, ApiError> {
+pub(super) fn list(
+    url: &str,
+    kind: &str,
+    mut objects: Vec<Value>,
+    page: &Page,
+) -> Result<Value, ApiError> {
     if let Some(last) = &page.starting_after {
         let at = objects.iter().position(|object| object["id"] == **last);
         objects.drain(..=at.ok_or_else(|| ApiError::no_such(kind, last, "starting_after"))?);
@@ -203,7 +208,8 @@ impl ApiError {
     fn code(mut self, code: &'static str) -> Self {
         let page = code.replace('_', "-");
         self.code = Some(code);
-        self.with("code", code).with("doc_url", format!("https://stripe.com/docs/error-codes/{page}"))
+        self.with("code", code)
+            .with("doc_url", format!("https://stripe.com/docs/error-codes/{page}"))
     }
 
     fn param(mut self, name: &str) -> Self {
@@ -239,7 +245,9 @@ impl ApiError {
     }
 
     pub(super) fn missing(name: &str) -> Self {
-        Self::invalid(400, format!("Missing required param: {name}.")).code("parameter_missing").param(name)
+        Self::invalid(400, format!("Missing required param: {name}."))
+            .code("parameter_missing")
+            .param(name)
     }
 
     pub(super) fn empty(name: &str) -> Self {
@@ -256,11 +264,15 @@ impl ApiError {
     }
 
     pub(super) fn not_an_integer(name: &str, value: &str) -> Self {
-        Self::invalid(400, format!("Invalid integer: {value}")).code("parameter_invalid_integer").param(name)
+        Self::invalid(400, format!("Invalid integer: {value}"))
+            .code("parameter_invalid_integer")
+            .param(name)
     }
 
     pub(super) fn below_one(name: &str) -> Self {
-        Self::invalid(400, "This value must be greater than or equal to 1.").code("parameter_invalid_integer").param(name)
+        Self::invalid(400, "This value must be greater than or equal to 1.")
+            .code("parameter_invalid_integer")
+            .param(name)
     }
 
     pub(super) fn not_a_boolean(name: &str, value: &str) -> Self {
@@ -272,7 +284,9 @@ impl ApiError {
     }
 
     pub(super) fn unknown_parameter(name: &str) -> Self {
-        Self::invalid(400, format!("Received unknown parameter: {name}")).code("parameter_unknown").param(name)
+        Self::invalid(400, format!("Received unknown parameter: {name}"))
+            .code("parameter_unknown")
+            .param(name)
     }
 
     /// An object that a parameter names and that does not exist.
@@ -281,16 +295,26 @@ impl ApiError {
     }
 
     pub(super) fn currency(given: &str, known: [&str; 5]) -> Self {
-        Self::invalid(400, format!("Invalid currency: {given}. Stripe currently supports these currencies: {}", known.join(", ")))
-            .param("currency")
+        Self::invalid(
+            400,
+            format!(
+                "Invalid currency: {given}. Stripe currently supports these currencies: {}",
+                known.join(", ")
+            ),
+        )
+        .param("currency")
     }
 
     pub(super) fn amount_too_small(minimum: &str, currency: &str) -> Self {
-        Self::invalid(400, format!("Amount must be at least {minimum} {currency}")).code("amount_too_small").param("amount")
+        Self::invalid(400, format!("Amount must be at least {minimum} {currency}"))
+            .code("amount_too_small")
+            .param("amount")
     }
 
     pub(super) fn amount_too_large(maximum: u64) -> Self {
-        Self::invalid(400, format!("Amount must be no more than {maximum}")).code("amount_too_large").param("amount")
+        Self::invalid(400, format!("Amount must be no more than {maximum}"))
+            .code("amount_too_large")
+            .param("amount")
     }
 
     pub(super) fn key_in_use(key: &str) -> Self {
@@ -353,10 +377,13 @@ impl ApiError {
     }
 
     fn unexpected_state(intent: &Intent, message: impl Into<String>) -> Self {
-        Self::invalid(400, message).code("payment_intent_unexpected_state").with("payment_intent", self::intent(intent))
+        Self::invalid(400, message)
+            .code("payment_intent_unexpected_state")
+            .with("payment_intent", self::intent(intent))
     }
 
-    /// What the ledger refused. `named_in` is the parameter that named the intent; none when it was the path.
+    /// What the ledger refused. `named_in` is the parameter that named the intent; none when it was
+    /// the path.
     pub(super) fn refused(refusal: Refusal, named_in: Option<&str>) -> Self {
         match refusal {
             Refusal::NoSuchIntent(id) => {
@@ -365,8 +392,12 @@ impl ApiError {
                     .code("resource_missing")
                     .param(named_in.unwrap_or("intent"))
             }
-            Refusal::NoSuchPaymentMethod(token) => Self::no_such("PaymentMethod", &token, "payment_method"),
-            Refusal::Declined(intent, failure) => Self::declined(&failure).with("payment_intent", self::intent(&intent)),
+            Refusal::NoSuchPaymentMethod(token) => {
+                Self::no_such("PaymentMethod", &token, "payment_method")
+            }
+            Refusal::Declined(intent, failure) => {
+                Self::declined(&failure).with("payment_intent", self::intent(&intent))
+            }
             Refusal::NothingToConfirmWith(intent) => Self::unexpected_state(
                 &intent,
                 "You cannot confirm this PaymentIntent because it's missing a payment method. You \
@@ -375,7 +406,9 @@ impl ApiError {
             ),
             Refusal::CannotConfirm(intent) => {
                 let why = match intent.status {
-                    IntentStatus::Succeeded => "it has already succeeded after being previously confirmed",
+                    IntentStatus::Succeeded => {
+                        "it has already succeeded after being previously confirmed"
+                    }
                     _ => "it has a status of canceled",
                 };
                 let message = format!("You cannot confirm this PaymentIntent because {why}.");
@@ -394,16 +427,20 @@ impl ApiError {
                 );
                 Self::unexpected_state(&intent, message)
             }
-            Refusal::NothingCaptured(id) => {
-                Self::invalid(400, format!("This PaymentIntent ({id}) does not have a successful charge to refund."))
-                    .param("payment_intent")
-            }
+            Refusal::NothingCaptured(id) => Self::invalid(
+                400,
+                format!("This PaymentIntent ({id}) does not have a successful charge to refund."),
+            )
+            .param("payment_intent"),
             Refusal::AlreadyRefunded { charge } => {
-                Self::invalid(400, format!("Charge {charge} has already been refunded.")).code("charge_already_refunded")
+                Self::invalid(400, format!("Charge {charge} has already been refunded."))
+                    .code("charge_already_refunded")
             }
-            Refusal::RefundExceeds { left } => {
-                Self::invalid(400, format!("Refund amount is greater than unrefunded amount on charge ({left})")).param("amount")
-            }
+            Refusal::RefundExceeds { left } => Self::invalid(
+                400,
+                format!("Refund amount is greater than unrefunded amount on charge ({left})"),
+            )
+            .param("amount"),
         }
     }
 }

@@ -17,9 +17,15 @@ use crate::{
 pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict, Error> {
     let order = Tables::of(deployment).order(id).await?.ok_or(Error::NoOrder(id))?;
     let event = OrderEvent::latest(order).ok_or(Error::NoHistory(id))?;
-    let bus = EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
+    let bus =
+        EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
     bus.publish(std::slice::from_ref(&event)).await?;
     let metadata = &event.detail.metadata;
-    line(format!("{} announced, revision {}, id {}", name(event.event_type), event.detail.data.revision, metadata.event_id))?;
+    line(format!(
+        "{} announced, revision {}, id {}",
+        name(event.event_type),
+        event.detail.data.revision,
+        metadata.event_id
+    ))?;
     Ok(Verdict::AllIsWell)
 }

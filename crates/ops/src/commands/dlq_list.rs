@@ -13,7 +13,8 @@ use crate::{
 
 pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     let queues = DeadLetterQueues::of(deployment).await?;
-    let looks = queues.all().iter().map(async |queue| Ok::<_, Error>((queue, queues.look(queue).await?)));
+    let looks =
+        queues.all().iter().map(async |queue| Ok::<_, Error>((queue, queues.look(queue).await?)));
     let looks = try_join_all(looks).await?;
 
     let now = Timestamp::now();

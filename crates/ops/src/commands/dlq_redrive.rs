@@ -61,14 +61,20 @@ impl Deed {
         Ok(match queues.remedy(queue, letter) {
             Remedy::Send(url) => Self::Send(url),
             Remedy::Announce(event) => Self::Announce(vec![*event]),
-            Remedy::AnnounceOrdersOf(gap) => match changed_in(&gap, Tables::of(deployment).orders().await?.rows) {
-                none if none.is_empty() => Self::Leave("no order changed then; see for yourself, and delete it".to_owned()),
-                events => Self::Announce(events),
-            },
+            Remedy::AnnounceOrdersOf(gap) => {
+                match changed_in(&gap, Tables::of(deployment).orders().await?.rows) {
+                    none if none.is_empty() => Self::Leave(
+                        "no order changed then; see for yourself, and delete it".to_owned(),
+                    ),
+                    events => Self::Announce(events),
+                }
+            }
             Remedy::Unreadable(reason) => Self::Leave(format!(
                 "still cannot be read: {reason}. Mend the relay and redrive, or mend the row and announce the order"
             )),
-            Remedy::Unknown => Self::Leave("does not say where it belongs; see for yourself, and delete it".to_owned()),
+            Remedy::Unknown => Self::Leave(
+                "does not say where it belongs; see for yourself, and delete it".to_owned(),
+            ),
         })
     }
 }
@@ -78,7 +84,10 @@ impl fmt::Display for Deed {
         match self {
             Self::Send(url) => write!(f, "sent to {}", url.rsplit('/').next().unwrap_or_default()),
             Self::Announce(events) => {
-                let orders = events.iter().map(|event| event.detail.data.order_id.to_string()).collect::<Vec<_>>();
+                let orders = events
+                    .iter()
+                    .map(|event| event.detail.data.order_id.to_string())
+                    .collect::<Vec<_>>();
                 write!(f, "announced {}", orders.join(", "))
             }
             Self::Leave(advice) => f.write_str(advice),
@@ -107,14 +116,18 @@ impl Sum {
 impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sent, announced, left, others } = self;
-        write!(f, "{sent} sent back, {announced} announced, {left} left for you, {others} not about the order")
+        write!(
+            f,
+            "{sent} sent back, {announced} announced, {left} left for you, {others} not about the order"
+        )
     }
 }
 
 pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Verdict, Error> {
     let queues = DeadLetterQueues::of(deployment).await?;
     let queue = queues.named(&arguments.queue)?;
-    let bus = EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
+    let bus =
+        EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
     let wanted = arguments.order.map(|order| order.to_string());
 
     let mut sum = Sum::default();
@@ -144,12 +157,16 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
                 Deed::Leave(_) => Fate::Stays,
             };
             sum.add(&deed);
-            let would = if arguments.dry_run && !matches!(deed, Deed::Leave(_)) { "would be " } else { "" };
+            let would =
+                if arguments.dry_run && !matches!(deed, Deed::Leave(_)) { "would be " } else { "" };
             line(format!("{}  {}: {would}{deed}", letter.id, what(letter)))?;
             Ok(fate)
         })
         .await?;
-    line(format!("{}{sum}", if arguments.dry_run { "nothing was done, but would be: " } else { "" }))?;
+    line(format!(
+        "{}{sum}",
+        if arguments.dry_run { "nothing was done, but would be: " } else { "" }
+    ))?;
     if missed > 0 {
         line(elsewhere(missed))?;
     }
@@ -159,7 +176,9 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
 /// The last events of the orders with a transition in a part of the stream.
 fn changed_in(gap: &StreamGap, orders: Vec<Order>) -> Vec<OrderEvent> {
     let time = gap.from - STREAM_LAG..=gap.to + STREAM_LAG;
-    let changed = orders.into_iter().filter(|order| order.history.iter().any(|entry| time.contains(&entry.at)));
+    let changed = orders
+        .into_iter()
+        .filter(|order| order.history.iter().any(|entry| time.contains(&entry.at)));
     changed.filter_map(OrderEvent::latest).collect()
 }
 
@@ -193,9 +212,15 @@ mod tests {
             from: at("2026-11-24T08:00:00Z"),
             to: at("2026-11-24T08:00:30Z"),
         };
-        let orders = ["2026-11-24T07:59:00Z", "2026-11-24T07:59:59.9Z", "2026-11-24T08:00:31Z", "2026-11-24T08:01:00Z"];
+        let orders = [
+            "2026-11-24T07:59:00Z",
+            "2026-11-24T07:59:59.9Z",
+            "2026-11-24T08:00:31Z",
+            "2026-11-24T08:01:00Z",
+        ];
         let events = changed_in(&gap, orders.map(order).into());
-        let announced: Vec<_> = events.iter().map(|event| event.detail.metadata.occurred_at).collect();
+        let announced: Vec<_> =
+            events.iter().map(|event| event.detail.metadata.occurred_at).collect();
         assert_eq!(announced, orders[1..3].iter().map(|text| at(text)).collect::<Vec<_>>());
     }
 }

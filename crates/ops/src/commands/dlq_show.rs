@@ -14,7 +14,8 @@ use crate::{
     output::{count, line, moment},
 };
 
-/// The line that the batch runner logs for every record that fails, and the fields of it that matter here.
+/// The line that the batch runner logs for every record that fails, and the fields of it that
+/// matter here.
 const FAILED: &str = "record failed";
 const MESSAGE_ID: &str = "message_id";
 const ERROR: &str = "error";
@@ -35,7 +36,11 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
         line("")?;
         line(format!("{}  {}", letter.id, what(letter)))?;
         let first = letter.first_received.map_or_else(|| "never".to_owned(), moment);
-        line(format!("  sent {}, first received {first}, received {} times", moment(letter.sent), letter.receives))?;
+        line(format!(
+            "  sent {}, first received {first}, received {} times",
+            moment(letter.sent),
+            letter.receives
+        ))?;
         let reason = letter.reason().or_else(|| reasons.get(&letter.id).cloned());
         line(format!("  {}", reason.as_deref().unwrap_or("no error was logged for it")))?;
     }
@@ -48,12 +53,21 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
 
 /// What a record is about. What cannot be read is not repeated: nobody knows what it holds.
 pub(super) fn what(letter: &DeadLetter) -> String {
-    let order = |order: &Option<String>| order.as_ref().map_or_else(|| "no order".to_owned(), |order| format!("order {order}"));
+    let order = |order: &Option<String>| {
+        order.as_ref().map_or_else(|| "no order".to_owned(), |order| format!("order {order}"))
+    };
     match &letter.content {
         Content::Event { event_type, order: about } => format!("{event_type}  {}", order(about)),
-        Content::StreamRecord { order: about } => format!("a record of the stream  {}", order(about)),
+        Content::StreamRecord { order: about } => {
+            format!("a record of the stream  {}", order(about))
+        }
         Content::StreamGap(gap) => {
-            format!("{} records of the stream, written from {} to {}", gap.records, moment(gap.from), moment(gap.to))
+            format!(
+                "{} records of the stream, written from {} to {}",
+                gap.records,
+                moment(gap.from),
+                moment(gap.to)
+            )
         }
         Content::Unknown { bytes } => format!("{bytes} bytes that are no event"),
     }
@@ -61,18 +75,25 @@ pub(super) fn what(letter: &DeadLetter) -> String {
 
 /// What to do about records that others may be looking at.
 pub(super) fn elsewhere(missed: u64) -> String {
-    format!("about {missed} more may be there, in sight of somebody else: see what `dlq list` says in two minutes")
+    format!(
+        "about {missed} more may be there, in sight of somebody else: see what `dlq list` says in two minutes"
+    )
 }
 
 /// The last error logged for each of the letters, by the letter's id.
-async fn logged_reasons(deployment: &Deployment, letters: &[DeadLetter]) -> Result<HashMap<String, String>, Error> {
+async fn logged_reasons(
+    deployment: &Deployment,
+    letters: &[DeadLetter],
+) -> Result<HashMap<String, String>, Error> {
     let Some(oldest) = letters.first() else {
         return Ok(HashMap::new());
     };
     let lines = logs::lines(deployment, FAILED, oldest.sent).await?;
     let text = |fields: &Map<String, Value>, name| fields.get(name)?.as_str().map(str::to_owned);
-    let failures =
-        lines.iter().filter_map(logs::fields).filter_map(|fields| Some((text(&fields, MESSAGE_ID)?, text(&fields, ERROR)?)));
+    let failures = lines
+        .iter()
+        .filter_map(logs::fields)
+        .filter_map(|fields| Some((text(&fields, MESSAGE_ID)?, text(&fields, ERROR)?)));
     // Oldest first, so that the last one stays.
     Ok(failures.collect())
 }

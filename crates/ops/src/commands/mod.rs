@@ -17,9 +17,15 @@ use crate::{deployment::Deployment, error::Error};
 
 /// Sees, explains and repairs what went wrong in a running stack.
 ///
-/// Ends with status 0 when all is well, 1 when something is wrong that the command has printed, and 2 when it could not tell.
+/// Ends with status 0 when all is well, 1 when something is wrong that the command has printed, and
+/// 2 when it could not tell.
 #[derive(Debug, Parser)]
-#[command(name = "cargo ops", bin_name = "cargo ops", version, subcommand_help_heading = "Commands")]
+#[command(
+    name = "cargo ops",
+    bin_name = "cargo ops",
+    version,
+    subcommand_help_heading = "Commands"
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     target: Target,
@@ -31,7 +37,13 @@ pub(crate) struct Cli {
 #[derive(Args, Debug)]
 struct Target {
     /// The stack of that name, in the AWS account and region of your environment
-    #[arg(long, global = true, default_value = "amelie", value_name = "NAME", conflicts_with = "local")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "amelie",
+        value_name = "NAME",
+        conflicts_with = "local"
+    )]
     stack: String,
     /// The stack that `cargo local` runs
     #[arg(long, global = true)]
@@ -50,8 +62,8 @@ enum Command {
     Order(OrderArguments),
     /// Compares orders, payments, the provider's books and stock, and prints every difference
     ///
-    /// Orders that are still under way are no difference; they are listed as pending. Ends with status 0 when there is no
-    /// difference, 1 when there are some, and 2 when it could not tell.
+    /// Orders that are still under way are no difference; they are listed as pending. Ends with
+    /// status 0 when there is no difference, 1 when there are some, and 2 when it could not tell.
     Reconcile,
 }
 
@@ -63,12 +75,14 @@ enum DlqCommand {
     List,
     /// Shows the records of a dead-letter queue, each with the last error that was logged for it
     ///
-    /// Nothing is taken out of the queue. Looking hides its records from others for the moment that it takes.
+    /// Nothing is taken out of the queue. Looking hides its records from others for the moment that
+    /// it takes.
     Show(dlq_show::Arguments),
     /// Sends records back to where they come from, and takes them out of the dead-letter queue
     ///
-    /// Mend first what they failed for. Every record is sent before it is taken out, so that none is lost; one that comes
-    /// twice does no harm. Ends with status 1 when records have to stay, each with what is to be done about it.
+    /// Mend first what they failed for. Every record is sent before it is taken out, so that none
+    /// is lost; one that comes twice does no harm. Ends with status 1 when records have to stay,
+    /// each with what is to be done about it.
     Redrive(dlq_redrive::Arguments),
 }
 
@@ -87,7 +101,8 @@ struct OrderArguments {
 enum OrderAction {
     /// Puts the order's last event on the bus again, as its row has it and under the same id
     ///
-    /// Whoever has handled it ignores it. For what the bus has lost: an order that stays where it is without a dead letter.
+    /// Whoever has handled it ignores it. For what the bus has lost: an order that stays where it
+    /// is without a dead letter.
     Announce,
 }
 
@@ -112,10 +127,18 @@ impl Cli {
         let deployment = &self.target.deployment().await?;
         match self.command {
             Command::Dlq(DlqCommand::List) => dlq_list::run(deployment).await,
-            Command::Dlq(DlqCommand::Show(arguments)) => dlq_show::run(deployment, &arguments).await,
-            Command::Dlq(DlqCommand::Redrive(arguments)) => dlq_redrive::run(deployment, &arguments).await,
-            Command::Order(OrderArguments { id, action: Some(OrderAction::Announce), .. }) => announce::run(deployment, id).await,
-            Command::Order(OrderArguments { id, json, action: None }) => order::run(deployment, id, json).await,
+            Command::Dlq(DlqCommand::Show(arguments)) => {
+                dlq_show::run(deployment, &arguments).await
+            }
+            Command::Dlq(DlqCommand::Redrive(arguments)) => {
+                dlq_redrive::run(deployment, &arguments).await
+            }
+            Command::Order(OrderArguments { id, action: Some(OrderAction::Announce), .. }) => {
+                announce::run(deployment, id).await
+            }
+            Command::Order(OrderArguments { id, json, action: None }) => {
+                order::run(deployment, id, json).await
+            }
             Command::Reconcile => reconcile::run(deployment).await,
         }
     }
@@ -147,7 +170,8 @@ mod tests {
     fn an_order_is_told_of_unless_something_is_to_be_done_with_it() {
         let action = |arguments: &[&str]| {
             let id = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa";
-            let cli = Cli::try_parse_from([&["ops", "--local", "order", id], arguments].concat()).unwrap();
+            let cli = Cli::try_parse_from([&["ops", "--local", "order", id], arguments].concat())
+                .unwrap();
             let Command::Order(arguments) = cli.command else { panic!("no order") };
             arguments.action
         };

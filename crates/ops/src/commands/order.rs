@@ -16,7 +16,11 @@ use crate::{
     timeline::Dossier,
 };
 
-pub(super) async fn run(deployment: &Deployment, id: OrderId, as_json: bool) -> Result<Verdict, Error> {
+pub(super) async fn run(
+    deployment: &Deployment,
+    id: OrderId,
+    as_json: bool,
+) -> Result<Verdict, Error> {
     let dossier = gather(deployment, id).await?;
     if as_json {
         line(json(&dossier)?)?
@@ -28,7 +32,8 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId, as_json: bool) -> 
 
 async fn gather(deployment: &Deployment, id: OrderId) -> Result<Dossier, Error> {
     let tables = Tables::of(deployment);
-    let rows = try_join4(tables.order(id), tables.payment(id), tables.reservation(id), tables.notice(id));
+    let rows =
+        try_join4(tables.order(id), tables.payment(id), tables.reservation(id), tables.notice(id));
     let (order, payment, reservation, notice) = rows.await?;
     let mut order = order.ok_or(Error::NoOrder(id))?;
     // Neither is for anybody's eyes: one pays, the other is the customer's own words.
@@ -36,16 +41,23 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<Dossier, Error> 
     order.note = None;
 
     let account = async {
-        let Some(intent) = payment.as_ref().and_then(|row| row.payment.intent()) else { return Ok(None) };
+        let Some(intent) = payment.as_ref().and_then(|row| row.payment.intent()) else {
+            return Ok(None);
+        };
         let provider = ledger::open(deployment).await?;
-        Ok::<_, Error>(Some((provider.intent(intent).await?, provider.refunds(Some(intent)).await?)))
+        Ok::<_, Error>(Some((
+            provider.intent(intent).await?,
+            provider.refunds(Some(intent)).await?,
+        )))
     };
     let text = id.to_string();
     let letters = async {
         let queues = DeadLetterQueues::of(deployment).await?;
         let letters = queues.look_everywhere().await?.into_iter();
         let about = letters.filter(|(_, letter)| letter.order() == Some(&*text));
-        Ok::<_, Error>(about.map(|(queue, letter)| (queue.name.clone(), letter)).collect::<Vec<_>>())
+        Ok::<_, Error>(
+            about.map(|(queue, letter)| (queue.name.clone(), letter)).collect::<Vec<_>>(),
+        )
     };
     let events = async {
         let Some(stack) = &deployment.embedded else { return Ok(None) };
@@ -73,7 +85,10 @@ fn facts(dossier: &Dossier) -> [(&'static str, String); 9] {
     let order = &dossier.order;
     let none = || "none".to_owned();
     let payment = dossier.payment.as_ref().map_or_else(none, |row| {
-        let intent = row.payment.intent().map_or_else(String::new, |intent| format!(", intent {}", intent.as_str()));
+        let intent = row
+            .payment
+            .intent()
+            .map_or_else(String::new, |intent| format!(", intent {}", intent.as_str()));
         format!("{}, {}{intent}", row.payment.name(), row.price)
     });
     let provider = match &dossier.account {
@@ -86,12 +101,32 @@ fn facts(dossier: &Dossier) -> [(&'static str, String); 9] {
         Some(_) => format!("being told of revision {}", row.revision),
     });
     let reservation = dossier.reservation.as_ref().map_or_else(none, reserved);
-    let letters = dossier.dead_letters.iter().map(|(queue, _)| format!("one in `{queue}`")).collect::<Vec<_>>();
+    let letters = dossier
+        .dead_letters
+        .iter()
+        .map(|(queue, _)| format!("one in `{queue}`"))
+        .collect::<Vec<_>>();
     [
-        ("state", format!("{} (revision {}), payment {}", name(order.status), order.revision, name(order.payment))),
+        (
+            "state",
+            format!(
+                "{} (revision {}), payment {}",
+                name(order.status),
+                order.revision,
+                name(order.payment)
+            ),
+        ),
         ("items", items(order)),
         ("price", order.price().to_string()),
-        ("pickup", format!("{} at {}, deadline {}", moment(order.pickup_at), order.location, moment(order.deadline))),
+        (
+            "pickup",
+            format!(
+                "{} at {}, deadline {}",
+                moment(order.pickup_at),
+                order.location,
+                moment(order.deadline)
+            ),
+        ),
         ("payment", payment),
         ("provider", provider),
         ("stock", reservation),
@@ -101,15 +136,25 @@ fn facts(dossier: &Dossier) -> [(&'static str, String); 9] {
 }
 
 fn items(order: &Order) -> String {
-    order.lines.iter().map(|line| format!("{} × {}", line.quantity, line.item)).collect::<Vec<_>>().join(", ")
+    order
+        .lines
+        .iter()
+        .map(|line| format!("{} × {}", line.quantity, line.item))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn reserved(reservation: &Reservation) -> String {
     match reservation {
         Reservation::Held(demand) => format!("held for {}", demand.pickup_day),
         Reservation::Rejected { shortages } => {
-            let short = |shortage: &shop::stock::Shortage| format!("{} of {}", shortage.left, shortage.item);
-            format!("rejected, left were {}", shortages.iter().map(short).collect::<Vec<_>>().join(", "))
+            let short = |shortage: &shop::stock::Shortage| {
+                format!("{} of {}", shortage.left, shortage.item)
+            };
+            format!(
+                "rejected, left were {}",
+                shortages.iter().map(short).collect::<Vec<_>>().join(", ")
+            )
         }
         Reservation::Released => "released".to_owned(),
     }

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Verdict;
 use crate::{
-    dead_letters::DeadLetterQueues, deployment::Deployment, error::Error, ledger, output::line, reconciliation::Books,
-    tables::Tables,
+    dead_letters::DeadLetterQueues, deployment::Deployment, error::Error, ledger, output::line,
+    reconciliation::Books, tables::Tables,
 };
 
 /// What comes on top of all retries: queues and functions on the way.
@@ -49,7 +49,8 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
     orders.rows.sort_by_key(|order| order.placed_at);
     let letters = DeadLetterQueues::of(deployment).await?;
     let letters = letters.look_everywhere().await?;
-    let dead: BTreeSet<_> = letters.iter().filter_map(|(_, letter)| letter.order()?.parse().ok()).collect();
+    let dead: BTreeSet<_> =
+        letters.iter().filter_map(|(_, letter)| letter.order()?.parse().ok()).collect();
     Ok(Books {
         read_at,
         undo_within,
@@ -63,9 +64,11 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
     })
 }
 
-/// How long an undo and the report of it are retried at most: each wait may be a quarter longer than it has to be.
+/// How long an undo and the report of it are retried at most: each wait may be a quarter longer
+/// than it has to be.
 fn undo_within(deployment: &Deployment) -> Result<SignedDuration, Error> {
-    let seconds = |name| Ok::<_, Error>(deployment.parameter(name)?.parse::<i64>().unwrap_or_default());
+    let seconds =
+        |name| Ok::<_, Error>(deployment.parameter(name)?.parse::<i64>().unwrap_or_default());
     let budgets = seconds("RefundRetryBudgetSeconds")? + seconds("RetryBudgetSeconds")?;
     Ok(SignedDuration::from_secs(budgets + budgets / 4) + MARGIN)
 }

@@ -1,8 +1,8 @@
 //! The provider spoken to as Stripe has it: PaymentIntents and Refunds over HTTPS, cards only.
 //!
-//! Idempotency keys are used where repeating could leave something behind, which is the creation of an intent alone.
-//! Confirming, cancelling and refunding what is left happen at most once by the intent's own state, and a key would
-//! only replay an answered failure for a day.
+//! Idempotency keys are used where repeating could leave something behind, which is the creation of
+//! an intent alone. Confirming, cancelling and refunding what is left happen at most once by the
+//! intent's own state, and a key would only replay an answered failure for a day.
 
 mod books;
 
@@ -23,8 +23,8 @@ pub use books::{BookedIntent, BookedRefund, BookedRefundStatus};
 /// The version of the API that this client was written for.
 const API_VERSION: HeaderValue = HeaderValue::from_static("2025-10-29.clover");
 
-/// Why an intent without a payment method is declined: the one that it was to have is unknown to the provider, used
-/// up, or not the customer's.
+/// Why an intent without a payment method is declined: the one that it was to have is unknown to
+/// the provider, used up, or not the customer's.
 const UNUSABLE: &str = "payment_method_unusable";
 
 /// A client of Stripe's API, or of a server that speaks it. Clones share their connections.
@@ -67,7 +67,9 @@ pub enum ConfigError {
     #[error("the provider's URL must be an absolute one, such as https://api.stripe.com")]
     Url,
     /// The secret is no key.
-    #[error("the provider's secret must be its API key as plain text: visible ASCII characters alone")]
+    #[error(
+        "the provider's secret must be its API key as plain text: visible ASCII characters alone"
+    )]
     Secret,
     /// TLS is not to be had.
     #[error("no HTTPS client can be built")]
@@ -75,15 +77,21 @@ pub enum ConfigError {
 }
 
 impl Stripe {
-    /// A client that authenticates with `secret`, the provider's API key; white space around it does not matter.
+    /// A client that authenticates with `secret`, the provider's API key; white space around it
+    /// does not matter.
     ///
     /// # Errors
     ///
     /// When URL or secret cannot be used, or the machine has no root certificates.
     pub fn new(base_url: &str, secret: &str, patience: Patience) -> Result<Self, ConfigError> {
-        let base_url = Url::parse(base_url).ok().filter(|url| !url.cannot_be_a_base()).ok_or(ConfigError::Url)?;
-        let secret = Some(secret.trim()).filter(|secret| !secret.is_empty()).ok_or(ConfigError::Secret)?;
-        let mut key = HeaderValue::try_from(format!("Bearer {secret}")).map_err(|_| ConfigError::Secret)?;
+        let base_url = Url::parse(base_url)
+            .ok()
+            .filter(|url| !url.cannot_be_a_base())
+            .ok_or(ConfigError::Url)?;
+        let secret =
+            Some(secret.trim()).filter(|secret| !secret.is_empty()).ok_or(ConfigError::Secret)?;
+        let mut key =
+            HeaderValue::try_from(format!("Bearer {secret}")).map_err(|_| ConfigError::Secret)?;
         key.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert(reqwest::header::AUTHORIZATION, key);
@@ -99,8 +107,8 @@ impl Stripe {
         Ok(Self { http, base_url, patience })
     }
 
-    /// Opens the connection that the first call will use: for init, where time is cheap. Whether that works shows
-    /// when it is used.
+    /// Opens the connection that the first call will use: for init, where time is cheap. Whether
+    /// that works shows when it is used.
     pub async fn connect(&self) {
         if let Err(error) = self.http.head(self.base_url.clone()).send().await {
             tracing::warn!(trouble = %Trouble::from(error), "could not connect to the payment provider in advance");
@@ -141,10 +149,13 @@ impl Stripe {
         let path = format!("payment_intents/{}/confirm", id.as_str());
         let form = [("error_on_requires_action", "true")];
         match self.send(|| self.post(&path).form(&form), None).await.map(WireIntent::read) {
-            Err(Failure::Refused(refusal)) if refusal.is_unexpected_state() => self.find_intent(id).await,
-            Err(Failure::Refused(refusal)) if refusal.blames_payment_method() => {
-                Ok(Intent { id: id.clone(), status: IntentStatus::Declined(refusal.error.reason()) })
+            Err(Failure::Refused(refusal)) if refusal.is_unexpected_state() => {
+                self.find_intent(id).await
             }
+            Err(Failure::Refused(refusal)) if refusal.blames_payment_method() => Ok(Intent {
+                id: id.clone(),
+                status: IntentStatus::Declined(refusal.error.reason()),
+            }),
             confirmed => confirmed,
         }
     }
@@ -152,7 +163,9 @@ impl Stripe {
     async fn cancel_intent(&self, id: &IntentId) -> Result<Intent, Failure> {
         let path = format!("payment_intents/{}/cancel", id.as_str());
         match self.send(|| self.post(&path), None).await.map(WireIntent::read) {
-            Err(Failure::Refused(refusal)) if refusal.is_unexpected_state() => self.find_intent(id).await,
+            Err(Failure::Refused(refusal)) if refusal.is_unexpected_state() => {
+                self.find_intent(id).await
+            }
             cancelled => cancelled,
         }
     }
@@ -167,7 +180,8 @@ impl Stripe {
         }
         // The answer to a refund is its first state only; what it came to is in the list.
         let newest = [("payment_intent", id.as_str()), ("limit", "100")];
-        let list: WireList = self.send(|| self.request(Method::GET, "refunds").query(&newest), None).await?;
+        let list: WireList =
+            self.send(|| self.request(Method::GET, "refunds").query(&newest), None).await?;
         list.read().ok_or(Failure::Unanswered(Trouble::Unreadable))
     }
 
@@ -182,7 +196,11 @@ impl Stripe {
     }
 
     /// Sends a request, and sends it again while what keeps the answer away may be a blip.
-    async fn send<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder, key: Option<&str>) -> Result<T, Failure> {
+    async fn send<T: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        key: Option<&str>,
+    ) -> Result<T, Failure> {
         let mut key = key.map(str::to_owned);
         let mut pause = self.patience.first_pause;
         for _ in 1..self.patience.attempts {
@@ -200,7 +218,11 @@ impl Stripe {
         self.send_once(request(), key.as_deref()).await
     }
 
-    async fn send_once<T: DeserializeOwned>(&self, request: RequestBuilder, key: Option<&str>) -> Result<T, Failure> {
+    async fn send_once<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        key: Option<&str>,
+    ) -> Result<T, Failure> {
         let request = match key {
             Some(key) => request.header("idempotency-key", key),
             None => request,
@@ -210,7 +232,8 @@ impl Stripe {
         if status.is_success() {
             return Ok(response.json().await?);
         }
-        let request_id = response.headers().get("request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let request_id =
+            response.headers().get("request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         let error = match response.json().await {
             Ok(Envelope { error }) => error,
             // Not the provider itself but something in front of it: the status has to do.
@@ -220,7 +243,10 @@ impl Stripe {
         Err(Failure::Refused(Refusal { status, error, request_id }))
     }
 
-    async fn within_patience<T>(&self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, ProviderError> {
+    async fn within_patience<T>(
+        &self,
+        call: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, ProviderError> {
         match timeout(self.patience.call, call).await {
             Ok(result) => Ok(result?),
             Err(_) => Err(Trouble::TimedOut.into()),
@@ -288,7 +314,8 @@ impl Refusal {
         }
     }
 
-    /// The key was first used with other parameters, which is what another version of this function sent.
+    /// The key was first used with other parameters, which is what another version of this function
+    /// sent.
     fn is_misused_key(&self) -> bool {
         self.error.kind.as_deref() == Some("idempotency_error")
     }
@@ -374,11 +401,15 @@ impl WireIntent {
     fn read(self) -> Intent {
         let status = match self.status {
             WireStatus::RequiresPaymentMethod => {
-                let reason = self.last_payment_error.map_or_else(|| UNUSABLE.to_owned(), ErrorDetail::reason);
+                let reason = self
+                    .last_payment_error
+                    .map_or_else(|| UNUSABLE.to_owned(), ErrorDetail::reason);
                 IntentStatus::Declined(reason)
             }
             WireStatus::RequiresConfirmation => IntentStatus::Unconfirmed,
-            WireStatus::RequiresAction => IntentStatus::Declined("authentication_required".to_owned()),
+            WireStatus::RequiresAction => {
+                IntentStatus::Declined("authentication_required".to_owned())
+            }
             WireStatus::Processing => IntentStatus::Processing,
             WireStatus::Succeeded => IntentStatus::Succeeded,
             WireStatus::Canceled => IntentStatus::Cancelled,
@@ -410,8 +441,8 @@ enum WireRefundStatus {
 }
 
 impl WireList {
-    /// What came of giving everything back. The newest refund decides: one that failed gave its money back to us, and
-    /// whatever came after it tried again.
+    /// What came of giving everything back. The newest refund decides: one that failed gave its
+    /// money back to us, and whatever came after it tried again.
     fn read(self) -> Option<Refund> {
         use WireRefundStatus::{Canceled, Failed, Pending, RequiresAction, Succeeded};
         if self.data.iter().any(|refund| matches!(refund.status, Pending | RequiresAction)) {
@@ -421,7 +452,9 @@ impl WireList {
         Some(match newest.status {
             Pending | RequiresAction => Refund::Pending,
             Succeeded => Refund::Succeeded,
-            Failed | Canceled => Refund::Failed { reason: newest.failure_reason.unwrap_or_else(|| "unknown".to_owned()) },
+            Failed | Canceled => Refund::Failed {
+                reason: newest.failure_reason.unwrap_or_else(|| "unknown".to_owned()),
+            },
         })
     }
 }

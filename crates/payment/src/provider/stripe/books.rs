@@ -83,13 +83,18 @@ impl Stripe {
     /// # Errors
     /// The provider refuses, or does not answer in time.
     pub async fn refunds(&self, of: Option<&IntentId>) -> Result<Vec<BookedRefund>, ProviderError> {
-        let only: Vec<_> = of.map(|intent| ("payment_intent", intent.as_str())).into_iter().collect();
+        let only: Vec<_> =
+            of.map(|intent| ("payment_intent", intent.as_str())).into_iter().collect();
         let refunds = self.list::<WireBookedRefund>("refunds", &only).await?;
         Ok(refunds.into_iter().map(WireBookedRefund::read).collect())
     }
 
     /// All pages of a list. Each has the patience of a call.
-    async fn list<T: DeserializeOwned + Listed>(&self, path: &str, only: &[(&str, &str)]) -> Result<Vec<T>, ProviderError> {
+    async fn list<T: DeserializeOwned + Listed>(
+        &self,
+        path: &str,
+        only: &[(&str, &str)],
+    ) -> Result<Vec<T>, ProviderError> {
         let mut all: Vec<T> = Vec::new();
         loop {
             let mut query = only.to_vec();
@@ -169,10 +174,18 @@ impl Listed for WireBookedRefund {
 impl WireBookedRefund {
     fn read(self) -> BookedRefund {
         let status = match self.status {
-            WireRefundStatus::Pending | WireRefundStatus::RequiresAction => BookedRefundStatus::Pending,
+            WireRefundStatus::Pending | WireRefundStatus::RequiresAction => {
+                BookedRefundStatus::Pending
+            }
             WireRefundStatus::Succeeded => BookedRefundStatus::Succeeded,
             WireRefundStatus::Failed | WireRefundStatus::Canceled => BookedRefundStatus::Failed,
         };
-        BookedRefund { id: self.id, intent: self.payment_intent, amount: self.amount, status, created: self.created }
+        BookedRefund {
+            id: self.id,
+            intent: self.payment_intent,
+            amount: self.amount,
+            status,
+            created: self.created,
+        }
     }
 }
