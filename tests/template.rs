@@ -397,24 +397,17 @@ fn the_document_of_the_api_has_the_templates_routes_and_says_which_ask_for_a_tok
 }
 
 #[test]
-fn the_gateway_may_call_the_function_for_each_route_and_no_other() {
+fn the_api_and_nothing_else_may_invoke_the_functions_behind_its_routes() {
     let template = Template::on_aws();
-    let routes = template.all("AWS::ApiGatewayV2::Route").into_iter();
-    let routes: BTreeSet<_> = routes
-        .map(|(_, route)| route["RouteKey"].as_str().expect("a key").replace(' ', ""))
-        .collect();
-    let permissions = template.all("AWS::Lambda::Permission").into_iter();
-    let permitted: BTreeSet<_> = permissions
-        .map(|(id, permission)| {
-            let source = permission["SourceArn"]["!Sub"]
-                .as_str()
-                .unwrap_or_else(|| panic!("{id} names no source"));
-            source
-                .split_once("${Api}/*/")
-                .unwrap_or_else(|| panic!("{id} names no route"))
-                .1
-                .to_owned()
-        })
-        .collect();
-    assert_eq!(permitted, routes);
+    let integrations = template.all("AWS::ApiGatewayV2::Integration").into_iter();
+    let integrated: BTreeSet<_> =
+        integrations.map(|(_, integration)| target(&integration["IntegrationUri"])).collect();
+    let mut permitted = BTreeSet::new();
+    for (id, permission) in template.all("AWS::Lambda::Permission") {
+        assert_eq!(permission["Principal"], "apigateway.amazonaws.com", "{id}");
+        let source = permission["SourceArn"]["!Sub"].as_str().expect("a source");
+        assert!(source.ends_with(":${AWS::AccountId}:${Api}/*"), "{id} admits {source}");
+        assert!(permitted.insert(target(&permission["FunctionName"])), "{id} is one too many");
+    }
+    assert_eq!(permitted, integrated);
 }
