@@ -4,10 +4,10 @@ use aws_sdk_dynamodb::Client;
 use futures::future::join_all;
 use jiff::Timestamp;
 use local::sandbox::{Fault, FaultyAnswer, Route};
-use orders_table::{Orders, OrdersTable, Outcome, advance};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shop::order::Trigger;
+use tables::orders::{Orders, OrdersTable, Outcome, advance};
 use uuid::Uuid;
 
 use crate::harness::{Answer, Customer, System, croissants, eventually, paid_with};

@@ -1,11 +1,11 @@
 //! [`Orders`] as order-intake and order-status share them: read, and moved on.
 
 use futures::future::join_all;
-use orders_table::{Applied, MemoryOrders, Orders, OrdersTable};
 use shop::{
     order::{Order, Trigger},
     stock::Shortage,
 };
+use tables::orders::{Applied, MemoryOrders, Orders, OrdersTable};
 
 use super::{
     an_order, conformance,

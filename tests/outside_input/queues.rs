@@ -14,7 +14,6 @@ use notifications::{
     notice::Templates,
 };
 use order_status::handler::{OrderStatus, Report};
-use orders_table::MemoryOrders;
 use payment::{
     handler::Cashier,
     memory::{MemoryPayments, MemoryProvider},
@@ -34,6 +33,7 @@ use shop::{
     order::Order,
     stock::BakePlan,
 };
+use tables::orders::MemoryOrders;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 

@@ -1,7 +1,6 @@
 //! The use cases, one per route.
 
 use jiff::{SignedDuration, Timestamp};
-use orders_table::{AdvanceError, Outcome};
 use platform::{
     http::{Problem, Request, Response, accepted, json},
     table::StoreError,
@@ -11,6 +10,7 @@ use shop::{
     order::{Order, Status, Trigger},
     placement,
 };
+use tables::orders::{AdvanceError, Outcome};
 
 use crate::{
     menus::{MenuCache, Menus},
@@ -21,7 +21,7 @@ use crate::{
 
 /// Orders, as far as this function may touch them: read and moved on like everywhere, and put and
 /// listed here alone.
-pub trait Orders: orders_table::Orders {
+pub trait Orders: tables::orders::Orders {
     /// Writes a new order in one round trip. What was there before under its id, if anything, stays
     /// and is returned.
     async fn put(&self, order: &Order) -> Result<Option<Order>, StoreError>;
@@ -121,7 +121,7 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
     /// A body that comes along is ignored: there is nothing to say beyond the path.
     async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Response, Failure> {
         let order = self.own_order(request).await?;
-        match orders_table::advance(&self.orders, order, &Trigger::Cancelled, None, now).await? {
+        match tables::orders::advance(&self.orders, order, &Trigger::Cancelled, None, now).await? {
             Outcome::Unchanged(order) if order.status != Status::Cancelled => {
                 Err(not_cancellable(order.status).into())
             }
@@ -182,10 +182,10 @@ impl From<Problem> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use orders_table::Orders as _;
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use shop::{menu::Menu, money::MAX_TOTAL};
+    use tables::orders::Orders as _;
 
     use super::*;
     use crate::{
@@ -279,7 +279,7 @@ mod tests {
             for trigger in triggers {
                 let order =
                     self.tables.get(id.as_str().unwrap().parse().unwrap()).await.unwrap().unwrap();
-                let outcome = orders_table::advance(&self.tables, order, trigger, None, at(NOW))
+                let outcome = tables::orders::advance(&self.tables, order, trigger, None, at(NOW))
                     .await
                     .unwrap();
                 assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");

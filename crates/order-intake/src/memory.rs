@@ -6,13 +6,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use orders_table::{Applied, MemoryOrders};
 use platform::table::StoreError;
 use shop::{
     id::{CustomerId, LocationId, OrderId},
     menu::{Location, Menu},
     order::{Order, Transition},
 };
+use tables::orders::{Applied, MemoryOrders};
 
 use crate::{handler::Orders, menus::Menus, request::Page};
 
@@ -45,7 +45,7 @@ impl MemoryTables {
     }
 }
 
-impl orders_table::Orders for MemoryTables {
+impl tables::orders::Orders for MemoryTables {
     async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
         self.orders.get(order).await
     }

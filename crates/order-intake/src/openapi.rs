@@ -6,7 +6,6 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use aws_lambda_events::{encodings::Body, http::header::CONTENT_TYPE};
 use jiff::SignedDuration;
-use orders_table::{Orders as _, Outcome, advance};
 use platform::http::{MAX_BODY, Problem, ProblemType, Request, Response};
 use schemars::{
     JsonSchema,
@@ -20,6 +19,7 @@ use shop::{
     order::{Status, Trigger},
     placement::OrderRequest,
 };
+use tables::orders::{Orders as _, Outcome, advance};
 
 use crate::{
     handler::OrderIntake,

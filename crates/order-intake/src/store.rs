@@ -9,7 +9,6 @@ use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
-use orders_table::{Applied, OrdersTable};
 use platform::{
     decode::{self, DecodeError},
     table::StoreError,
@@ -20,6 +19,7 @@ use shop::{
     menu::{Location, Menu},
     order::{Order, Transition},
 };
+use tables::orders::{Applied, OrdersTable};
 
 use crate::{handler::Orders, menus::Menus, request::Page};
 
@@ -49,7 +49,7 @@ impl DynamoDb {
     }
 }
 
-impl orders_table::Orders for DynamoDb {
+impl tables::orders::Orders for DynamoDb {
     async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
         self.orders.get(order).await
     }

@@ -1,7 +1,6 @@
 //! The use cases: apply a report, and expire.
 
 use jiff::Timestamp;
-use orders_table::{AdvanceError, Orders, advance};
 use platform::{queue::Retryable, table::StoreError};
 use serde::Deserialize;
 use shop::{
@@ -9,6 +8,7 @@ use shop::{
     id::OrderId,
     order::Trigger,
 };
+use tables::orders::{AdvanceError, Orders, advance};
 use uuid::Uuid;
 
 /// What the other domains report.
@@ -127,9 +127,9 @@ fn triggered(report: Report) -> (OrderId, Trigger, Uuid) {
 
 #[cfg(test)]
 mod tests {
-    use orders_table::MemoryOrders;
     use serde_json::{Value, json};
     use shop::order::{Order, Status};
+    use tables::orders::MemoryOrders;
 
     use super::*;
 

@@ -5,13 +5,13 @@ use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use order_status::handler::{OrderStatus, Report};
-use orders_table::OrdersTable;
 use platform::{
     aws, log,
     queue::{Backoff, Queue},
     settings,
 };
 use shop::event::OrderEvent;
+use tables::orders::OrdersTable;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -17,7 +17,6 @@ use order_relay::{
     memory::MemoryDeadLetters,
 };
 use order_status::handler::{OrderStatus, Report};
-use orders_table::MemoryOrders;
 use payment::{
     handler::Cashier,
     memory::{MemoryPayments, MemoryProvider},
@@ -28,6 +27,7 @@ use platform::{
 };
 use serde::de::DeserializeOwned;
 use shop::event::{INVENTORY, ORDERS, OrderEvent, PAYMENT};
+use tables::orders::MemoryOrders;
 
 use crate::{
     call::Port,

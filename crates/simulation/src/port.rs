@@ -18,7 +18,6 @@ use order_relay::{
     handler::{BuryError, DeadLetters, Unreadable},
     memory::MemoryDeadLetters,
 };
-use orders_table::Applied;
 use payment::{
     handler::{Payments, Written},
     memory::{MemoryPayments, MemoryProvider},
@@ -39,6 +38,7 @@ use shop::{
     payment::{IntentId, Payment},
     stock::{BakePlan, Demand, Reservation},
 };
+use tables::orders::Applied;
 
 use crate::{
     call::Port,
@@ -70,7 +70,7 @@ fn throttled() -> StoreError {
     StoreError::Call { action: "call", reason: "ThrottlingException".into() }
 }
 
-impl<O: orders_table::Orders + 'static> orders_table::Orders for Unreliable<O> {
+impl<O: tables::orders::Orders + 'static> tables::orders::Orders for Unreliable<O> {
     async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
         let orders = self.behind.clone();
         self.world.call(Port::Orders, "get", move || block_on(orders.get(order)), throttled).await

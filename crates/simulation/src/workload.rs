@@ -6,7 +6,6 @@ use std::{collections::HashMap, rc::Rc};
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use notifications::{handler::Address, memory::MemoryCustomers};
-use orders_table::{Orders, Outcome, advance};
 use platform::http::{Request, Response};
 use serde_json::{Value, json};
 use shop::{
@@ -15,6 +14,7 @@ use shop::{
     order::{Status, Trigger},
     stock::BakePlan,
 };
+use tables::orders::{Orders, Outcome, advance};
 
 use crate::{
     call::Port,

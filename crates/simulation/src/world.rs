@@ -15,9 +15,9 @@ use jiff::{SignedDuration, Timestamp};
 use notifications::memory::{MemoryCustomers, MemoryMailer, MemoryNotices};
 use order_intake::memory::MemoryTables;
 use order_relay::memory::MemoryDeadLetters;
-use orders_table::MemoryOrders;
 use payment::memory::{MemoryPayments, MemoryProvider};
 use shop::{id::OrderId, order::Order};
+use tables::orders::MemoryOrders;
 
 use crate::{
     call::{Calls, Port},

@@ -8,7 +8,7 @@ use shop::{
     order::{Order, Transition},
 };
 
-use crate::{Applied, Orders};
+use super::{Applied, Orders};
 
 /// The Orders table in DynamoDB.
 #[derive(Clone, Debug)]

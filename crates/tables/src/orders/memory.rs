@@ -9,9 +9,9 @@ use shop::{
     order::{Order, Transition},
 };
 
-use crate::{Applied, Orders};
+use super::{Applied, Orders};
 
-/// Orders in memory, for tests: the behaviour of [`crate::OrdersTable`] without DynamoDB. They live
+/// Orders in memory, for tests: the behaviour of [`super::OrdersTable`] without DynamoDB. They live
 /// as long as the last clone of this value.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryOrders {

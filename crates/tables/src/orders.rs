@@ -1,5 +1,4 @@
-//! The Orders table, as far as order-intake and order-status share it: a row is read, and goes on
-//! by transitions alone.
+//! The Orders table: a row is an order, and after its insertion changes by transitions alone.
 
 mod dynamodb;
 mod memory;
