@@ -10,7 +10,7 @@ use payment::{
 use shop::{
     id::OrderId,
     money::{Currency, Money},
-    payment::{IntentId, Payment},
+    payment::{IntentId, Payment, Progress},
 };
 
 use super::{an_order, conformance};
@@ -54,22 +54,22 @@ fn now() -> Timestamp {
 }
 
 fn charging(intent: &str) -> Payment {
-    Payment::Charging { intent: IntentId::new(intent) }
+    Payment::Committed { intent: IntentId::new(intent), progress: Progress::Charging }
 }
 
 /// A payment in each state.
 fn states() -> Vec<Payment> {
-    let intent = IntentId::new("pi_1");
+    let committed = |progress| Payment::Committed { intent: IntentId::new("pi_1"), progress };
     let reason = "insufficient_funds".to_owned();
     vec![
-        Payment::Charging { intent: intent.clone() },
-        Payment::Captured { intent: intent.clone() },
-        Payment::Declined { intent: intent.clone(), reason: reason.clone() },
-        Payment::Undoing { intent: intent.clone() },
+        committed(Progress::Charging),
+        committed(Progress::Captured),
+        committed(Progress::Declined { reason: reason.clone() }),
+        committed(Progress::Undoing),
         Payment::Forbidden,
-        Payment::Voided { intent: intent.clone() },
-        Payment::Refunded { intent: intent.clone() },
-        Payment::RefundFailed { intent, reason },
+        committed(Progress::Voided),
+        committed(Progress::Refunded),
+        committed(Progress::RefundFailed { reason }),
     ]
 }
 

@@ -17,7 +17,7 @@ use shop::{
     id::OrderId,
     money::Money,
     order::{Order, PaymentStatus, Status},
-    payment::{IntentId, Payment},
+    payment::{IntentId, Payment, Progress},
     stock::{Demand, Reservation},
 };
 
@@ -430,9 +430,9 @@ impl Case<'_> {
     /// to its end: nothing final was said of its payment, or the order has not heard of it, or its
     /// stock is held.
     fn undo_is_outstanding(&self) -> bool {
-        use Payment::{Captured, Charging, Undoing};
+        use Progress::{Captured, Charging, Undoing};
         let payment = self.payment.map(|row| &row.payment);
-        matches!(payment, Some(Charging { .. } | Captured { .. } | Undoing { .. }))
+        matches!(payment, Some(Payment::Committed { progress: Charging | Captured | Undoing, .. }))
             || payment.is_some_and(|payment| expected_field(payment) != Some(self.order.payment))
             || matches!(self.reservation, Some(Reservation::Held(_)))
     }
@@ -526,28 +526,27 @@ impl Case<'_> {
 
 /// What an order says of its money once it has heard of its payment; none while that is undecided.
 fn expected_field(payment: &Payment) -> Option<PaymentStatus> {
-    match payment {
-        Payment::Charging { .. } | Payment::Undoing { .. } => None,
-        Payment::Declined { .. } | Payment::Forbidden => Some(PaymentStatus::None),
-        Payment::Captured { .. } => Some(PaymentStatus::Captured),
-        Payment::Voided { .. } => Some(PaymentStatus::Voided),
-        Payment::Refunded { .. } => Some(PaymentStatus::Refunded),
-        Payment::RefundFailed { .. } => Some(PaymentStatus::RefundFailed),
+    let Payment::Committed { progress, .. } = payment else { return Some(PaymentStatus::None) };
+    match progress {
+        Progress::Charging | Progress::Undoing => None,
+        Progress::Declined { .. } => Some(PaymentStatus::None),
+        Progress::Captured => Some(PaymentStatus::Captured),
+        Progress::Voided => Some(PaymentStatus::Voided),
+        Progress::Refunded => Some(PaymentStatus::Refunded),
+        Progress::RefundFailed { .. } => Some(PaymentStatus::RefundFailed),
     }
 }
 
 fn agree(payment: &Payment, account: &Account<'_>) -> bool {
-    match payment {
+    let Payment::Committed { progress, .. } = payment else { return true };
+    match progress {
         // Undecided, or given back by hand after all.
-        Payment::Charging { .. }
-        | Payment::Undoing { .. }
-        | Payment::Forbidden
-        | Payment::RefundFailed { .. } => true,
-        Payment::Captured { .. } => {
+        Progress::Charging | Progress::Undoing | Progress::RefundFailed { .. } => true,
+        Progress::Captured => {
             account.intent.status == IntentStatus::Succeeded && account.returned == 0
         }
-        Payment::Declined { .. } | Payment::Voided { .. } => account.intent.taken == 0,
-        Payment::Refunded { .. } => account.intent.taken > 0 && account.kept() == 0,
+        Progress::Declined { .. } | Progress::Voided => account.intent.taken == 0,
+        Progress::Refunded => account.intent.taken > 0 && account.kept() == 0,
     }
 }
 
@@ -663,7 +662,10 @@ mod tests {
         /// An order that went well.
         fn with_confirmed(self, name: &str) -> Self {
             self.with_order(name, "confirmed", "captured")
-                .with_payment(name, |intent| Payment::Captured { intent })
+                .with_payment(name, |intent| Payment::Committed {
+                    intent,
+                    progress: Progress::Captured,
+                })
                 .with_intent(name, intent_of(id(name)), IntentStatus::Succeeded)
                 .with_stock(name, held())
         }
@@ -698,15 +700,21 @@ mod tests {
     fn books_that_agree_have_no_difference_and_nothing_pending() {
         let books = Books::empty()
             .with_confirmed("confirmed")
-            .with_cancelled("refunded", "refunded", |intent| Payment::Refunded { intent })
+            .with_cancelled("refunded", "refunded", |intent| Payment::Committed {
+                intent,
+                progress: Progress::Refunded,
+            })
             .with_refund("refunded", 380, BookedRefundStatus::Succeeded)
             .with_order("voided", "expired", "voided")
-            .with_payment("voided", |intent| Payment::Voided { intent })
+            .with_payment("voided", |intent| Payment::Committed {
+                intent,
+                progress: Progress::Voided,
+            })
             .with_intent("voided", intent_of(id("voided")), IntentStatus::Cancelled)
             .with_order("declined", "rejected", "none")
-            .with_payment("declined", |intent| Payment::Declined {
+            .with_payment("declined", |intent| Payment::Committed {
                 intent,
-                reason: "insufficient_funds".into(),
+                progress: Progress::Declined { reason: "insufficient_funds".into() },
             })
             .with_intent("declined", intent_of(id("declined")), IntentStatus::Cancelled)
             .with_order("forbidden", "rejected", "none")
@@ -722,7 +730,7 @@ mod tests {
     fn a_confirmed_order_is_paid() {
         let unpaid = Books::empty()
             .with_order("o", "confirmed", "captured")
-            .with_payment("o", |intent| Payment::Captured { intent })
+            .with_payment("o", |intent| Payment::Committed { intent, progress: Progress::Captured })
             .with_intent("o", intent_of(id("o")), IntentStatus::Unconfirmed)
             .with_stock("o", held());
         assert_eq!(
@@ -784,7 +792,7 @@ mod tests {
     fn an_order_within_its_deadline_is_pending_and_one_that_stays_where_it_is_is_stuck() {
         let reserved = Books::empty()
             .with_order("o", "reserved", "none")
-            .with_payment("o", |intent| Payment::Charging { intent })
+            .with_payment("o", |intent| Payment::Committed { intent, progress: Progress::Charging })
             .with_intent("o", intent_of(id("o")), IntentStatus::Succeeded)
             .with_stock("o", held());
         let early = reserved.clone().read_at("2026-11-24T08:16:00Z").reconcile();
@@ -810,7 +818,10 @@ mod tests {
     #[test]
     fn money_of_an_order_that_ended_is_on_its_way_back_until_somebody_gives_up() {
         let undoing = Books::empty()
-            .with_cancelled("o", "captured", |intent| Payment::Undoing { intent })
+            .with_cancelled("o", "captured", |intent| Payment::Committed {
+                intent,
+                progress: Progress::Undoing,
+            })
             .read_at("2026-11-24T09:00:00Z");
         assert_eq!(
             undoing.reconcile(),
@@ -828,7 +839,10 @@ mod tests {
     #[test]
     fn an_order_that_has_not_heard_of_its_refund_is_pending_first() {
         let refunded = Books::empty()
-            .with_cancelled("o", "captured", |intent| Payment::Refunded { intent })
+            .with_cancelled("o", "captured", |intent| Payment::Committed {
+                intent,
+                progress: Progress::Refunded,
+            })
             .with_refund("o", 380, BookedRefundStatus::Succeeded);
         assert_eq!(
             refunded.clone().read_at("2026-11-24T09:00:00Z").reconcile().pending,
@@ -842,8 +856,10 @@ mod tests {
 
     #[test]
     fn money_that_could_not_be_given_back_is_owed_until_somebody_gives_it_back_by_hand() {
-        let failed =
-            |intent| Payment::RefundFailed { intent, reason: "expired_or_canceled_card".into() };
+        let failed = |intent| Payment::Committed {
+            intent,
+            progress: Progress::RefundFailed { reason: "expired_or_canceled_card".into() },
+        };
         let owed = Books::empty().with_cancelled("o", "refund_failed", failed);
         let difference =
             said("o", "is cancelled, but the provider has kept 3.80 EUR instead of 0.00 EUR");
@@ -856,8 +872,10 @@ mod tests {
 
     #[test]
     fn a_payment_that_was_never_asked_back_is_seen() {
-        let books =
-            Books::empty().with_cancelled("o", "captured", |intent| Payment::Captured { intent });
+        let books = Books::empty().with_cancelled("o", "captured", |intent| Payment::Committed {
+            intent,
+            progress: Progress::Captured,
+        });
         assert!(
             books.differences().contains(&said("o", "is cancelled, but its payment is captured"))
         );
@@ -914,7 +932,7 @@ mod tests {
     fn stock_is_held_for_what_is_alive_and_for_nothing_else() {
         let confirmed = Books::empty()
             .with_order("o", "ready", "captured")
-            .with_payment("o", |intent| Payment::Captured { intent })
+            .with_payment("o", |intent| Payment::Committed { intent, progress: Progress::Captured })
             .with_intent("o", intent_of(id("o")), IntentStatus::Succeeded)
             .with_stock("o", Reservation::Released);
         assert_eq!(

@@ -12,7 +12,7 @@ use shop::{
     id::OrderId,
     money::Money,
     order::OrderEventType,
-    payment::{IntentId, Payment, Step},
+    payment::{IntentId, Payment, Progress, Trigger},
 };
 
 use crate::provider::{Intent, IntentStatus, NewIntent, Provider, ProviderError, Refund};
@@ -128,7 +128,7 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
             }
             None => self.begin(order, now).await?,
         };
-        let Payment::Charging { intent } = &payment else {
+        let Payment::Committed { intent, progress: Progress::Charging } = &payment else {
             return Ok(Some(payment));
         };
         // Whoever did not see the intent being created cannot know how far an earlier delivery got.
@@ -144,17 +144,17 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
             IntentStatus::Unconfirmed => self.provider.confirm(intent).await?.status,
             known => known,
         };
-        let step = match status {
-            IntentStatus::Succeeded => Step::Captured,
-            IntentStatus::Declined(reason) => Step::Declined(reason),
+        let trigger = match status {
+            IntentStatus::Succeeded => Trigger::Captured,
+            IntentStatus::Declined(reason) => Trigger::Declined(reason),
             // Not by this function, which would have written so first: somebody did it at the
             // provider.
-            IntentStatus::Cancelled => Step::Declined("cancelled".into()),
+            IntentStatus::Cancelled => Trigger::Declined("cancelled".into()),
             IntentStatus::Processing | IntentStatus::Unconfirmed => {
                 return Err(PaymentError::Unfinished);
             }
         };
-        Ok(Some(self.advance(order, payment, step, now).await?))
+        Ok(Some(self.advance(order, payment, trigger, now).await?))
     }
 
     /// Creates an intent and commits the order to it. With the payment comes the intent's status if
@@ -167,7 +167,7 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         let payment_method = order.payment_method.clone().ok_or(PaymentError::NoPaymentMethod)?;
         let new = NewIntent { order_id: order.order_id, price: order.price(), payment_method };
         let Intent { id, status } = self.provider.create(&new).await?;
-        let charging = Payment::Charging { intent: id.clone() };
+        let charging = Payment::Committed { intent: id.clone(), progress: Progress::Charging };
         match self.payments.write(order.order_id, order.price(), None, &charging, now).await? {
             Written::Yes => Ok((charging, Some(status))),
             Written::Instead(first) => {
@@ -186,7 +186,7 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         now: Timestamp,
     ) -> Result<Option<Payment>, PaymentError> {
         let mut current = self.payments.find(order.order_id).await?;
-        while let Some(next) = Payment::after(current.as_ref(), Step::UndoRequested) {
+        while let Some(next) = Payment::next(current.as_ref(), Trigger::UndoRequested) {
             match self
                 .payments
                 .write(order.order_id, order.price(), current.as_ref(), &next, now)
@@ -199,30 +199,31 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
                 Written::Instead(first) => current = Some(first),
             }
         }
-        match current {
-            Some(owed @ (Payment::Undoing { .. } | Payment::RefundFailed { .. })) => {
-                let step = match owed.intent() {
-                    Some(intent) => self.give_back(intent).await?,
-                    None => return Ok(Some(owed)),
-                };
-                Ok(Some(self.advance(order, owed, step, now).await?))
+        let Some(payment) = current else { return Ok(None) };
+        match &payment {
+            Payment::Committed {
+                intent,
+                progress: Progress::Undoing | Progress::RefundFailed { .. },
+            } => {
+                let trigger = self.give_back(intent).await?;
+                Ok(Some(self.advance(order, payment, trigger, now).await?))
             }
-            Some(Payment::Declined { intent, .. }) => {
+            Payment::Committed { intent, progress: Progress::Declined { .. } } => {
                 // It has taken nothing, and now never will.
-                self.provider.cancel(&intent).await?;
+                self.provider.cancel(intent).await?;
                 Ok(None)
             }
-            settled => Ok(settled),
+            _ => Ok(Some(payment)),
         }
     }
 
     /// Makes sure that an intent has taken nothing in the end.
-    async fn give_back(&self, intent: &IntentId) -> Result<Step, PaymentError> {
+    async fn give_back(&self, intent: &IntentId) -> Result<Trigger, PaymentError> {
         match self.provider.cancel(intent).await?.status {
-            IntentStatus::Cancelled => Ok(Step::Voided),
+            IntentStatus::Cancelled => Ok(Trigger::Voided),
             IntentStatus::Succeeded => match self.provider.refund(intent).await? {
-                Refund::Succeeded => Ok(Step::Refunded),
-                Refund::Failed { reason } => Ok(Step::RefundFailed(reason)),
+                Refund::Succeeded => Ok(Trigger::Refunded),
+                Refund::Failed { reason } => Ok(Trigger::RefundFailed(reason)),
                 Refund::Pending => Err(PaymentError::Unfinished),
             },
             IntentStatus::Unconfirmed | IntentStatus::Declined(_) | IntentStatus::Processing => {
@@ -231,15 +232,15 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         }
     }
 
-    /// The payment after `step`, or what somebody faster has made of it.
+    /// The payment after `trigger`, or what somebody faster has made of it.
     async fn advance(
         &self,
         order: &OrderData,
         payment: Payment,
-        step: Step,
+        trigger: Trigger,
         now: Timestamp,
     ) -> Result<Payment, PaymentError> {
-        let Some(next) = Payment::after(Some(&payment), step) else {
+        let Some(next) = Payment::next(Some(&payment), trigger) else {
             return Ok(payment);
         };
         match self.payments.write(order.order_id, order.price(), Some(&payment), &next, now).await?
@@ -266,15 +267,14 @@ fn announcement(
     let failed = |name, reason| {
         Detail::of(order_id, name, now, Some(cause.event_id), PaymentFailed { order_id, reason })
     };
-    Some(match payment {
-        Payment::Charging { .. } | Payment::Undoing { .. } | Payment::Forbidden => return None,
-        Payment::Captured { .. } => PaymentEvent::Captured(made("payment.captured")),
-        Payment::Declined { reason, .. } => {
-            PaymentEvent::Declined(failed("payment.declined", reason))
-        }
-        Payment::Voided { .. } => PaymentEvent::Voided(made("payment.voided")),
-        Payment::Refunded { .. } => PaymentEvent::Refunded(made("payment.refunded")),
-        Payment::RefundFailed { reason, .. } => {
+    let Payment::Committed { progress, .. } = payment else { return None };
+    Some(match progress {
+        Progress::Charging | Progress::Undoing => return None,
+        Progress::Captured => PaymentEvent::Captured(made("payment.captured")),
+        Progress::Declined { reason } => PaymentEvent::Declined(failed("payment.declined", reason)),
+        Progress::Voided => PaymentEvent::Voided(made("payment.voided")),
+        Progress::Refunded => PaymentEvent::Refunded(made("payment.refunded")),
+        Progress::RefundFailed { reason } => {
             PaymentEvent::RefundFailed(failed("payment.refund_failed", reason))
         }
     })

@@ -1,252 +1,155 @@
-//! The payment of one order: what has been asked of the provider and what came of it.
+//! The payment of one order: which intent the order is committed to, and how far that intent got.
 //!
-//! The provider's own state is the truth about money. This row remembers which intent is the
-//! order's, so that there is only ever one, and what was last known of it.
+//! The provider's own state is the truth about money. The row only ensures that an order never has
+//! more than one intent, and records the last state that was seen of it.
 
 use serde::{Deserialize, Serialize};
 
-/// The provider's id of a charge.
+/// The provider's id of an intent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IntentId(String);
 
 impl IntentId {
-    /// Takes an id as the provider gave it.
+    /// Wraps an id that the provider assigned.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// The id.
+    /// The id as the provider spells it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Where an order's payment stands.
+/// What an order's payment is committed to. An order without a row is committed to nothing yet.
+///
+/// A row holds `state` (the name of the variant, or of the progress), and next to it `intent` and
+/// `reason` where they apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Payment {
-    /// This intent may take the money.
-    Charging {
-        /// The order's one intent.
+    /// The order must never have an intent, because it ended before one was committed. This is the
+    /// tombstone that a late charge finds.
+    Forbidden,
+    /// The order has this intent and will never have another.
+    // Untagged because `progress` provides the tag.
+    #[serde(untagged)]
+    Committed {
+        /// The order's only intent.
         intent: IntentId,
+        /// How far the intent got.
+        #[serde(flatten)]
+        progress: Progress,
     },
-    /// It has.
-    Captured {
-        /// The order's one intent.
-        intent: IntentId,
-    },
-    /// The provider declined it.
+}
+
+/// How far an order's intent got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Progress {
+    /// The intent may be confirmed at any time, or has been; the outcome is not known yet.
+    Charging,
+    /// The customer's money was taken.
+    Captured,
+    /// The provider declined the charge.
     Declined {
-        /// The order's one intent.
-        intent: IntentId,
-        /// The provider's code.
+        /// The provider's code, such as `insufficient_funds`.
         reason: String,
     },
-    /// The order ended early: whatever the intent has taken or may take is being undone.
-    Undoing {
-        /// The order's one intent.
-        intent: IntentId,
-    },
-    /// The order ended before an intent was committed, and none may be: the tombstone that a late
-    /// charge finds.
-    Forbidden,
-    /// The intent was cancelled before it took anything.
-    Voided {
-        /// The order's one intent.
-        intent: IntentId,
-    },
-    /// All was given back.
-    Refunded {
-        /// The order's one intent.
-        intent: IntentId,
-    },
-    /// The provider could not give it back.
+    /// The order ended early: the charge is being voided or refunded.
+    Undoing,
+    /// The intent was cancelled before any money was taken.
+    Voided,
+    /// The full amount was refunded.
+    Refunded,
+    /// The provider could not refund the amount.
     RefundFailed {
-        /// The order's one intent.
-        intent: IntentId,
-        /// The provider's code.
+        /// The provider's code, such as `expired_or_canceled_card`.
         reason: String,
     },
 }
 
-/// What can happen to a payment.
+/// What can change a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// An intent was created for the order; it has taken nothing yet.
+pub enum Trigger {
+    /// An unconfirmed intent was created for the order.
     IntentCreated(IntentId),
     /// The provider took the money.
     Captured,
-    /// The provider declined, with its code.
+    /// The provider declined the charge, with this code.
     Declined(String),
-    /// The order ended early.
+    /// The order ended early, so its charge must be undone.
     UndoRequested,
-    /// The provider cancelled the intent before it took anything.
+    /// The provider cancelled the intent before it took any money.
     Voided,
-    /// The provider gave the money back.
+    /// The provider refunded the money.
     Refunded,
-    /// The provider could not give the money back, with its code.
+    /// The provider could not refund the money, with this code.
     RefundFailed(String),
 }
 
 impl Payment {
-    /// What `step` makes of the payment `now`. None when it does not apply (any more): the row
-    /// decides.
+    /// The payment after `trigger`, or `None` if the trigger does not apply to `current`.
     #[must_use]
-    pub fn after(now: Option<&Self>, step: Step) -> Option<Self> {
-        Some(match (now, step) {
-            (None, Step::IntentCreated(intent)) => Self::Charging { intent },
-            (None, Step::UndoRequested) => Self::Forbidden,
-            (Some(Self::Charging { intent }), Step::Captured) => {
-                Self::Captured { intent: intent.clone() }
+    pub fn next(current: Option<&Self>, trigger: Trigger) -> Option<Self> {
+        use Payment::{Committed, Forbidden};
+        use Progress::{Captured, Charging, Declined, RefundFailed, Refunded, Undoing, Voided};
+        use Trigger as T;
+
+        let on = |intent: &IntentId, progress| Committed { intent: intent.clone(), progress };
+        Some(match (current, trigger) {
+            (None, T::IntentCreated(intent)) => Committed { intent, progress: Charging },
+            (None, T::UndoRequested) => Forbidden,
+            (Some(Committed { intent, progress: Charging }), T::Captured) => on(intent, Captured),
+            (Some(Committed { intent, progress: Charging }), T::Declined(reason)) => {
+                on(intent, Declined { reason })
             }
-            (Some(Self::Charging { intent }), Step::Declined(reason)) => {
-                Self::Declined { intent: intent.clone(), reason }
+            (Some(Committed { intent, progress: Charging | Captured }), T::UndoRequested) => {
+                on(intent, Undoing)
             }
-            (Some(Self::Charging { intent } | Self::Captured { intent }), Step::UndoRequested) => {
-                Self::Undoing { intent: intent.clone() }
+            (Some(Committed { intent, progress: Undoing }), T::Voided) => on(intent, Voided),
+            (Some(Committed { intent, progress: Undoing }), T::Refunded) => on(intent, Refunded),
+            (Some(Committed { intent, progress: Undoing }), T::RefundFailed(reason)) => {
+                on(intent, RefundFailed { reason })
             }
-            (Some(Self::Undoing { intent }), Step::Voided) => {
-                Self::Voided { intent: intent.clone() }
-            }
-            // A refund that failed may be asked for again. Until it succeeds it has failed: were it
-            // under way once more, whoever began it could die, and nobody would end it.
-            (
-                Some(Self::Undoing { intent } | Self::RefundFailed { intent, .. }),
-                Step::Refunded,
-            ) => Self::Refunded { intent: intent.clone() },
-            (Some(Self::Undoing { intent }), Step::RefundFailed(reason)) => {
-                Self::RefundFailed { intent: intent.clone(), reason }
+            // A failed refund may be retried, and stays failed until the retry succeeds. If the row
+            // went back to undoing, a function that died during the retry would leave it there.
+            (Some(Committed { intent, progress: RefundFailed { .. } }), T::Refunded) => {
+                on(intent, Refunded)
             }
             _ => return None,
         })
     }
 
-    /// The state's name, as the row has it in `state`.
+    /// The state's name, as stored in the row's `state`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Charging { .. } => "charging",
-            Self::Captured { .. } => "captured",
-            Self::Declined { .. } => "declined",
-            Self::Undoing { .. } => "undoing",
             Self::Forbidden => "forbidden",
-            Self::Voided { .. } => "voided",
-            Self::Refunded { .. } => "refunded",
-            Self::RefundFailed { .. } => "refund_failed",
+            Self::Committed { progress, .. } => match progress {
+                Progress::Charging => "charging",
+                Progress::Captured => "captured",
+                Progress::Declined { .. } => "declined",
+                Progress::Undoing => "undoing",
+                Progress::Voided => "voided",
+                Progress::Refunded => "refunded",
+                Progress::RefundFailed { .. } => "refund_failed",
+            },
         }
     }
 
-    /// The order's one intent, if it ever got one.
+    /// The order's only intent, if it is committed to one.
     #[must_use]
     pub const fn intent(&self) -> Option<&IntentId> {
         match self {
             Self::Forbidden => None,
-            Self::Charging { intent }
-            | Self::Captured { intent }
-            | Self::Declined { intent, .. }
-            | Self::Undoing { intent }
-            | Self::Voided { intent }
-            | Self::Refunded { intent }
-            | Self::RefundFailed { intent, .. } => Some(intent),
+            Self::Committed { intent, .. } => Some(intent),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn steps() -> Vec<Step> {
-        vec![
-            Step::IntentCreated(IntentId::new("pi_1")),
-            Step::IntentCreated(IntentId::new("pi_2")),
-            Step::Captured,
-            Step::Declined("card_declined".into()),
-            Step::UndoRequested,
-            Step::Voided,
-            Step::Refunded,
-            Step::RefundFailed("expired_or_canceled_card".into()),
-        ]
-    }
-
-    fn walk(mut payment: Option<Payment>, steps: &[Step]) -> Option<Payment> {
-        for step in steps {
-            payment = Payment::after(payment.as_ref(), step.clone()).or(payment);
-        }
-        payment
-    }
-
-    #[test]
-    fn an_undo_that_overtakes_its_charge_forbids_it() {
-        let forbidden = walk(None, &[Step::UndoRequested]);
-        assert_eq!(forbidden, Some(Payment::Forbidden));
-        assert_eq!(walk(forbidden, &steps()), Some(Payment::Forbidden));
-    }
-
-    #[test]
-    fn once_an_undo_has_begun_a_late_charge_cannot_pretend_to_have_captured() {
-        let undoing =
-            walk(None, &[Step::IntentCreated(IntentId::new("pi_1")), Step::UndoRequested]);
-        assert_eq!(Payment::after(undoing.as_ref(), Step::Captured), None);
-    }
-
-    #[test]
-    fn a_refund_that_failed_has_failed_until_it_succeeds() {
-        let failed = [
-            Step::IntentCreated(IntentId::new("pi_1")),
-            Step::Captured,
-            Step::UndoRequested,
-            Step::RefundFailed("x".into()),
-        ];
-        let failed = walk(None, &failed);
-        assert_eq!(Payment::after(failed.as_ref(), Step::UndoRequested), None);
-        assert!(matches!(failed, Some(Payment::RefundFailed { .. })));
-    }
-
-    #[test]
-    fn a_failed_refund_can_be_asked_for_again() {
-        let failed = [
-            Step::IntentCreated(IntentId::new("pi_1")),
-            Step::Captured,
-            Step::UndoRequested,
-            Step::RefundFailed("x".into()),
-        ];
-        let again = walk(walk(None, &failed), &[Step::UndoRequested, Step::Refunded]);
-        assert_eq!(again, Some(Payment::Refunded { intent: IntentId::new("pi_1") }));
-    }
-
-    #[test]
-    fn the_name_of_a_state_is_what_the_row_says() {
-        for end in [
-            vec![Step::UndoRequested],
-            vec![Step::IntentCreated(IntentId::new("pi_1")), Step::Captured],
-        ] {
-            let payment = walk(None, &end).unwrap();
-            assert_eq!(serde_json::to_value(&payment).unwrap()["state"], payment.name());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn an_order_has_one_intent_for_ever(before in prop::collection::vec(prop::sample::select(steps()), 0..12), more in prop::collection::vec(prop::sample::select(steps()), 0..12)) {
-            let early = walk(None, &before);
-            let late = walk(early.clone(), &more);
-            if let Some(intent) = early.as_ref().and_then(Payment::intent) {
-                prop_assert_eq!(late.as_ref().and_then(Payment::intent), Some(intent));
-            }
-        }
-
-        #[test]
-        fn the_name_of_every_state_is_what_the_row_says(path in prop::collection::vec(prop::sample::select(steps()), 1..12)) {
-            if let Some(payment) = walk(None, &path) {
-                let row = serde_json::to_value(&payment).unwrap();
-                prop_assert_eq!(row["state"].as_str(), Some(payment.name()));
-            }
-        }
-    }
-}
+mod tests;

@@ -22,7 +22,7 @@ use shop::{
     event::OrderEvent,
     id::{CustomerId, LocationId, OrderId},
     order::{Order, OrderEventType, PaymentStatus, Rejection, Status},
-    payment::{IntentId, Payment},
+    payment::{IntentId, Payment, Progress},
     stock::{BakePlan, Demand, Quantity, Reservation, Shortage},
 };
 
@@ -263,9 +263,10 @@ impl Witness {
     /// A payment was written down.
     pub(crate) fn paid(&mut self, order: OrderId, payment: &Payment) {
         let reason = match payment {
-            Payment::Declined { reason, .. } | Payment::RefundFailed { reason, .. } => {
-                json!(reason)
-            }
+            Payment::Committed {
+                progress: Progress::Declined { reason } | Progress::RefundFailed { reason },
+                ..
+            } => json!(reason),
             _ => serde_json::Value::Null,
         };
         self.written.insert((order, format!("payment.{}", payment.name())), reason);
@@ -511,14 +512,17 @@ impl Witness {
         }
         let row = block_on(world.payments.find(order.order_id)).expect("a memory does not fail");
         let recorded = match &row {
-            None | Some(Payment::Forbidden | Payment::Declined { .. }) => PaymentStatus::None,
-            Some(Payment::Voided { .. }) => PaymentStatus::Voided,
-            Some(Payment::Captured { .. }) => PaymentStatus::Captured,
-            Some(Payment::Refunded { .. }) => PaymentStatus::Refunded,
-            Some(Payment::RefundFailed { .. }) => PaymentStatus::RefundFailed,
-            Some(Payment::Charging { .. } | Payment::Undoing { .. }) => {
-                return breaks(Rule::I2, format!("its payment is {row:?}"));
-            }
+            None | Some(Payment::Forbidden) => PaymentStatus::None,
+            Some(Payment::Committed { progress, .. }) => match progress {
+                Progress::Declined { .. } => PaymentStatus::None,
+                Progress::Voided => PaymentStatus::Voided,
+                Progress::Captured => PaymentStatus::Captured,
+                Progress::Refunded => PaymentStatus::Refunded,
+                Progress::RefundFailed { .. } => PaymentStatus::RefundFailed,
+                Progress::Charging | Progress::Undoing => {
+                    return breaks(Rule::I2, format!("its payment is {row:?}"));
+                }
+            },
         };
         if recorded != order.payment {
             return breaks(
