@@ -4,11 +4,11 @@
 use std::{fs, future::pending, net::Ipv4Addr, path::Path};
 
 use anyhow::{Context, Result};
-use local::sandbox;
+use local::{REGION, sandbox};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::emulator::{Emulator, REGION};
+use crate::aws::Aws;
 
 /// So many pieces a day that no measured order is ever out of stock.
 const PLENTY: u32 = 1_000_000_000;
@@ -17,14 +17,14 @@ const PROVIDER_KEY: &str = "sk_test_bench";
 
 /// An emulator with all that any function needs.
 pub(crate) struct Fixtures {
-    emulator: Emulator,
+    aws: Aws,
     customer: String,
     settings: Vec<(&'static str, String)>,
 }
 
 impl Fixtures {
     /// Fills an empty emulator. `shops` is a file such as the demo shops'.
-    pub(crate) async fn create(emulator: Emulator, shops: &Path) -> Result<Self> {
+    pub(crate) async fn create(aws: Aws, shops: &Path) -> Result<Self> {
         for (table, key) in [
             ("orders", "order_id"),
             ("menu", "location"),
@@ -40,11 +40,11 @@ impl Fixtures {
                 "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}],
                 "BillingMode": "PAY_PER_REQUEST",
             });
-            emulator.call("DynamoDB_20120810.CreateTable", &table).await?;
+            aws.call("DynamoDB_20120810.CreateTable", &table).await?;
         }
-        emulator.call("AWSEvents.CreateEventBus", &json!({"Name": "bench"})).await?;
+        aws.call("AWSEvents.CreateEventBus", &json!({"Name": "bench"})).await?;
 
-        let pool = emulator
+        let pool = aws
             .call("AWSCognitoIdentityProviderService.CreateUserPool", &json!({"PoolName": "bench"}))
             .await?;
         let pool = text(&pool, "/UserPool/Id")?;
@@ -54,8 +54,7 @@ impl Fixtures {
             "Username": address,
             "UserAttributes": [{"Name": "email", "Value": address}, {"Name": "email_verified", "Value": "true"}],
         });
-        let user =
-            emulator.call("AWSCognitoIdentityProviderService.AdminCreateUser", &user).await?;
+        let user = aws.call("AWSCognitoIdentityProviderService.AdminCreateUser", &user).await?;
         let attributes =
             user["User"]["Attributes"].as_array().context("a user without attributes")?;
         let customer = attributes
@@ -64,22 +63,23 @@ impl Fixtures {
             .context("a user without a sub")?;
 
         // Sender and recipient are both of it.
-        emulator.post("/v2/email/identities", &json!({"EmailIdentity": "example.com"})).await?;
+        aws.post("/v2/email/identities", &json!({"EmailIdentity": "example.com"})).await?;
 
         let secret = json!({"Name": "bench", "SecretString": PROVIDER_KEY});
-        let secret = emulator.call("secretsmanager.CreateSecret", &secret).await?;
+        let secret = aws.call("secretsmanager.CreateSecret", &secret).await?;
 
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let provider = format!("http://{}", listener.local_addr()?);
         tokio::spawn(sandbox::serve(listener, PROVIDER_KEY.to_owned(), pending()));
 
-        let queue = |name: &str| format!("{}/000000000000/{name}", emulator.endpoint());
+        let certificate = aws.certificate().context("the emulator does not speak TLS")?;
+        let queue = |name: &str| format!("{}/000000000000/{name}", aws.endpoint());
         let settings = vec![
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-            ("AWS_ENDPOINT_URL", emulator.endpoint().to_owned()),
-            ("SSL_CERT_FILE", emulator.certificate().display().to_string()),
+            ("AWS_ENDPOINT_URL", aws.endpoint().to_owned()),
+            ("SSL_CERT_FILE", certificate.display().to_string()),
             ("ORDERS_TABLE", "orders".to_owned()),
             ("MENU_TABLE", "menu".to_owned()),
             ("STOCK_TABLE", "stock".to_owned()),
@@ -103,7 +103,7 @@ impl Fixtures {
             ("CHARGE_RETRY_BUDGET_SECONDS", "960".to_owned()),
             ("REFUND_RETRY_BUDGET_SECONDS", "36000".to_owned()),
         ];
-        let fixtures = Self { emulator, customer: text(customer, "/Value")?.to_owned(), settings };
+        let fixtures = Self { aws, customer: text(customer, "/Value")?.to_owned(), settings };
         fixtures.open(shops).await?;
         Ok(fixtures)
     }
@@ -118,14 +118,14 @@ impl Fixtures {
         &self.settings
     }
 
-    /// The emulator that holds all of it.
-    pub(crate) fn emulator(&self) -> &Emulator {
-        &self.emulator
+    /// The services that hold all of it.
+    pub(crate) fn aws(&self) -> &Aws {
+        &self.aws
     }
 
     /// Puts a row, in DynamoDB's JSON, into a table.
     pub(crate) async fn put(&self, table: &str, row: &Value) -> Result<()> {
-        self.emulator
+        self.aws
             .call("DynamoDB_20120810.PutItem", &json!({"TableName": table, "Item": row}))
             .await?;
         Ok(())

@@ -1,8 +1,8 @@
 //! Measures the functions: what a call costs, cold and warm, at the CPU share of a memory size.
 
+mod aws;
 mod call_counter;
 mod cpu_share;
-mod emulator;
 mod environment;
 mod fixtures;
 mod measurement;
@@ -19,12 +19,12 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, builder::PossibleValuesParser};
-use local::Progress;
+use local::{Emulator, EmulatorOptions, Progress, Purpose};
 
 use crate::{
+    aws::Aws,
     call_counter::CallCounter,
     cpu_share::CpuShare,
-    emulator::Emulator,
     fixtures::Fixtures,
     measurement::{Effort, Subject, table},
     workload::{FUNCTIONS, Workload},
@@ -103,15 +103,14 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let mut measurements = vec![floor.measure(effort, share.as_ref().ok(), None).await?];
 
     if !functions.is_empty() {
-        let python = local::prepare(Progress::Shown).await?;
-        let emulator =
-            Emulator::start(&python, &root.join("crates/local/src/emulator.py"), &directory)
-                .await?;
-        let fixtures =
-            Fixtures::create(emulator, &root.join("crates/local/demo/shops.json")).await?;
+        let emulator = EmulatorOptions {
+            progress: Progress::Shown,
+            ..EmulatorOptions::new(&directory, Purpose::Measurement)
+        };
+        let aws = Aws::new(Emulator::start(&emulator).await?);
+        let fixtures = Fixtures::create(aws, &root.join("crates/local/demo/shops.json")).await?;
         let counter =
-            CallCounter::start(fixtures.emulator().endpoint(), fixtures.emulator().client())
-                .await?;
+            CallCounter::start(fixtures.aws().endpoint(), fixtures.aws().client()).await?;
         for function in functions {
             progress(function.name);
             let subject = Subject {

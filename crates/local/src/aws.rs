@@ -5,7 +5,7 @@ use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder;
 
 /// The region that the embedded AWS plays.
-pub(crate) const REGION: &str = "eu-central-1";
+pub const REGION: &str = "eu-central-1";
 
 /// A configuration for any SDK client. Its credentials are the root user's, whom no policy
 /// restricts.

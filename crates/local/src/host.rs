@@ -15,10 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::{
     Error, aws,
-    emulator::{self, Emulator},
+    emulator::{self, Emulator, EmulatorOptions, Purpose},
     error::io,
     options::Options,
-    python,
     recorder::Recorder,
     sandbox,
 };
@@ -134,8 +133,7 @@ fn run(
             let lock = Lock::acquire(&options.state_dir)?;
             let listener = emulator::listen(options.bind, options.sandbox_port, "--sandbox-port").await?;
             let sandbox = listener.local_addr().map_err(io("reading the sandbox's port"))?;
-            let python = python::prepare(options.progress).await?;
-            let emulator = Emulator::start(&python, options.bind, options.port, &options.state_dir).await?;
+            let emulator = Emulator::start(&emulator_options(options)).await?;
             let recorder = Recorder::create(&aws::config(emulator.endpoint()), &options.state_dir).await?;
             Ok((lock, listener, format!("http://{sandbox}"), emulator, recorder))
         };
@@ -161,6 +159,15 @@ fn run(
             let _ = fail.send(error);
         }
     });
+}
+
+fn emulator_options(options: &Options) -> EmulatorOptions {
+    EmulatorOptions {
+        bind: options.bind,
+        port: options.port,
+        progress: options.progress,
+        ..EmulatorOptions::new(&options.state_dir, Purpose::Stack)
+    }
 }
 
 /// Held for as long as a host uses a state directory; the system releases it when the process ends,

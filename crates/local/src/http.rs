@@ -1,19 +1,24 @@
-//! HTTP to the emulator and the order API.
+//! HTTP requests to the emulator, the sandbox and the order API.
 
 use std::time::Duration;
 
-use reqwest::{RequestBuilder, Response};
+use reqwest::{Certificate, ClientBuilder, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
 use crate::{Error, error::chain};
 
-/// A client that goes straight to this machine, whatever proxy the environment names.
+/// A client that connects directly, whatever proxy the environment names.
 pub(crate) fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(30))
-        .build()
-        .expect("a client without special settings can be built")
+    direct().build().expect("a client without special settings can be built")
+}
+
+/// A client that trusts one certificate and no public authority; `None` if it is not valid PEM.
+pub(crate) fn client_trusting(pem: &[u8]) -> Option<reqwest::Client> {
+    direct().tls_certs_only([Certificate::from_pem(pem).ok()?]).build().ok()
+}
+
+fn direct() -> ClientBuilder {
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30))
 }
 
 pub(crate) async fn send(request: RequestBuilder) -> Result<Response, Error> {

@@ -31,8 +31,10 @@ mod users;
 mod workspace;
 
 pub use authorizations::Authorization;
+pub use aws::REGION;
 pub use build::Binaries;
 pub use deployment::{Change, Outputs};
+pub use emulator::{Emulator, EmulatorOptions, Purpose};
 pub use error::Error;
 pub use host::{Address, Found, Host};
 pub use logs::{LogLine, Logs};
