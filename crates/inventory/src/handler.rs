@@ -8,9 +8,7 @@ use platform::{
     table::StoreError,
 };
 use shop::{
-    event::{
-        Detail, InventoryEvent, Metadata, OrderData, OrderEvent, StockRejected, StockReserved,
-    },
+    event::{InventoryEvent, Metadata, OrderData, OrderEvent, StockRejected, StockReserved},
     id::{LocationId, OrderId},
     order::OrderEventType,
     stock::{BakePlan, Demand, Release, Reservation, Shortage},
@@ -133,24 +131,11 @@ impl<S: Stock, B: EventBus> Inventory<S, B> {
         tracing::info!(%order_id, decision = decision.name(), "decided");
         let event = match decision {
             Reservation::Held(_) => {
-                let name = "inventory.reserved";
-                InventoryEvent::Reserved(Detail::of(
-                    order_id,
-                    name,
-                    now,
-                    Some(cause.event_id),
-                    StockReserved { order_id },
-                ))
+                InventoryEvent::reserved(StockReserved { order_id }, now, cause.event_id)
             }
             Reservation::Rejected { shortages } => {
                 let data = StockRejected { order_id, shortages };
-                InventoryEvent::Rejected(Detail::of(
-                    order_id,
-                    "inventory.rejected",
-                    now,
-                    Some(cause.event_id),
-                    data,
-                ))
+                InventoryEvent::rejected(data, now, cause.event_id)
             }
             Reservation::Released => {
                 tracing::info!(%order_id, "not reserved: its release came first");

@@ -8,7 +8,7 @@ use platform::{
     table::StoreError,
 };
 use shop::{
-    event::{Detail, Metadata, OrderData, OrderEvent, PaymentEvent, PaymentFailed, PaymentMade},
+    event::{Metadata, OrderData, OrderEvent, PaymentEvent, PaymentFailed, PaymentMade},
     id::OrderId,
     money::Money,
     order::OrderEventType,
@@ -259,23 +259,18 @@ fn announcement(
     order: &OrderData,
     now: Timestamp,
 ) -> Option<PaymentEvent> {
-    let order_id = order.order_id;
-    let made = |name| {
-        let data = PaymentMade { order_id, amount: order.total, currency: order.currency };
-        Detail::of(order_id, name, now, Some(cause.event_id), data)
-    };
-    let failed = |name, reason| {
-        Detail::of(order_id, name, now, Some(cause.event_id), PaymentFailed { order_id, reason })
-    };
+    let (order_id, cause) = (order.order_id, cause.event_id);
+    let made = PaymentMade { order_id, amount: order.total, currency: order.currency };
+    let failed = |reason| PaymentFailed { order_id, reason };
     let Payment::Committed { progress, .. } = payment else { return None };
     Some(match progress {
         Progress::Charging | Progress::Undoing => return None,
-        Progress::Captured => PaymentEvent::Captured(made("payment.captured")),
-        Progress::Declined { reason } => PaymentEvent::Declined(failed("payment.declined", reason)),
-        Progress::Voided => PaymentEvent::Voided(made("payment.voided")),
-        Progress::Refunded => PaymentEvent::Refunded(made("payment.refunded")),
+        Progress::Captured => PaymentEvent::captured(made, now, cause),
+        Progress::Declined { reason } => PaymentEvent::declined(failed(reason), now, cause),
+        Progress::Voided => PaymentEvent::voided(made, now, cause),
+        Progress::Refunded => PaymentEvent::refunded(made, now, cause),
         Progress::RefundFailed { reason } => {
-            PaymentEvent::RefundFailed(failed("payment.refund_failed", reason))
+            PaymentEvent::refund_failed(failed(reason), now, cause)
         }
     })
 }

@@ -151,6 +151,22 @@ pub enum OrderEventType {
     PaymentChanged,
 }
 
+impl OrderEventType {
+    /// Every event type.
+    pub const ALL: [Self; 10] = [
+        Self::Placed,
+        Self::Reserved,
+        Self::Confirmed,
+        Self::Preparing,
+        Self::Ready,
+        Self::Collected,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::Expired,
+        Self::PaymentChanged,
+    ];
+}
+
 /// One transition in an order's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
