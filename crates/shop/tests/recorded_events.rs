@@ -1,0 +1,276 @@
+//! Events of earlier versions, recorded as they were on the bus, are still read.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use shop::{
+    event::{
+        INVENTORY, InventoryEvent, ORDERS, OrderEvent, PAYMENT, PaymentEvent, PaymentFailed,
+        PaymentMade, StockRejected, StockReserved,
+    },
+    id::{CustomerId, OrderId},
+    money::Currency,
+    order::{
+        HistoryEntry, Line, Order, OrderEventType, PaymentMethod, PaymentStatus, Status, Trigger,
+    },
+    stock::Shortage,
+};
+use uuid::Uuid;
+
+/// Every recording: its file's name, and the event that it must be read as.
+fn recordings() -> Vec<(&'static str, Event)> {
+    order_recordings()
+        .into_iter()
+        .map(|(file, event)| (file, Event::Order(event)))
+        .chain(
+            inventory_recordings().into_iter().map(|(file, event)| (file, Event::Inventory(event))),
+        )
+        .chain(payment_recordings().into_iter().map(|(file, event)| (file, Event::Payment(event))))
+        .collect()
+}
+
+#[derive(Debug, PartialEq)]
+enum Event {
+    Order(OrderEvent),
+    Inventory(InventoryEvent),
+    Payment(PaymentEvent),
+}
+
+impl Event {
+    fn read(envelope: &Value) -> Self {
+        fn event<E: DeserializeOwned>(envelope: &Value) -> E {
+            serde_json::from_value(envelope.clone())
+                .unwrap_or_else(|error| panic!("{} is not read: {error}", envelope["detail-type"]))
+        }
+        match envelope["source"].as_str().unwrap() {
+            ORDERS => Self::Order(event(envelope)),
+            INVENTORY => Self::Inventory(event(envelope)),
+            PAYMENT => Self::Payment(event(envelope)),
+            other => panic!("unknown source {other}"),
+        }
+    }
+
+    fn with_version(mut self, version: u32) -> Self {
+        let metadata = match &mut self {
+            Self::Order(event) => &mut event.detail.metadata,
+            Self::Inventory(InventoryEvent::Reserved(detail)) => &mut detail.metadata,
+            Self::Inventory(InventoryEvent::Rejected(detail)) => &mut detail.metadata,
+            Self::Payment(
+                PaymentEvent::Captured(detail)
+                | PaymentEvent::Voided(detail)
+                | PaymentEvent::Refunded(detail),
+            ) => &mut detail.metadata,
+            Self::Payment(PaymentEvent::Declined(detail) | PaymentEvent::RefundFailed(detail)) => {
+                &mut detail.metadata
+            }
+        };
+        metadata.version = version;
+        self
+    }
+}
+
+const CROISSANT: &str = "croissant";
+
+fn order_id() -> OrderId {
+    "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse().unwrap()
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Ids are written out here, since they must never change.
+fn id(text: &str) -> Uuid {
+    text.parse().unwrap()
+}
+
+fn shortage() -> Shortage {
+    Shortage { item: CROISSANT.parse().unwrap(), requested: 2, left: 1 }
+}
+
+fn placed() -> Order {
+    let placed_at = at("2026-11-24T08:00:00.120Z");
+    Order {
+        order_id: order_id(),
+        customer_id: CustomerId::new("camille"),
+        location: "paris".parse().unwrap(),
+        location_name: "Amélie Paris".into(),
+        time_zone: TimeZone::get("Europe/Paris").unwrap(),
+        status: Status::Placed,
+        revision: 1,
+        payment: PaymentStatus::None,
+        lines: vec![Line {
+            item: CROISSANT.parse().unwrap(),
+            name: "Butter croissant".into(),
+            quantity: 2,
+            unit_price: 190,
+        }],
+        total: 380,
+        currency: Currency::Eur,
+        payment_method: Some(PaymentMethod::new("pm_card_visa")),
+        note: None,
+        placed_at,
+        pickup_at: placed_at,
+        pickup_day: civil::date(2026, 11, 24),
+        deadline: at("2026-11-24T08:15:00.120Z"),
+        rejection: None,
+        fingerprint: "f".into(),
+        history: vec![HistoryEntry {
+            revision: 1,
+            event: OrderEventType::Placed,
+            status: Status::Placed,
+            at: placed_at,
+            cause: None,
+        }],
+    }
+}
+
+fn order_recordings() -> Vec<(&'static str, OrderEvent)> {
+    let after = |order: &Order, trigger, time: &str, cause: Option<&str>| {
+        let at = at(&format!("2026-11-24T{time}Z"));
+        order.clone().after(order.transition(trigger, at, cause.map(id)).unwrap())
+    };
+    let placed = placed();
+    let reserved = after(&placed, Trigger::StockReserved, "08:00:01.5", Some(RESERVED));
+    let confirmed = after(&reserved, Trigger::PaymentCaptured, "08:00:02.5", Some(CAPTURED));
+    let preparing = after(&confirmed, Trigger::PreparationStarted, "08:00:03.5", None);
+    let ready = after(&preparing, Trigger::PreparationFinished, "08:00:04.5", None);
+    let collected = after(&ready, Trigger::PickedUp, "08:00:05.5", None);
+    let short = Trigger::StockRejected(vec![shortage()]);
+    let out_of_stock = after(&placed, short, "08:00:06.5", Some(REJECTED));
+    let declined = Trigger::PaymentDeclined("insufficient_funds".into());
+    let declined = after(&reserved, declined, "08:00:07.5", Some(DECLINED));
+    let cancelled = after(&confirmed, Trigger::Cancelled, "08:00:08.5", None);
+    let expired = after(&reserved, Trigger::DeadlinePassed, "08:16:09.5", Some(REVISIONS[0]));
+    let refunded = after(&cancelled, Trigger::PaymentRefunded, "08:00:10.5", Some(REFUNDED));
+    [
+        ("order.placed.v1.json", placed),
+        ("order.reserved.v1.json", reserved),
+        ("order.confirmed.v1.json", confirmed),
+        ("order.preparing.v1.json", preparing),
+        ("order.ready.v1.json", ready),
+        ("order.collected.v1.json", collected),
+        ("order.rejected.v1.json", out_of_stock),
+        ("order.rejected-payment_declined.v1.json", declined),
+        ("order.cancelled.v1.json", cancelled),
+        ("order.expired.v1.json", expired),
+        ("order.payment_changed.v1.json", refunded),
+    ]
+    .map(|(file, order)| (file, OrderEvent::latest(order).unwrap()))
+    .into()
+}
+
+/// When inventory and payment decided.
+const DECIDED: &str = "2026-11-24T08:00:20.25Z";
+
+fn inventory_recordings() -> Vec<(&'static str, InventoryEvent)> {
+    let (order_id, now, cause) = (order_id(), at(DECIDED), id(REVISIONS[0]));
+    let rejected = StockRejected { order_id, shortages: vec![shortage()] };
+    vec![
+        (
+            "inventory.reserved.v1.json",
+            InventoryEvent::reserved(StockReserved { order_id }, now, cause),
+        ),
+        ("inventory.rejected.v1.json", InventoryEvent::rejected(rejected, now, cause)),
+    ]
+}
+
+fn payment_recordings() -> Vec<(&'static str, PaymentEvent)> {
+    let (order_id, now) = (order_id(), at(DECIDED));
+    let [_, second, third, fourth] = REVISIONS.map(id);
+    let made = || PaymentMade { order_id, amount: 380, currency: Currency::Eur };
+    let failed = |reason: &str| PaymentFailed { order_id, reason: reason.into() };
+    let declined = failed("insufficient_funds");
+    let refund_failed = failed("expired_or_canceled_card");
+    vec![
+        ("payment.captured.v1.json", PaymentEvent::captured(made(), now, second)),
+        ("payment.declined.v1.json", PaymentEvent::declined(declined, now, second)),
+        ("payment.voided.v1.json", PaymentEvent::voided(made(), now, third)),
+        ("payment.refunded.v1.json", PaymentEvent::refunded(made(), now, fourth)),
+        ("payment.refund_failed.v1.json", PaymentEvent::refund_failed(refund_failed, now, fourth)),
+    ]
+}
+
+/// The id of `inventory.reserved`.
+const RESERVED: &str = "ba47c3ab-705d-5b50-a8d6-fce9b8becd10";
+/// The id of `inventory.rejected`.
+const REJECTED: &str = "9de8ca2b-27b3-51d0-ad48-349c6f53e571";
+/// The id of `payment.captured`.
+const CAPTURED: &str = "085d766d-2bb0-585f-8782-b991d6750dd4";
+/// The id of `payment.declined`.
+const DECLINED: &str = "9072324a-aaaf-51c5-8bd2-70d1a8e4af24";
+/// The id of `payment.refunded`.
+const REFUNDED: &str = "411f24cd-d790-56d9-b173-3aba5594cdf9";
+/// The ids of the order's own events, by revision from 1 on.
+const REVISIONS: [&str; 4] = [
+    "bd96d174-0076-59b0-8aa5-52da2306a184",
+    "da0b14fd-53da-5287-bbb2-372b77b2696e",
+    "7df805f1-9492-5156-90d5-6b23d102dc08",
+    "ddb63ac2-2d67-5f96-bd05-32724b066228",
+];
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recorded")
+}
+
+fn recorded(file: &str) -> Value {
+    let path = directory().join(file);
+    let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).unwrap()
+}
+
+fn version(envelope: &Value) -> u32 {
+    envelope["detail"]["metadata"]["version"].as_u64().unwrap().try_into().unwrap()
+}
+
+/// Adds an unknown field to every object of `value`.
+fn extend(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.values_mut().for_each(extend);
+            members.insert("unknown".into(), json!({"added": [1, "later"]}));
+        }
+        Value::Array(values) => values.iter_mut().for_each(extend),
+        _ => {}
+    }
+}
+
+#[test]
+fn recorded_events_are_read_to_their_values_and_ids() {
+    for (file, expected) in recordings() {
+        let envelope = recorded(file);
+        assert_eq!(Event::read(&envelope), expected.with_version(version(&envelope)), "{file}");
+    }
+}
+
+#[test]
+fn unknown_fields_and_a_later_version_are_ignored() {
+    for (file, expected) in recordings() {
+        let mut envelope = recorded(file);
+        extend(&mut envelope["detail"]);
+        envelope["detail"]["metadata"]["version"] = json!(99);
+        assert_eq!(Event::read(&envelope), expected.with_version(99), "{file}");
+    }
+}
+
+#[test]
+fn every_file_is_tested_and_every_detail_type_is_recorded() {
+    let tested: BTreeSet<_> = recordings().iter().map(|(file, _)| (*file).to_owned()).collect();
+    let files: BTreeSet<_> = fs::read_dir(directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(tested, files);
+
+    let recorded: BTreeSet<_> = files
+        .iter()
+        .map(|file| recorded(file)["detail-type"].as_str().unwrap().to_owned())
+        .collect();
+    let orders = OrderEventType::ALL
+        .map(|event| serde_json::to_value(event).unwrap().as_str().unwrap().to_owned());
+    let others = [InventoryEvent::DETAIL_TYPES, PaymentEvent::DETAIL_TYPES].concat();
+    let expected = orders.into_iter().chain(others.into_iter().map(str::to_owned)).collect();
+    assert_eq!(recorded, expected);
+}
