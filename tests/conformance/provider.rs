@@ -2,14 +2,15 @@
 
 use payment::{
     memory::MemoryProvider,
-    provider::{Intent, IntentStatus, NewIntent, Provider, ProviderError, Refund},
-    vault::Vault,
+    provider::{Provider, ProviderError},
+    stripe_provider::StripeProvider,
 };
 use shop::{
     money::{Currency, Money},
     order::PaymentMethod,
     payment::IntentId,
 };
+use stripe::{Error, Intent, IntentStatus, NewIntent, Refund};
 
 use super::{an_order, conformance};
 use crate::harness::System;
@@ -27,7 +28,7 @@ conformance!(
         an_intent_that_there_is_not_is_refused,
     ];
     memory: memory,
-    stripe: stripe,
+    sandbox: sandbox,
 );
 
 /// How a customer pays.
@@ -51,7 +52,7 @@ async fn memory(card: Card) -> (MemoryProvider, PaymentMethod) {
 }
 
 /// The client that the function uses, with the key that it has, and the sandbox.
-async fn stripe(card: Card) -> (Vault, PaymentMethod) {
+async fn sandbox(card: Card) -> (StripeProvider, PaymentMethod) {
     let system = System::shared().await;
     let secret = system.resource("ProviderKey").await;
     let payment_method = PaymentMethod::new(match card {
@@ -59,7 +60,10 @@ async fn stripe(card: Card) -> (Vault, PaymentMethod) {
         Card::Poor => "pm_card_visa_chargeDeclinedInsufficientFunds",
         Card::Closed => "pm_card_refundFail",
     });
-    (Vault::new(&system.stack.aws(), secret, system.stack.sandbox_url.clone()), payment_method)
+    (
+        StripeProvider::new(&system.stack.aws(), secret, system.stack.sandbox_url.clone()),
+        payment_method,
+    )
 }
 
 fn new(payment_method: PaymentMethod) -> NewIntent {
@@ -182,7 +186,8 @@ async fn a_refund_that_fails_says_why<P: Provider>(
 async fn nothing_is_given_back_that_was_not_taken<P: Provider>(
     provider: impl AsyncFn(Card) -> (P, PaymentMethod),
 ) {
-    let refused = |refund| matches!(refund, Err(ProviderError::Refused { status: 400, .. }));
+    let refused =
+        |refund| matches!(refund, Err(ProviderError::Call(Error::Refused { status: 400, .. })));
     let (unconfirmed, id) = created(&provider, Card::Good).await;
     assert!(refused(unconfirmed.refund(&id).await));
     unconfirmed.cancel(&id).await.unwrap();
@@ -202,8 +207,11 @@ async fn an_intent_that_there_is_not_is_refused<P: Provider>(
         provider.cancel(&nobodys).await,
     ];
     for answer in answers {
-        assert!(matches!(answer, Err(ProviderError::Refused { status: 404, .. })), "{answer:?}");
+        assert!(
+            matches!(answer, Err(ProviderError::Call(Error::Refused { status: 404, .. }))),
+            "{answer:?}"
+        );
     }
     let refund = provider.refund(&nobodys).await;
-    assert!(matches!(refund, Err(ProviderError::Refused { .. })), "{refund:?}");
+    assert!(matches!(refund, Err(ProviderError::Call(Error::Refused { .. }))), "{refund:?}");
 }

@@ -10,9 +10,6 @@ use axum::{
     extract::State,
     http::{Method, StatusCode},
 };
-use payment::provider::{
-    Intent, IntentStatus, NewIntent, Patience, Provider, ProviderError, Refund, Stripe,
-};
 use proptest::prelude::*;
 use serde_json::Value;
 use shop::{
@@ -20,6 +17,7 @@ use shop::{
     order::PaymentMethod,
     payment::IntentId,
 };
+use stripe::{Client, Error, Intent, IntentStatus, NewIntent, Refund, RetrySettings};
 use tokio::net::TcpListener;
 
 use crate::{RUNTIME, block_on, read_json, spoiled};
@@ -36,7 +34,7 @@ struct Replies {
 
 /// One client for all cases, and a server that answers what it is told.
 struct Provided {
-    stripe: Stripe,
+    stripe: Client,
     replies: Arc<Mutex<Replies>>,
 }
 
@@ -49,14 +47,14 @@ static PROVIDED: LazyLock<Mutex<Provided>> = LazyLock::new(|| {
         RUNTIME.spawn(async { axum::serve(listener, app).await });
         url
     });
-    let patience = Patience {
-        request: Duration::from_secs(20),
-        call: Duration::from_secs(60),
-        attempts: 1,
-        first_pause: Duration::ZERO,
+    let retries = RetrySettings {
+        attempt_timeout: Duration::from_secs(20),
+        call_timeout: Duration::from_secs(60),
+        max_attempts: 1,
+        first_delay: Duration::ZERO,
     };
     Mutex::new(Provided {
-        stripe: Stripe::new(&url, "sk_test_provider", patience).unwrap(),
+        stripe: Client::new(&url, "sk_test_provider", retries).unwrap(),
         replies,
     })
 });
@@ -106,7 +104,7 @@ fn says((status, body): &Reply, word: &str) -> bool {
 }
 
 /// Nothing is taken for more than an answer has said.
-fn check(answer: Result<Intent, ProviderError>, replies: &[&Reply]) {
+fn check(answer: Result<Intent, Error>, replies: &[&Reply]) {
     let Ok(intent) = answer else { return };
     let word = match intent.status {
         IntentStatus::Unconfirmed => "requires_confirmation",

@@ -1,9 +1,9 @@
 //! Why a command could not do what it was asked, each with what to do about it.
 
 use local::error::chain;
-use payment::provider::{ConfigError, ProviderError};
 use platform::bus::PublishError;
 use shop::id::OrderId;
+use stripe::ConfigError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub(crate) enum Error {
     Publish(#[from] PublishError),
     /// The provider did not answer the question.
     #[error("the payment provider's books cannot be read: {}", chain(.0))]
-    Provider(#[from] ProviderError),
+    Provider(#[from] stripe::Error),
     /// The provider cannot be asked.
     #[error("the payment provider cannot be asked: {}", chain(.0))]
     Key(#[from] ConfigError),

@@ -4,15 +4,13 @@ use std::fmt;
 
 use aws_sdk_secretsmanager::Client as SecretsManager;
 use local::error::aws;
-use payment::provider::{
-    BookedIntent, BookedRefund, BookedRefundStatus, IntentStatus, Patience, Stripe,
-};
 use shop::money::Money;
+use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, Client, IntentStatus, RetrySettings};
 
 use crate::{deployment::Deployment, error::Error};
 
 /// A client of the provider that the stack pays through.
-pub(crate) async fn open(deployment: &Deployment) -> Result<Stripe, Error> {
+pub(crate) async fn open(deployment: &Deployment) -> Result<Client, Error> {
     let client = SecretsManager::new(&deployment.config);
     let secret = client.get_secret_value().secret_id(deployment.resource("ProviderKey")?).send();
     let secret = secret
@@ -20,7 +18,7 @@ pub(crate) async fn open(deployment: &Deployment) -> Result<Stripe, Error> {
         .map_err(aws("secretsmanager:GetSecretValue"))?
         .secret_string
         .unwrap_or_default();
-    Ok(Stripe::new(deployment.parameter("ProviderUrl")?, &secret, Patience::default())?)
+    Ok(Client::new(deployment.parameter("ProviderUrl")?, &secret, RetrySettings::default())?)
 }
 
 /// An intent with what was given back of it, or is on its way back, in minor units.

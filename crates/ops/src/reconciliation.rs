@@ -12,7 +12,6 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use payment::provider::{BookedIntent, BookedRefund, IntentStatus};
 use shop::{
     id::OrderId,
     money::Money,
@@ -20,6 +19,7 @@ use shop::{
     payment::{IntentId, Payment, Progress},
     stock::{Demand, Reservation},
 };
+use stripe::{BookedIntent, BookedRefund, IntentStatus};
 
 use crate::{
     error::UnreadableRow,
@@ -552,9 +552,9 @@ fn agree(payment: &Payment, account: &Account<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use payment::provider::BookedRefundStatus;
     use serde_json::json;
     use shop::{id::CustomerId, money::Currency};
+    use stripe::BookedRefundStatus;
 
     use super::*;
 

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use local::LogLine;
-use payment::provider::{BookedIntent, BookedRefund, BookedRefundStatus};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shop::{
@@ -10,6 +9,7 @@ use shop::{
     order::{HistoryEntry, Order},
     stock::Reservation,
 };
+use stripe::{BookedIntent, BookedRefund, BookedRefundStatus};
 use uuid::Uuid;
 
 use crate::{

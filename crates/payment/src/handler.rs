@@ -14,8 +14,9 @@ use shop::{
     order::OrderEventType,
     payment::{IntentId, Payment, Progress, Trigger},
 };
+use stripe::{Intent, IntentStatus, NewIntent, Refund};
 
-use crate::provider::{Intent, IntentStatus, NewIntent, Provider, ProviderError, Refund};
+use crate::provider::{Provider, ProviderError};
 
 /// Payments, as far as this function may touch them.
 pub trait Payments {

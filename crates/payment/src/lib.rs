@@ -1,7 +1,7 @@
-//! Charges, voids and refunds through the payment provider.
+//! Charges, voids and refunds orders through the payment provider.
 
 pub mod handler;
 pub mod memory;
 pub mod provider;
 pub mod store;
-pub mod vault;
+pub mod stripe_provider;

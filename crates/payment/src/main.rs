@@ -3,7 +3,7 @@
 use aws_lambda_events::sqs::SqsEvent;
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use payment::{handler::Cashier, store::DynamoDb, vault::Vault};
+use payment::{handler::Cashier, store::DynamoDb, stripe_provider::StripeProvider};
 use platform::{
     aws,
     bus::EventBridge,
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Error> {
     );
     let cashier = Cashier {
         payments: DynamoDb::new(&config, settings::text("PAYMENTS_TABLE")?),
-        provider: Vault::new(
+        provider: StripeProvider::new(
             &config,
             settings::text("PROVIDER_SECRET_ARN")?,
             settings::text("PROVIDER_URL")?,

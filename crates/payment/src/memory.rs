@@ -14,10 +14,11 @@ use shop::{
     payment::{IntentId, Payment},
     tombstone_expiry,
 };
+use stripe::{Error, Intent, IntentStatus, NewIntent, Refund, Unavailable};
 
 use crate::{
     handler::{Payments, Written},
-    provider::{Intent, IntentStatus, NewIntent, Provider, ProviderError, Refund, Trouble},
+    provider::{Provider, ProviderError},
 };
 
 /// A table that lives as long as this value.
@@ -195,7 +196,7 @@ impl MemoryProvider {
         let answer = work(&mut state);
         if state.lost_answers > 0 {
             state.lost_answers -= 1;
-            return Err(Trouble::TimedOut.into());
+            return Err(Error::from(Unavailable::TimedOut).into());
         }
         answer
     }
@@ -203,13 +204,7 @@ impl MemoryProvider {
 
 impl ProviderState {
     fn intent(&mut self, id: &IntentId) -> Result<&mut StoredIntent, ProviderError> {
-        let missing = || ProviderError::Refused {
-            status: 404,
-            code: Some("resource_missing".into()),
-            param: None,
-            request_id: None,
-        };
-        self.intents.get_mut(id).ok_or_else(missing)
+        self.intents.get_mut(id).ok_or_else(|| refused(404, "resource_missing"))
     }
 }
 
@@ -223,6 +218,11 @@ impl StoredIntent {
         }
         now
     }
+}
+
+fn refused(status: u16, code: &str) -> ProviderError {
+    let code = Some(code.to_owned());
+    Error::Refused { status, code, param: None, request_id: None }.into()
 }
 
 /// What an attempt to charge comes to.
@@ -298,13 +298,7 @@ impl Provider for MemoryProvider {
             let failure = state.refund_failure.clone();
             let stored = state.intent(intent)?;
             if stored.status != IntentStatus::Succeeded {
-                let code = Some("payment_intent_unexpected_state".into());
-                return Err(ProviderError::Refused {
-                    status: 400,
-                    code,
-                    param: None,
-                    request_id: None,
-                });
+                return Err(refused(400, "payment_intent_unexpected_state"));
             }
             let refund = match (&stored.refund, stored.payment_method.as_str()) {
                 (Some(Refund::Succeeded | Refund::Pending), _) => Refund::Succeeded,

@@ -16,7 +16,7 @@ use notifications::{
     handler::Address,
     notice::{Notice, Templates},
 };
-use payment::{handler::Payments, provider::IntentStatus, provider::Refund};
+use payment::handler::Payments;
 use serde_json::json;
 use shop::{
     event::OrderEvent,
@@ -25,6 +25,7 @@ use shop::{
     payment::{IntentId, Payment, Progress},
     stock::{BakePlan, Demand, Quantity, Reservation, Shortage},
 };
+use stripe::{IntentStatus, Refund};
 
 use crate::{
     queue::{Content, Message, Tag},

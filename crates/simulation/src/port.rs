@@ -21,7 +21,7 @@ use order_relay::{
 use payment::{
     handler::{Payments, Written},
     memory::{MemoryPayments, MemoryProvider},
-    provider::{Intent, NewIntent, Provider, ProviderError, Refund, Trouble},
+    provider::{Provider, ProviderError},
 };
 use platform::{
     bus::{EventBus, MemoryBus, PublishError},
@@ -38,6 +38,7 @@ use shop::{
     payment::{IntentId, Payment},
     stock::{BakePlan, Demand, Reservation},
 };
+use stripe::{Intent, NewIntent, Refund, Unavailable};
 use tables::orders::Applied;
 
 use crate::{
@@ -221,13 +222,13 @@ impl Payments for Unreliable<MemoryPayments> {
 impl Unreliable<MemoryProvider> {
     fn trouble(&self) -> ProviderError {
         let troubles = [
-            Trouble::TimedOut,
-            Trouble::Disconnected,
-            Trouble::Busy(429),
-            Trouble::Failed(500),
-            Trouble::Unreadable,
+            Unavailable::TimedOut,
+            Unavailable::Disconnected,
+            Unavailable::Busy(429),
+            Unavailable::Failed(500),
+            Unavailable::Unreadable,
         ];
-        self.world.luck.one_of(&troubles).to_owned().into()
+        stripe::Error::from(*self.world.luck.one_of(&troubles)).into()
     }
 }
 

@@ -1,0 +1,91 @@
+//! [`Provider`] with Stripe's API, and its key from Secrets Manager.
+
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client as SecretsManager;
+use platform::cause::chain;
+use shop::payment::IntentId;
+use stripe::{Client, Intent, NewIntent, Refund, RetrySettings};
+use tokio::sync::Mutex;
+
+use crate::provider::{KeyError, Provider, ProviderError};
+
+/// Calls Stripe with the API key in a secret.
+///
+/// The secret is fetched once, and again after Stripe has rejected its key, so that a corrected
+/// secret takes effect without a deployment.
+#[derive(Debug)]
+pub struct StripeProvider {
+    secrets: SecretsManager,
+    secret_arn: String,
+    url: String,
+    client: Mutex<Option<Client>>,
+}
+
+impl StripeProvider {
+    /// Prepares calls of the API at `url`.
+    #[must_use]
+    pub fn new(config: &SdkConfig, secret_arn: String, url: String) -> Self {
+        Self { secrets: SecretsManager::new(config), secret_arn, url, client: Mutex::default() }
+    }
+
+    /// Fetches the key and opens a connection during initialization, where time is cheap. A failure
+    /// is only logged, because the first call tries again.
+    pub async fn connect(&self) {
+        let connect = async || -> Result<(), ProviderError> {
+            let client = self.client().await?;
+            Ok(client.connect().await.map_err(stripe::Error::from)?)
+        };
+        if let Err(error) = connect().await {
+            tracing::warn!(error = chain(&error), "not yet connected to the payment provider");
+        }
+    }
+
+    async fn client(&self) -> Result<Client, KeyError> {
+        let mut client = self.client.lock().await;
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        let secret = self.secrets.get_secret_value().secret_id(&self.secret_arn).send().await;
+        let secret = secret.map_err(|error| KeyError::Secret(chain(&error)))?;
+        let api_key = secret.secret_string().unwrap_or_default();
+        let new = Client::new(&self.url, api_key, RetrySettings::default())?;
+        *client = Some(new.clone());
+        Ok(new)
+    }
+
+    async fn call<T>(
+        &self,
+        call: impl AsyncFnOnce(Client) -> Result<T, stripe::Error>,
+    ) -> Result<T, ProviderError> {
+        let result = call(self.client().await?).await;
+        if matches!(result, Err(stripe::Error::Unauthorized)) {
+            *self.client.lock().await = None;
+        }
+        Ok(result?)
+    }
+}
+
+impl Provider for StripeProvider {
+    async fn create(&self, new: &NewIntent) -> Result<Intent, ProviderError> {
+        self.call(async |client| client.create(new).await).await
+    }
+
+    async fn find(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
+        self.call(async |client| client.find(intent).await).await
+    }
+
+    async fn confirm(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
+        self.call(async |client| client.confirm(intent).await).await
+    }
+
+    async fn cancel(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
+        self.call(async |client| client.cancel(intent).await).await
+    }
+
+    async fn refund(&self, intent: &IntentId) -> Result<Refund, ProviderError> {
+        self.call(async |client| client.refund(intent).await).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

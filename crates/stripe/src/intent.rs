@@ -1,0 +1,50 @@
+//! What goes into the client's calls and comes out of them.
+
+use shop::{id::OrderId, money::Money, order::PaymentMethod, payment::IntentId};
+
+/// An order's charge before the provider knows of it.
+#[derive(Clone, Debug)]
+pub struct NewIntent {
+    /// Stored in the intent's metadata; also the idempotency key.
+    pub order_id: OrderId,
+    pub price: Money,
+    pub payment_method: PaymentMethod,
+}
+
+/// The provider's record of a charge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    pub id: IntentId,
+    pub status: IntentStatus,
+}
+
+/// How far the provider got with an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IntentStatus {
+    /// No money was taken; the intent can be confirmed.
+    Unconfirmed,
+    /// No money was taken, and the intent cannot be confirmed again. Holds the provider's code,
+    /// such as `insufficient_funds`. A card that requires 3-D Secure counts as declined
+    /// (`authentication_required`), since the customer is not there to authenticate.
+    Declined(String),
+    /// The provider does not know the outcome yet.
+    Processing,
+    /// The money was taken. A later refund does not change this.
+    Succeeded,
+    /// No money was taken, and none ever will be.
+    Cancelled,
+}
+
+/// The outcome of refunding an intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refund {
+    /// The full amount was refunded.
+    Succeeded,
+    /// The refund is on its way, and may still fail.
+    Pending,
+    /// The amount could not be refunded.
+    Failed {
+        /// The provider's code, such as `expired_or_canceled_card`.
+        reason: String,
+    },
+}
