@@ -1,5 +1,7 @@
-//! The use cases: charge, and undo. The row commits an order to one intent before that intent may
-//! take anything; what it then did is asked of the provider, whose word is the truth about money.
+//! The use cases: charge an order, and undo its charge.
+//!
+//! The row commits the order to one intent before that intent is confirmed. What the intent has
+//! done since is known by the provider alone, and looked up after any doubt.
 
 use jiff::Timestamp;
 use platform::{
@@ -18,13 +20,12 @@ use stripe::{Intent, IntentStatus, NewIntent, Refund};
 
 use crate::provider::{Provider, ProviderError};
 
-/// Payments, as far as this function may touch them.
+/// The payments of all orders, one row each.
 pub trait Payments {
-    /// The payment of an order, read consistently.
+    /// Reads the payment of an order consistently.
     async fn find(&self, order: OrderId) -> Result<Option<Payment>, StoreError>;
 
-    /// Writes `next` at `now` if the row is still in the state of `from`; otherwise returns what it
-    /// is instead.
+    /// Writes `next` at `now`, on the condition that the row is still in the state of `from`.
     async fn write(
         &self,
         order: OrderId,
@@ -44,24 +45,21 @@ pub enum Written {
     Instead(Payment),
 }
 
-/// Why a record has to come again.
+/// Why an event could not be handled.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
-    /// The table failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The provider failed.
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    /// The bus failed.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The provider has not made up its mind.
-    #[error("the payment provider has not finished; it comes again")]
+    /// The provider is still at work on the charge or the refund.
+    #[error("the payment provider has not finished yet; the message is retried")]
     Unfinished,
-    /// An event that may charge came without a means to.
     #[error(
-        "order.reserved came without a payment method; announce the order again while it is reserved"
+        "order.reserved has no payment method; \
+         publish the order's event again while the order is reserved"
     )]
     NoPaymentMethod,
 }
@@ -78,23 +76,21 @@ impl Retryable for PaymentError {
     }
 }
 
-/// The function with its ports.
+/// Handles the events of orders.
 #[derive(Debug)]
-pub struct Cashier<P, C, B> {
-    /// Its table.
-    pub payments: P,
-    /// The payment provider.
-    pub provider: C,
-    /// Where it tells what came of a payment.
+pub struct Cashier<S, P, B> {
+    pub payments: S,
+    pub provider: P,
     pub bus: B,
 }
 
-impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
-    /// Charges for an order whose stock is held, undoes the payment of one that ended early;
-    /// whatever else happens to an order is no concern of payment.
+impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
+    /// Charges for an order whose stock is held, undoes the charge of one that ended early, and
+    /// publishes the outcome. Other events of an order change nothing.
     ///
     /// # Errors
-    /// When table, provider or bus fail or are undecided; the record can safely come again.
+    /// The table, the provider or the bus fails, or the provider has not finished. The event can be
+    /// handled again.
     pub async fn handle(&self, event: OrderEvent, now: Timestamp) -> Result<(), PaymentError> {
         let order = &event.detail.data;
         let payment = match event.event_type {
@@ -102,19 +98,24 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
             OrderEventType::Rejected | OrderEventType::Cancelled | OrderEventType::Expired => {
                 self.undo(order, now).await?
             }
-            _ => None,
+            OrderEventType::Placed
+            | OrderEventType::Confirmed
+            | OrderEventType::Preparing
+            | OrderEventType::Ready
+            | OrderEventType::Collected
+            | OrderEventType::PaymentChanged => None,
         };
         if let Some(payment) = &payment {
             tracing::info!(order_id = %order.order_id, state = payment.name(), "payment");
         }
-        match payment.and_then(|payment| announcement(payment, &event.detail.metadata, order, now))
-        {
-            Some(event) => Ok(self.bus.publish(&[event]).await?),
-            None => Ok(()),
+        let cause = &event.detail.metadata;
+        if let Some(outcome) = payment.and_then(|payment| outcome(payment, cause, order, now)) {
+            self.bus.publish(&[outcome]).await?;
         }
+        Ok(())
     }
 
-    /// The payment as it is afterwards; none when it came too late to begin.
+    /// Returns the payment after the charge, or `None` if the deadline passed before it began.
     async fn charge(
         &self,
         order: &OrderData,
@@ -124,7 +125,8 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         let (payment, known) = match self.payments.find(order.order_id).await? {
             Some(payment) => (payment, None),
             None if expired => {
-                tracing::info!(order_id = %order.order_id, "not charged: its deadline has passed");
+                let order_id = order.order_id;
+                tracing::info!(%order_id, "not charged: the deadline has passed");
                 return Ok(None);
             }
             None => self.begin(order, now).await?,
@@ -132,14 +134,15 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         let Payment::Committed { intent, progress: Progress::Charging } = &payment else {
             return Ok(Some(payment));
         };
-        // Whoever did not see the intent being created cannot know how far an earlier delivery got.
+        // An earlier delivery may have got further with an intent that this one did not create.
         let known = match known {
             Some(status) => status,
             None => self.provider.find(intent).await?.status,
         };
         let status = match known {
             IntentStatus::Unconfirmed if expired => {
-                tracing::info!(order_id = %order.order_id, "not confirmed: its deadline has passed");
+                let order_id = order.order_id;
+                tracing::info!(%order_id, "not confirmed: the deadline has passed");
                 return Ok(Some(payment));
             }
             IntentStatus::Unconfirmed => self.provider.confirm(intent).await?.status,
@@ -148,8 +151,7 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         let trigger = match status {
             IntentStatus::Succeeded => Trigger::Captured,
             IntentStatus::Declined(reason) => Trigger::Declined(reason),
-            // Not by this function, which would have written so first: somebody did it at the
-            // provider.
+            // By hand at the provider: this function would have written that it undoes the charge.
             IntentStatus::Cancelled => Trigger::Declined("cancelled".into()),
             IntentStatus::Processing | IntentStatus::Unconfirmed => {
                 return Err(PaymentError::Unfinished);
@@ -158,8 +160,8 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         Ok(Some(self.advance(order, payment, trigger, now).await?))
     }
 
-    /// Creates an intent and commits the order to it. With the payment comes the intent's status if
-    /// it is known.
+    /// Creates an intent and commits the order to it. Returns the payment, and the intent's status
+    /// if it is known.
     async fn begin(
         &self,
         order: &OrderData,
@@ -172,7 +174,7 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         match self.payments.write(order.order_id, order.price(), None, &charging, now).await? {
             Written::Yes => Ok((charging, Some(status))),
             Written::Instead(first) => {
-                // The order has another intent, or may have none: this one must never be confirmed.
+                // If the order has another intent, or must have none, this one is abandoned.
                 if first.intent() != Some(&id) {
                     self.provider.cancel(&id).await?;
                 }
@@ -181,6 +183,7 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         }
     }
 
+    /// Returns the payment after the undo, or `None` if there is nothing to report.
     async fn undo(
         &self,
         order: &OrderData,
@@ -210,7 +213,7 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
                 Ok(Some(self.advance(order, payment, trigger, now).await?))
             }
             Payment::Committed { intent, progress: Progress::Declined { .. } } => {
-                // It has taken nothing, and now never will.
+                // The intent has taken nothing. Cancelled, it never will.
                 self.provider.cancel(intent).await?;
                 Ok(None)
             }
@@ -218,7 +221,7 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         }
     }
 
-    /// Makes sure that an intent has taken nothing in the end.
+    /// Voids or refunds an intent, so that it keeps no money.
     async fn give_back(&self, intent: &IntentId) -> Result<Trigger, PaymentError> {
         match self.provider.cancel(intent).await?.status {
             IntentStatus::Cancelled => Ok(Trigger::Voided),
@@ -233,7 +236,8 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
         }
     }
 
-    /// The payment after `trigger`, or what somebody faster has made of it.
+    /// Writes the payment after `trigger`. Returns the row as it stands: another delivery may have
+    /// been faster.
     async fn advance(
         &self,
         order: &OrderData,
@@ -252,9 +256,8 @@ impl<P: Payments, C: Provider, B: EventBus> Cashier<P, C, B> {
     }
 }
 
-/// What there is to tell of a payment; nothing while it is undecided, and nothing of one that never
-/// began.
-fn announcement(
+/// The event that reports a payment, or `None` while its outcome is open or if it never began.
+fn outcome(
     payment: Payment,
     cause: &Metadata,
     order: &OrderData,
@@ -277,194 +280,4 @@ fn announcement(
 }
 
 #[cfg(test)]
-mod tests {
-    use platform::bus::MemoryBus;
-    use serde_json::json;
-
-    use super::*;
-    use crate::memory::{MemoryPayments, MemoryProvider};
-
-    type TestCashier = Cashier<MemoryPayments, MemoryProvider, MemoryBus>;
-
-    const NOW: &str = "2026-11-24T08:00:05Z";
-    const LATE: &str = "2026-11-24T08:15:00Z";
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn event(event_type: &str) -> OrderEvent {
-        let order_id = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa";
-        let mut event = json!({
-            "detail-type": event_type,
-            "detail": {
-                "metadata": {"event_id": order_id, "version": 1, "occurred_at": NOW, "correlation_id": order_id},
-                "data": {
-                    "order_id": order_id, "customer_id": "camille", "revision": 2, "status": "reserved", "payment": "none",
-                    "location": "paris", "location_name": "Amélie Paris", "time_zone": "Europe/Paris", "pickup_at": NOW, "pickup_day": "2026-11-24", "deadline": LATE,
-                    "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190}],
-                    "total": 380, "currency": "EUR"
-                }
-            }
-        });
-        if event_type == "order.reserved" {
-            event["detail"]["data"]["payment_method"] = json!("pm_card_visa");
-        }
-        serde_json::from_value(event).unwrap()
-    }
-
-    fn cashier() -> TestCashier {
-        Cashier {
-            payments: MemoryPayments::default(),
-            provider: MemoryProvider::default(),
-            bus: MemoryBus::default(),
-        }
-    }
-
-    fn told(cashier: &TestCashier) -> Vec<String> {
-        cashier
-            .bus
-            .published()
-            .iter()
-            .map(|event| event["detail-type"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
-    async fn reserved(cashier: &TestCashier) -> Result<(), PaymentError> {
-        cashier.handle(event("order.reserved"), at(NOW)).await
-    }
-
-    async fn cancelled(cashier: &TestCashier) -> Result<(), PaymentError> {
-        cashier.handle(event("order.cancelled"), at(NOW)).await
-    }
-
-    #[tokio::test]
-    async fn a_reserved_order_is_charged_once_however_often_it_is_delivered() {
-        let cashier = cashier();
-        reserved(&cashier).await.unwrap();
-        reserved(&cashier).await.unwrap();
-        assert_eq!(cashier.provider.taken(), 380);
-        assert_eq!(told(&cashier), ["payment.captured", "payment.captured"]);
-        let published = cashier.bus.published();
-        assert_eq!(
-            published[0]["detail"]["metadata"]["event_id"],
-            published[1]["detail"]["metadata"]["event_id"]
-        );
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_is_lost_at_any_point_charges_nobody_twice() {
-        for lost in 1..=3 {
-            let cashier = cashier();
-            cashier.provider.lose_answers(lost);
-            let mut deliveries = 0;
-            while reserved(&cashier).await.is_err() {
-                deliveries += 1;
-                assert!(deliveries < 10);
-            }
-            assert_eq!(cashier.provider.taken(), 380, "after {lost} lost answers");
-            assert_eq!(told(&cashier), ["payment.captured"]);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_confirmation_whose_answer_was_lost_is_asked_for_and_not_repeated() {
-        let cashier = cashier();
-        let order = event("order.reserved").detail.data;
-        let (payment, _) = cashier.begin(&order, at(NOW)).await.unwrap();
-        cashier.provider.confirm(payment.intent().unwrap()).await.unwrap();
-        cashier.provider.decline("card_declined");
-        reserved(&cashier).await.unwrap();
-        assert_eq!(told(&cashier), ["payment.captured"]);
-    }
-
-    #[tokio::test]
-    async fn a_declined_charge_is_told_with_its_reason_and_its_intent_is_closed_when_the_order_ends()
-     {
-        let cashier = cashier();
-        cashier.provider.decline("insufficient_funds");
-        reserved(&cashier).await.unwrap();
-        assert_eq!(cashier.bus.published()[0]["detail"]["data"]["reason"], "insufficient_funds");
-        cashier.handle(event("order.rejected"), at(NOW)).await.unwrap();
-        assert_eq!((cashier.provider.taken(), cashier.provider.open()), (0, 0));
-        assert_eq!(told(&cashier), ["payment.declined"]);
-    }
-
-    #[tokio::test]
-    async fn a_charge_is_refunded_once_when_its_order_ends_early() {
-        let cashier = cashier();
-        reserved(&cashier).await.unwrap();
-        cancelled(&cashier).await.unwrap();
-        cancelled(&cashier).await.unwrap();
-        assert_eq!(cashier.provider.taken(), 0);
-        assert_eq!(told(&cashier), ["payment.captured", "payment.refunded", "payment.refunded"]);
-    }
-
-    #[tokio::test]
-    async fn an_undo_that_overtakes_its_charge_forbids_it() {
-        let cashier = cashier();
-        cancelled(&cashier).await.unwrap();
-        reserved(&cashier).await.unwrap();
-        assert_eq!(cashier.provider.taken(), 0);
-        assert!(told(&cashier).is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_charger_that_finds_a_tombstone_abandons_its_intent() {
-        let cashier = cashier();
-        let order = event("order.reserved").detail.data;
-        cancelled(&cashier).await.unwrap();
-        // It had looked before the tombstone was there.
-        let (payment, _) = cashier.begin(&order, at(NOW)).await.unwrap();
-        assert_eq!(payment, Payment::Forbidden);
-        assert_eq!(cashier.provider.open(), 0);
-    }
-
-    #[tokio::test]
-    async fn an_intent_that_was_never_confirmed_is_voided() {
-        let cashier = cashier();
-        let order = event("order.reserved").detail.data;
-        cashier.begin(&order, at(NOW)).await.unwrap();
-        cancelled(&cashier).await.unwrap();
-        assert_eq!(told(&cashier), ["payment.voided"]);
-        reserved(&cashier).await.unwrap();
-        assert_eq!((cashier.provider.taken(), cashier.provider.open()), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn nothing_is_charged_after_the_deadline() {
-        let cashier = cashier();
-        cashier.handle(event("order.reserved"), at(LATE)).await.unwrap();
-        assert_eq!((cashier.provider.taken(), cashier.provider.open()), (0, 0));
-
-        let order = event("order.reserved").detail.data;
-        cashier.begin(&order, at(NOW)).await.unwrap();
-        cashier.handle(event("order.reserved"), at(LATE)).await.unwrap();
-        assert_eq!(cashier.provider.taken(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_charge_that_succeeded_in_time_is_told_even_after_the_deadline() {
-        let cashier = cashier();
-        let order = event("order.reserved").detail.data;
-        let (payment, _) = cashier.begin(&order, at(NOW)).await.unwrap();
-        cashier.provider.confirm(payment.intent().unwrap()).await.unwrap();
-        cashier.handle(event("order.reserved"), at(LATE)).await.unwrap();
-        assert_eq!(told(&cashier), ["payment.captured"]);
-    }
-
-    #[tokio::test]
-    async fn a_refund_that_failed_is_told_and_can_be_tried_again() {
-        let cashier = cashier();
-        reserved(&cashier).await.unwrap();
-        cashier.provider.fail_refunds(Some("expired_or_canceled_card"));
-        cancelled(&cashier).await.unwrap();
-        cashier.provider.fail_refunds(None);
-        cancelled(&cashier).await.unwrap();
-        assert_eq!(
-            told(&cashier),
-            ["payment.captured", "payment.refund_failed", "payment.refunded"]
-        );
-        assert_eq!(cashier.provider.taken(), 0);
-    }
-}
+mod tests;

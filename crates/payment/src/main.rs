@@ -1,4 +1,4 @@
-//! The function behind the charge queue and the refund queue.
+//! The function that the charge queue and the refund queue invoke.
 
 use aws_lambda_events::sqs::SqsEvent;
 use jiff::Timestamp;

@@ -1,5 +1,5 @@
-//! Payments and a provider in memory, for tests: the behaviour of [`crate::store::DynamoDb`]
-//! without DynamoDB, and of the payment provider without a network.
+//! Test doubles in memory: [`MemoryPayments`] behaves as [`crate::store::DynamoDb`], and
+//! [`MemoryProvider`] as the payment provider.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use crate::{
     provider::{Provider, ProviderError},
 };
 
-/// A table that lives as long as this value.
+/// The Payments table in memory.
 #[derive(Debug, Default)]
 pub struct MemoryPayments {
     rows: Mutex<BTreeMap<OrderId, Row>>,
@@ -30,12 +30,12 @@ pub struct MemoryPayments {
 #[derive(Debug)]
 struct Row {
     payment: Payment,
-    /// In seconds since the epoch; none for what stays.
+    /// In seconds since the epoch; `None` for a row that never expires.
     expires_at: Option<i64>,
 }
 
 impl MemoryPayments {
-    /// Deletes what has lived its time at `now`, as DynamoDB does.
+    /// Deletes the rows that have expired at `now`, as DynamoDB's time to live does.
     pub fn expire(&self, now: Timestamp) {
         self.rows().retain(|_, row| row.expires_at.is_none_or(|at| now.as_second() < at));
     }
@@ -74,18 +74,20 @@ impl Payments for MemoryPayments {
     }
 }
 
-/// A provider that keeps intents, and knows the test payment methods below by their names; any
-/// other `pm_card_…` pays.
+/// A payment provider in memory.
 ///
-/// | payment method | |
+/// Its payment methods are named as Stripe's test payment methods:
+///
+/// | payment method | behaviour |
 /// |---|---|
-/// | `pm_card_chargeDeclined` | is declined with `generic_decline` |
-/// | `pm_card_chargeDeclinedInsufficientFunds` | is declined with `insufficient_funds` |
-/// | `pm_card_authenticationRequired` | is declined with `authentication_required` |
-/// | `pm_card_pendingRefund` | its refund is pending when it is first asked for, and then succeeds |
-/// | `pm_card_refundFail` | its refunds fail |
-/// | `pm_usBankAccount_processing` | its charge is processing until it is asked for, and then succeeds |
-/// | any other name | is no payment method: its intent is declined from the start |
+/// | `pm_card_chargeDeclined` | declined with `generic_decline` |
+/// | `pm_card_chargeDeclinedInsufficientFunds` | declined with `insufficient_funds` |
+/// | `pm_card_authenticationRequired` | declined with `authentication_required` |
+/// | `pm_card_pendingRefund` | a refund is pending when first requested, then succeeds |
+/// | `pm_card_refundFail` | refunds fail with `expired_or_canceled_card` |
+/// | `pm_usBankAccount_processing` | processing until the intent is looked up, then succeeds |
+/// | any other `pm_card_…` | succeeds |
+/// | any other name | unknown: the intent is declined from the start |
 #[derive(Debug, Default)]
 pub struct MemoryProvider {
     state: Mutex<ProviderState>,
@@ -94,7 +96,7 @@ pub struct MemoryProvider {
 #[derive(Debug, Default)]
 struct ProviderState {
     intents: BTreeMap<IntentId, StoredIntent>,
-    /// The first answer to each order's idempotency key, as it is replayed.
+    /// The first answer to each order's idempotency key, which is replayed.
     keys: BTreeMap<OrderId, Intent>,
     decline: Option<String>,
     refund_failure: Option<String>,
@@ -110,21 +112,19 @@ struct StoredIntent {
     refund: Option<Refund>,
 }
 
-/// What became of one intent's money.
+/// One intent, and what became of its money.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The intent.
     pub intent: Intent,
-    /// The order that it was made for.
+    /// The order that the intent was created for.
     pub order_id: OrderId,
-    /// What it takes.
     pub price: Money,
-    /// What came of giving it back, if that was asked for.
+    /// The outcome of the last refund, if one was requested.
     pub refund: Option<Refund>,
 }
 
 impl Account {
-    /// What the customer has paid with it and not got back, in minor units.
+    /// The amount that was taken and not refunded, in minor units.
     #[must_use]
     pub fn taken(&self) -> u64 {
         let paid =
@@ -132,7 +132,7 @@ impl Account {
         if paid { self.price.amount } else { 0 }
     }
 
-    /// Whether it could still take something.
+    /// Whether the intent might still take money.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         !matches!(self.intent.status, IntentStatus::Succeeded | IntentStatus::Cancelled)
@@ -140,27 +140,27 @@ impl Account {
 }
 
 impl MemoryProvider {
-    /// Declines from now on, with this code.
+    /// Declines every charge from now on with this code.
     pub fn decline(&self, code: &str) {
         self.state().decline = Some(code.to_owned());
     }
 
-    /// Lets refunds fail from now on, with this code; none to let them succeed again.
+    /// Fails every refund from now on with this code; `None` ends this.
     pub fn fail_refunds(&self, code: Option<&str>) {
         self.state().refund_failure = code.map(str::to_owned);
     }
 
-    /// Does what it is asked next, so many times, but loses the answer.
+    /// Times out each of the next `times` calls after doing its work.
     pub fn lose_answers(&self, times: u32) {
         self.state().lost_answers = times;
     }
 
-    /// Forgets all idempotency keys, as providers do after a day.
+    /// Forgets all idempotency keys, as Stripe does after a day or more.
     pub fn forget_keys(&self) {
         self.state().keys.clear();
     }
 
-    /// All intents, in the order of their ids.
+    /// All intents, ordered by id.
     #[must_use]
     pub fn accounts(&self) -> Vec<Account> {
         let account = |(id, stored): (&IntentId, &StoredIntent)| Account {
@@ -172,13 +172,13 @@ impl MemoryProvider {
         self.state().intents.iter().map(account).collect()
     }
 
-    /// What customers have paid in all and not got back, in minor units.
+    /// The amount that was taken from all customers and not refunded, in minor units.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.accounts().iter().map(Account::taken).sum()
     }
 
-    /// How many intents could still take something.
+    /// The number of intents that might still take money.
     #[must_use]
     pub fn open(&self) -> usize {
         self.accounts().iter().filter(|account| account.is_open()).count()
@@ -209,9 +209,9 @@ impl ProviderState {
 }
 
 impl StoredIntent {
-    /// The intent as it is now, for whoever asks: what was processing has settled by the next
-    /// question.
-    fn asked(&mut self, id: &IntentId) -> Intent {
+    /// Returns the intent as it stands. One that is processing succeeds afterwards, so that the
+    /// next look finds it settled.
+    fn look_up(&mut self, id: &IntentId) -> Intent {
         let now = Intent { id: id.clone(), status: self.status.clone() };
         if self.status == IntentStatus::Processing {
             self.status = IntentStatus::Succeeded;
@@ -225,7 +225,7 @@ fn refused(status: u16, code: &str) -> ProviderError {
     Error::Refused { status, code, param: None, request_id: None }.into()
 }
 
-/// What an attempt to charge comes to.
+/// The outcome of confirming an intent with a known payment method.
 fn charge(payment_method: &str) -> IntentStatus {
     let declined = |code: &str| IntentStatus::Declined(code.to_owned());
     match payment_method {
@@ -267,7 +267,7 @@ impl Provider for MemoryProvider {
     }
 
     async fn find(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
-        self.answer(|state| Ok(state.intent(intent)?.asked(intent)))
+        self.answer(|state| Ok(state.intent(intent)?.look_up(intent)))
     }
 
     async fn confirm(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
@@ -279,7 +279,7 @@ impl Provider for MemoryProvider {
                     decline.map_or_else(|| charge(&stored.payment_method), IntentStatus::Declined);
                 return Ok(Intent { id: intent.clone(), status: stored.status.clone() });
             }
-            Ok(stored.asked(intent))
+            Ok(stored.look_up(intent))
         })
     }
 
@@ -289,7 +289,7 @@ impl Provider for MemoryProvider {
             if matches!(stored.status, IntentStatus::Unconfirmed | IntentStatus::Declined(_)) {
                 stored.status = IntentStatus::Cancelled;
             }
-            Ok(stored.asked(intent))
+            Ok(stored.look_up(intent))
         })
     }
 

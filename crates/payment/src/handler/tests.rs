@@ -1,0 +1,367 @@
+use std::error::Error;
+
+use fixtures::{DEADLINE, PLACED_AT, at};
+use jiff::ToSpan;
+use platform::bus::MemoryBus;
+use stripe::Unavailable;
+
+use super::*;
+use crate::{
+    memory::{MemoryPayments, MemoryProvider},
+    provider::KeyError,
+};
+
+type TestCashier = Cashier<MemoryPayments, MemoryProvider, MemoryBus>;
+
+fn cashier() -> TestCashier {
+    Cashier {
+        payments: MemoryPayments::default(),
+        provider: MemoryProvider::default(),
+        bus: MemoryBus::default(),
+    }
+}
+
+fn now() -> Timestamp {
+    at(PLACED_AT)
+}
+
+/// An `order.reserved` event that pays with `payment_method`.
+fn paying_with(payment_method: &str) -> OrderEvent {
+    let mut event = fixtures::order_event(OrderEventType::Reserved);
+    event.detail.data.payment_method = Some(shop::order::PaymentMethod::new(payment_method));
+    event
+}
+
+fn reserved_order() -> OrderData {
+    fixtures::order_event(OrderEventType::Reserved).detail.data
+}
+
+async fn reserved(cashier: &TestCashier) -> Result<(), PaymentError> {
+    cashier.handle(fixtures::order_event(OrderEventType::Reserved), now()).await
+}
+
+async fn cancelled(cashier: &TestCashier) -> Result<(), PaymentError> {
+    cashier.handle(fixtures::order_event(OrderEventType::Cancelled), now()).await
+}
+
+/// Creates an intent and commits the order to it, as a delivery that dies before it confirms.
+async fn begun(cashier: &TestCashier) -> (Payment, IntentId) {
+    let (payment, status) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    assert_eq!(status, Some(IntentStatus::Unconfirmed));
+    let intent = payment.intent().unwrap().clone();
+    (payment, intent)
+}
+
+fn published(cashier: &TestCashier) -> Vec<String> {
+    let detail_type = |event: &serde_json::Value| event["detail-type"].as_str().unwrap().to_owned();
+    cashier.bus.published().iter().map(detail_type).collect()
+}
+
+async fn row(cashier: &TestCashier) -> Option<Payment> {
+    cashier.payments.find(reserved_order().order_id).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_reserved_order_is_charged_once_in_two_deliveries() {
+    let cashier = cashier();
+    reserved(&cashier).await.unwrap();
+    reserved(&cashier).await.unwrap();
+    assert_eq!(cashier.provider.taken(), 380);
+    assert_eq!(published(&cashier), ["payment.captured", "payment.captured"]);
+    let events = cashier.bus.published();
+    assert_eq!(
+        events[0]["detail"]["metadata"]["event_id"],
+        events[1]["detail"]["metadata"]["event_id"]
+    );
+}
+
+#[tokio::test]
+async fn an_answer_lost_at_any_point_charges_nobody_twice() {
+    for lost in 1..=3 {
+        let cashier = cashier();
+        cashier.provider.lose_answers(lost);
+        let mut deliveries = 0;
+        while reserved(&cashier).await.is_err() {
+            deliveries += 1;
+            assert!(deliveries < 10);
+        }
+        assert_eq!(cashier.provider.taken(), 380, "after {lost} lost answers");
+        assert_eq!(published(&cashier), ["payment.captured"]);
+    }
+}
+
+#[tokio::test]
+async fn a_redelivered_charge_looks_up_the_intent_instead_of_confirming_it_again() {
+    let cashier = cashier();
+    let (_, intent) = begun(&cashier).await;
+    cashier.provider.confirm(&intent).await.unwrap();
+    cashier.provider.decline("card_declined");
+    reserved(&cashier).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.captured"]);
+}
+
+#[tokio::test]
+async fn an_unconfirmed_intent_is_confirmed_by_the_next_delivery() {
+    let cashier = cashier();
+    begun(&cashier).await;
+    reserved(&cashier).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.captured"]);
+    assert_eq!(cashier.provider.accounts().len(), 1);
+}
+
+#[tokio::test]
+async fn two_deliveries_that_create_the_same_intent_do_not_cancel_it() {
+    let cashier = cashier();
+    let (payment, _) = begun(&cashier).await;
+    let (again, status) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    assert_eq!((again, status), (payment, None));
+    assert_eq!(cashier.provider.open(), 1);
+}
+
+#[tokio::test]
+async fn a_second_intent_for_the_same_order_is_abandoned() {
+    let cashier = cashier();
+    let (payment, _) = begun(&cashier).await;
+    cashier.provider.forget_keys();
+    let (again, _) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    assert_eq!(again, payment);
+    assert_eq!((cashier.provider.accounts().len(), cashier.provider.open()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_declined_charge_is_published_with_its_reason() {
+    let cashier = cashier();
+    cashier.provider.decline("insufficient_funds");
+    reserved(&cashier).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.declined"]);
+    assert_eq!(cashier.bus.published()[0]["detail"]["data"]["reason"], "insufficient_funds");
+}
+
+#[tokio::test]
+async fn the_intent_of_a_declined_charge_is_cancelled_when_its_order_ends() {
+    let cashier = cashier();
+    cashier.provider.decline("insufficient_funds");
+    reserved(&cashier).await.unwrap();
+    assert_eq!(cashier.provider.open(), 1);
+    cashier.handle(fixtures::order_event(OrderEventType::Rejected), now()).await.unwrap();
+    assert_eq!((cashier.provider.taken(), cashier.provider.open()), (0, 0));
+    assert_eq!(published(&cashier), ["payment.declined"]);
+}
+
+#[tokio::test]
+async fn an_intent_cancelled_at_the_provider_counts_as_declined() {
+    let cashier = cashier();
+    let (_, intent) = begun(&cashier).await;
+    cashier.provider.cancel(&intent).await.unwrap();
+    reserved(&cashier).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.declined"]);
+    assert_eq!(cashier.bus.published()[0]["detail"]["data"]["reason"], "cancelled");
+}
+
+#[tokio::test]
+async fn a_charge_that_the_provider_still_processes_is_retried() {
+    let cashier = cashier();
+    let event = paying_with("pm_usBankAccount_processing");
+    // The provider is at work when the intent is confirmed, and still when it is first looked up.
+    for _ in 0..2 {
+        let error = cashier.handle(event.clone(), now()).await.unwrap_err();
+        assert!(matches!(error, PaymentError::Unfinished), "{error:?}");
+    }
+    assert_eq!(published(&cashier), [""; 0]);
+    cashier.handle(event, now()).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.captured"]);
+}
+
+#[tokio::test]
+async fn an_order_that_ends_early_is_refunded_once_in_two_deliveries() {
+    for end in [OrderEventType::Rejected, OrderEventType::Cancelled, OrderEventType::Expired] {
+        let cashier = cashier();
+        reserved(&cashier).await.unwrap();
+        cashier.handle(fixtures::order_event(end), now()).await.unwrap();
+        cashier.handle(fixtures::order_event(end), now()).await.unwrap();
+        assert_eq!(cashier.provider.taken(), 0);
+        let expected = ["payment.captured", "payment.refunded", "payment.refunded"];
+        assert_eq!(published(&cashier), expected, "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pending_refund_is_retried_until_it_succeeds() {
+    let cashier = cashier();
+    cashier.handle(paying_with("pm_card_pendingRefund"), now()).await.unwrap();
+    let error = cancelled(&cashier).await.unwrap_err();
+    assert!(matches!(error, PaymentError::Unfinished), "{error:?}");
+    cancelled(&cashier).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.captured", "payment.refunded"]);
+}
+
+#[tokio::test]
+async fn a_failed_refund_is_published_and_can_be_retried() {
+    let cashier = cashier();
+    reserved(&cashier).await.unwrap();
+    cashier.provider.fail_refunds(Some("expired_or_canceled_card"));
+    cancelled(&cashier).await.unwrap();
+    let failed = &cashier.bus.published()[1];
+    assert_eq!(failed["detail"]["data"]["reason"], "expired_or_canceled_card");
+    cashier.provider.fail_refunds(None);
+    cancelled(&cashier).await.unwrap();
+    assert_eq!(
+        published(&cashier),
+        ["payment.captured", "payment.refund_failed", "payment.refunded"]
+    );
+    assert_eq!(cashier.provider.taken(), 0);
+}
+
+#[tokio::test]
+async fn an_undo_while_the_provider_processes_the_charge_is_retried() {
+    let cashier = cashier();
+    let event = paying_with("pm_usBankAccount_processing");
+    cashier.handle(event, now()).await.unwrap_err();
+    let error = cancelled(&cashier).await.unwrap_err();
+    assert!(matches!(error, PaymentError::Unfinished), "{error:?}");
+    cancelled(&cashier).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.refunded"]);
+    assert_eq!(cashier.provider.taken(), 0);
+}
+
+#[tokio::test]
+async fn an_undo_that_overtakes_its_charge_forbids_it() {
+    let cashier = cashier();
+    cancelled(&cashier).await.unwrap();
+    reserved(&cashier).await.unwrap();
+    assert_eq!(row(&cashier).await, Some(Payment::Forbidden));
+    assert_eq!(cashier.provider.accounts(), []);
+    assert_eq!(published(&cashier), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_charge_that_finds_a_tombstone_abandons_its_intent() {
+    let cashier = cashier();
+    cancelled(&cashier).await.unwrap();
+    // The charge had read the table before the tombstone was written.
+    let (payment, _) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    assert_eq!(payment, Payment::Forbidden);
+    assert_eq!((cashier.provider.accounts().len(), cashier.provider.open()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_charge_that_an_undo_overtakes_leaves_the_row_to_the_undo() {
+    let cashier = cashier();
+    let (charging, _) = begun(&cashier).await;
+    cancelled(&cashier).await.unwrap();
+    let voided = row(&cashier).await.unwrap();
+    assert_eq!(voided.name(), "voided");
+    let order = reserved_order();
+    let payment = cashier.advance(&order, charging, Trigger::Captured, now()).await.unwrap();
+    assert_eq!(payment, voided);
+    assert_eq!(row(&cashier).await, Some(voided));
+}
+
+#[tokio::test]
+async fn an_unconfirmed_intent_is_voided() {
+    let cashier = cashier();
+    begun(&cashier).await;
+    cancelled(&cashier).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.voided"]);
+    reserved(&cashier).await.unwrap();
+    assert_eq!((cashier.provider.taken(), cashier.provider.open()), (0, 0));
+}
+
+#[tokio::test]
+async fn nothing_is_charged_from_the_deadline_on() {
+    let event = fixtures::order_event(OrderEventType::Reserved);
+    let cashier = cashier();
+    cashier.handle(event.clone(), at(DEADLINE)).await.unwrap();
+    assert_eq!((row(&cashier).await, cashier.provider.accounts()), (None, vec![]));
+
+    begun(&cashier).await;
+    cashier.handle(event.clone(), at(DEADLINE)).await.unwrap();
+    assert_eq!(cashier.provider.taken(), 0);
+    assert_eq!(published(&cashier), [""; 0]);
+
+    cashier.handle(event, at(DEADLINE) - 1.millisecond()).await.unwrap();
+    assert_eq!(cashier.provider.taken(), 380);
+}
+
+#[tokio::test]
+async fn a_charge_that_succeeded_in_time_is_published_after_the_deadline() {
+    let cashier = cashier();
+    let (_, intent) = begun(&cashier).await;
+    cashier.provider.confirm(&intent).await.unwrap();
+    let event = fixtures::order_event(OrderEventType::Reserved);
+    cashier.handle(event, at(DEADLINE)).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.captured"]);
+}
+
+#[tokio::test]
+async fn an_order_without_a_payment_method_is_not_charged() {
+    let cashier = cashier();
+    let mut event = fixtures::order_event(OrderEventType::Reserved);
+    event.detail.data.payment_method = None;
+    let error = cashier.handle(event, now()).await.unwrap_err();
+    assert!(matches!(error, PaymentError::NoPaymentMethod), "{error:?}");
+    assert_eq!((row(&cashier).await, cashier.provider.accounts()), (None, vec![]));
+}
+
+#[tokio::test]
+async fn other_events_of_an_order_change_nothing() {
+    let cashier = cashier();
+    for event_type in [
+        OrderEventType::Placed,
+        OrderEventType::Confirmed,
+        OrderEventType::Preparing,
+        OrderEventType::Ready,
+        OrderEventType::Collected,
+        OrderEventType::PaymentChanged,
+    ] {
+        cashier.handle(fixtures::order_event(event_type), now()).await.unwrap();
+    }
+    assert_eq!((row(&cashier).await, cashier.provider.accounts()), (None, vec![]));
+    assert_eq!(published(&cashier), [""; 0]);
+}
+
+/// Every error, with whether it is transient.
+fn errors() -> Vec<(PaymentError, bool)> {
+    let malformed = serde_json::from_str::<u8>("x").unwrap_err();
+    let refused = stripe::Error::Refused { status: 400, code: None, param: None, request_id: None };
+    let provider = |error: stripe::Error| PaymentError::from(ProviderError::from(error));
+    vec![
+        (StoreError::call("GetItem", std::fmt::Error).into(), true),
+        (
+            StoreError::Unwritable(serde_dynamo::to_item::<_, serde_dynamo::Item>(1).unwrap_err())
+                .into(),
+            false,
+        ),
+        (provider(Unavailable::TimedOut.into()), true),
+        (provider(stripe::Error::Unauthorized), true),
+        (provider(refused), false),
+        (ProviderError::from(KeyError::Secret("denied".to_owned())).into(), true),
+        (ProviderError::from(KeyError::Config(stripe::ConfigError::ApiKey)).into(), true),
+        (PublishError::Malformed(malformed).into(), false),
+        (PaymentError::Unfinished, true),
+        (PaymentError::NoPaymentMethod, false),
+    ]
+}
+
+#[test]
+fn an_error_is_transient_if_the_same_event_may_succeed_later() {
+    for (error, transient) in errors() {
+        assert_eq!(error.is_transient(), transient, "{error:?}");
+    }
+}
+
+#[test]
+fn an_error_names_each_of_its_causes_once() {
+    let own =
+        |error: &PaymentError| !matches!(error, PaymentError::Store(_) | PaymentError::Publish(_));
+    for (error, _) in errors().into_iter().filter(|(error, _)| own(error)) {
+        let mut texts = vec![error.to_string()];
+        let mut cause = error.source();
+        while let Some(source) = cause {
+            let text = source.to_string();
+            assert!(texts.iter().all(|earlier| !earlier.contains(&text)), "{texts:?}, then {text}");
+            texts.push(text);
+            cause = source.source();
+        }
+    }
+}
