@@ -1,0 +1,74 @@
+//! Which queue takes which event.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use resources::{Template, event_types};
+
+/// The queues that take each event. An event that no function acts on has none.
+///
+/// This is the decision that a new event needs. The rules in template.yaml carry it out.
+const TAKEN_BY: [(&str, &[&str]); 17] = [
+    ("order.placed", &["Stock", "Deadline"]),
+    ("order.reserved", &["Charge"]),
+    ("order.confirmed", &["Notice"]),
+    ("order.preparing", &[]),
+    ("order.ready", &["Notice"]),
+    ("order.collected", &[]),
+    ("order.rejected", &["Stock", "Refund", "Notice"]),
+    ("order.cancelled", &["Stock", "Refund", "Notice"]),
+    ("order.expired", &["Stock", "Refund", "Notice"]),
+    ("order.payment_changed", &["Notice"]),
+    ("inventory.reserved", &["Results"]),
+    ("inventory.rejected", &["Results"]),
+    ("payment.captured", &["Results"]),
+    ("payment.declined", &["Results"]),
+    ("payment.voided", &["Results"]),
+    ("payment.refunded", &["Results"]),
+    ("payment.refund_failed", &["Results"]),
+];
+
+#[test]
+fn it_is_decided_for_every_event_which_queues_take_it() {
+    let decided: BTreeSet<_> = TAKEN_BY.iter().map(|(event, _)| (*event).to_owned()).collect();
+    let published = event_types();
+    let undecided: Vec<_> = published.difference(&decided).collect();
+    assert!(undecided.is_empty(), "add to TAKEN_BY which queues take {undecided:?}");
+    let unknown: Vec<_> = decided.difference(&published).collect();
+    assert!(unknown.is_empty(), "TAKEN_BY has events that no schema has: {unknown:?}");
+}
+
+#[test]
+fn the_rules_put_into_each_queue_the_events_that_it_takes() {
+    let template = Template::on_aws();
+    for queue in template.queues() {
+        let decided = TAKEN_BY.iter().filter(|(_, queues)| queues.contains(&queue));
+        let decided: BTreeSet<_> = decided.map(|(event, _)| *event).collect();
+        assert_eq!(template.events_of(queue), decided, "{queue}Queue");
+    }
+    let queues = template.queues();
+    for (event, taken_by) in TAKEN_BY {
+        let missing: Vec<_> = taken_by.iter().filter(|queue| !queues.contains(*queue)).collect();
+        assert!(missing.is_empty(), "{event} goes to queues that do not exist: {missing:?}");
+    }
+}
+
+#[test]
+fn a_rule_names_the_sources_of_its_events() {
+    for (rule, properties) in Template::on_aws().all("AWS::Events::Rule") {
+        let pattern = &properties["EventPattern"];
+        let mut by_source: BTreeMap<&str, &str> = BTreeMap::new();
+        for event in resources::list(&pattern["detail-type"]).filter_map(|event| event.as_str()) {
+            let domain = event.split('.').next().unwrap();
+            let source = match domain {
+                "order" => shop::event::ORDERS,
+                "inventory" => shop::event::INVENTORY,
+                "payment" => shop::event::PAYMENT,
+                other => panic!("{rule}: say here which source publishes {other} events"),
+            };
+            by_source.insert(source, event);
+        }
+        let sources: Vec<_> = resources::list(&pattern["source"]).collect();
+        assert_eq!(sources.len(), by_source.len(), "{rule}: {sources:?} for {by_source:?}");
+        assert!(sources.iter().all(|source| by_source.contains_key(source.as_str().unwrap())));
+    }
+}

@@ -1,0 +1,24 @@
+//! What template.yaml promises and nothing else would notice: cfn-lint knows no design, and the
+//! embedded AWS delivers to queues, polls them and writes logs without asking for permission.
+//!
+//! What is added to the template has to be complete. These tests say what is missing: a dead-letter
+//! queue, a rule for an event, a sample event, a route of the API.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod events;
+mod permissions;
+mod queues;
+mod routes;
+mod samples;
+mod storage;
+
+use std::collections::BTreeSet;
+
+use resources::list;
+use serde_json::Value;
+
+/// The actions of a policy's statement.
+fn actions(statement: &Value) -> BTreeSet<&str> {
+    list(&statement["Action"]).filter_map(Value::as_str).collect()
+}
