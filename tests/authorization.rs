@@ -1,4 +1,4 @@
-//! Who is let in, on every route of the template, and who may see what.
+//! Authentication on every route of the template, and who may see which order.
 
 use std::fs;
 
@@ -18,55 +18,33 @@ use base64::{
 use futures::future::join_all;
 use jiff::{Timestamp, ToSpan};
 use reqwest::Method;
+use resources::{Route, Template};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{Answer, Customer, System, croissants, stack};
 
-/// A route of the template.
-struct Route {
-    method: Method,
-    /// With parameters in braces.
-    path: String,
-    public: bool,
+/// A request to a route about an order or a shop.
+fn request(
+    system: &System,
+    route: &Route<'_>,
+    order: &str,
+    location: &str,
+) -> reqwest::RequestBuilder {
+    let path = route.path().replace("{id}", order).replace("{location}", location);
+    assert!(!path.contains('{'), "{}: replace its parameters here", route.key);
+    system.request(route.method().parse().unwrap(), &path)
 }
 
-impl Route {
-    fn all() -> Vec<Self> {
-        let template: yaml_serde::Value =
-            yaml_serde::from_str(include_str!("../template.yaml")).unwrap();
-        let resources = template["Resources"].as_mapping().unwrap().values();
-        let routes = resources.filter(|resource| resource["Type"] == "AWS::ApiGatewayV2::Route");
-        let route = |route: &yaml_serde::Value| {
-            let (method, path) =
-                route["Properties"]["RouteKey"].as_str().unwrap().split_once(' ').unwrap();
-            let public = route["Properties"]["AuthorizationType"] == "NONE";
-            Self { method: method.parse().unwrap(), path: path.to_owned(), public }
-        };
-        routes.map(route).collect()
-    }
-
-    fn is_about_an_order(&self) -> bool {
-        self.path.contains("{id}")
-    }
-
-    /// The route's path for an order and a shop.
-    fn path(&self, order: &str, location: &str) -> String {
-        let path = self.path.replace("{id}", order).replace("{location}", location);
-        assert!(!path.contains('{'), "say here what the parameters of {path} stand for");
-        path
-    }
-}
-
-/// How tokens are signed.
+/// A key that signs tokens.
 struct SigningKey {
-    /// The key's name, which tokens carry.
+    /// The token header, which names the key.
     header: Value,
     pair: KeyPair,
 }
 
 impl SigningKey {
-    /// The user pool's own.
+    /// The key of the user pool.
     fn of_the_pool(system: &System, token: &str) -> Self {
         let pool = system.stack.outputs.get("UserPoolId").unwrap();
         let keys = stack("shared").state_dir.join("emulator/state/cognito-pool-keys");
@@ -76,8 +54,8 @@ impl SigningKey {
         Self { header: part(token, 0), pair }
     }
 
-    /// A stranger's, of the same name.
-    fn of_a_stranger(token: &str) -> Self {
+    /// A new key under the name of the pool's key.
+    fn foreign(token: &str) -> Self {
         Self { header: part(token, 0), pair: KeyPair::generate(KeySize::Rsa2048).unwrap() }
     }
 
@@ -91,7 +69,7 @@ impl SigningKey {
     }
 }
 
-/// What a token says in its header (0) or claims (1).
+/// The header (0) or the claims (1) of a token.
 fn part(token: &str, index: usize) -> Value {
     serde_json::from_slice(
         &BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap(),
@@ -110,14 +88,14 @@ fn claims(token: &str, change: impl FnOnce(&mut Value)) -> Value {
     claims
 }
 
-/// The same token with something else in place of its header, claims or signature.
+/// The token with its header (0), claims (1) or signature (2) replaced.
 fn with_part(token: &str, index: usize, replacement: &str) -> String {
     let mut parts: Vec<_> = token.split('.').collect();
     parts[index] = replacement;
     parts.join(".")
 }
 
-/// An app of its own for a pool.
+/// Creates another app of a user pool.
 async fn app(cognito: &Cognito, pool: &str) -> String {
     let app = cognito.create_user_pool_client().user_pool_id(pool).client_name("another");
     let app = app
@@ -128,7 +106,7 @@ async fn app(cognito: &Cognito, pool: &str) -> String {
     app.user_pool_client.unwrap().client_id.unwrap()
 }
 
-/// The tokens of somebody new in a pool.
+/// Signs up a new user of a pool, and signs in.
 async fn signed_in(cognito: &Cognito, pool: &str, app: &str) -> AuthenticationResultType {
     let (name, password) =
         (format!("{}@example.com", Uuid::new_v4().simple()), "Only-For-The-Emulator-1");
@@ -154,7 +132,7 @@ async fn signed_in(cognito: &Cognito, pool: &str, app: &str) -> AuthenticationRe
     sign_in.authentication_result.unwrap()
 }
 
-/// What does not let anybody in, and the status that it gets.
+/// Values of the `Authorization` header that are refused, each with the status of the answer.
 async fn refused_tokens(
     system: &System,
     camille: &Customer<'_>,
@@ -193,20 +171,20 @@ async fn refused_tokens(
     let none = json!({"alg": "none", "typ": "JWT", "kid": key.header["kid"]});
     let tokens = [
         ("an empty token", String::new(), 401),
-        ("no JWT", "letmein".to_owned(), 401),
+        ("a token that is not a JWT", "letmein".to_owned(), 401),
         ("half a token", token[..token.len() / 2].to_owned(), 401),
-        ("somebody else's name", tampered(&|claims| claims["sub"] = json!(noor.id)), 401),
-        ("a longer life", tampered(&|claims| claims["exp"] = json!(hour(24))), 401),
+        ("another subject", tampered(&|claims| claims["sub"] = json!(noor.id)), 401),
+        ("a later expiry", tampered(&|claims| claims["exp"] = json!(hour(24))), 401),
         ("another signature", with_part(token, 2, &BASE64_URL_SAFE_NO_PAD.encode(signature)), 401),
         ("no signature", with_part(token, 2, ""), 401),
         (
-            "no signature, as its header says",
+            "no signature, and a header that says so",
             with_part(&with_part(token, 0, &encoded(&none)), 2, ""),
             401,
         ),
         (
-            "a stranger's signature",
-            SigningKey::of_a_stranger(token).sign(&claims(token, |_| ())),
+            "a signature by a foreign key",
+            SigningKey::foreign(token).sign(&claims(token, |_| ())),
             401,
         ),
         ("an expired token", signed(&|claims| claims["exp"] = json!(hour(-1))), 401),
@@ -221,54 +199,51 @@ async fn refused_tokens(
         ("a token of another user pool", of_another_pool, 401),
         ("another audience", signed(&|claims| claims["client_id"] = json!("elsewhere")), 401),
         ("a token of another app of the same user pool", of_another_app, 401),
-        // What is right in all but its purpose is forbidden.
+        // Valid tokens for another purpose are forbidden.
         (
             "an access token without the scope",
             signed(&|claims| claims["scope"] = json!("openid")),
             403,
         ),
         ("a customer's ID token", own.id_token.unwrap(), 403),
-        // On AWS it is no JWT, and gets a 401.
+        // On AWS it is not a JWT, and the status is 401.
         ("a customer's refresh token", own.refresh_token.unwrap(), 403),
     ];
     let tokens =
         tokens.map(|(what, token, status)| (what, Some(format!("Bearer {token}")), status));
     let others = [
         ("no token", None, 401),
-        ("a name and a password", Some("Basic Y2FtaWxsZTpzZWNyZXQ=".to_owned()), 401),
+        ("basic authentication", Some("Basic Y2FtaWxsZTpzZWNyZXQ=".to_owned()), 401),
     ];
     others.into_iter().chain(tokens).collect()
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_valid_access_token_of_this_system_except_to_what_is_public() {
+async fn only_public_routes_answer_without_a_valid_access_token_of_this_system() {
     let system = System::shared().await;
     let (camille, noor) = (system.customer().await, system.customer().await);
     let shop = system.shop().await;
-    let order = camille.places(&croissants(&shop, 1)).await;
+    let order = camille.place(&croissants(&shop, 1)).await;
     let location = shop.menu.location.as_str();
     let tokens = refused_tokens(&system, &camille, &noor).await;
-    let routes = Route::all();
+    let template = Template::on_aws();
+    let routes = template.routes();
     assert!(routes.iter().any(|route| route.public) && routes.iter().any(|route| !route.public));
     join_all(routes.iter().map(async |route| {
         for (what, token, refused) in &tokens {
-            let mut request = system.request(route.method.clone(), &route.path(&order, location));
-            request = request.header("idempotency-key", "k").json(&croissants(&shop, 1));
+            let request = request(&system, route, &order, location);
+            let mut request = request.header("idempotency-key", "k").json(&croissants(&shop, 1));
             if let Some(token) = token {
                 request = request.header("authorization", token);
             }
             let answer = Answer::to(request).await;
             let expected = if route.public { 200 } else { *refused };
-            assert_eq!(
-                answer.status, expected,
-                "{what}: {} {}: {}",
-                route.method, route.path, answer.body
-            );
+            assert_eq!(answer.status, expected, "{what}: {}: {}", route.key, answer.body);
         }
     }))
     .await;
 
-    // What is refused would be let in if it were not for what is wrong with it.
+    // The same key and claims without a mistake are accepted, so the refusals prove something.
     let genuine = SigningKey::of_the_pool(&system, &camille.token).sign(&part(&camille.token, 1));
     let seen =
         Answer::to(system.request(Method::GET, &format!("/orders/{order}")).bearer_auth(genuine))
@@ -281,27 +256,21 @@ async fn nobody_gets_in_without_a_valid_access_token_of_this_system_except_to_wh
 }
 
 #[tokio::test]
-async fn another_customers_order_is_none_on_every_route() {
+async fn another_customers_order_does_not_exist_on_any_route() {
     let system = System::shared().await;
     let (camille, noor) = (system.customer().await, system.customer().await);
     let shop = system.shop().await;
-    let order = camille.places(&croissants(&shop, 1)).await;
-    let confirmed = camille.sees_confirmed(&order).await;
+    let order = camille.place(&croissants(&shop, 1)).await;
+    let confirmed = camille.confirmed(&order).await;
     let location = shop.menu.location.as_str();
-    let routes = Route::all();
+    let template = Template::on_aws();
     let mut about_an_order = 0;
-    for route in routes.iter().filter(|route| route.is_about_an_order()) {
+    for route in template.routes().iter().filter(|route| route.path().contains("{id}")) {
         let ask = async |order: &str| {
-            Answer::to(noor.request(route.method.clone(), &route.path(order, location))).await
+            Answer::to(request(&system, route, order, location).bearer_auth(&noor.token)).await
         };
-        let (theirs, nothing) = (ask(&order).await, ask(&Uuid::new_v4().to_string()).await);
-        assert_eq!(
-            (theirs.status, &theirs.body),
-            (404, &nothing.body),
-            "{} {}",
-            route.method,
-            route.path
-        );
+        let (theirs, unknown) = (ask(&order).await, ask(&Uuid::new_v4().to_string()).await);
+        assert_eq!((theirs.status, &theirs.body), (404, &unknown.body), "{}", route.key);
         about_an_order += 1;
     }
     assert!(about_an_order >= 2);

@@ -1,5 +1,4 @@
-//! Input that is refused: each with its status, the field and the limit in the answer, and nothing
-//! written.
+//! Invalid input is refused with a status, the field and its limit, and nothing is written.
 
 use futures::future::join_all;
 use jiff::{Timestamp, ToSpan, civil};
@@ -12,9 +11,9 @@ use serde_json::{Value, json};
 use shop::menu::{Hours, Item, Weekday};
 use uuid::Uuid;
 
-use crate::harness::{Answer, Customer, System, a_shop, croissants};
+use crate::harness::{Answer, Customer, System, croissants, new_shop};
 
-/// Nothing has come of what was refused.
+/// Checks that the shop has no orders.
 async fn nothing_is_written(system: &System, shop: &Shop) {
     let mut orders = system.rows("OrdersTableName").await;
     orders.retain(|order| order["location"] == shop.menu.location.as_str());
@@ -22,15 +21,14 @@ async fn nothing_is_written(system: &System, shop: &Shop) {
 }
 
 #[tokio::test]
-async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
+async fn an_invalid_order_is_refused_with_field_and_limit_and_leaves_no_trace() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = shop_with_hours(&system).await;
     let now = Timestamp::now();
     let line = |quantity| json!({"item": "croissant", "quantity": quantity});
 
-    // Where the order is spoiled and with what, and what has to be said of it: status, field and
-    // limit.
+    // The changed place of the order and its value, and the status, field and limit of the answer.
     let cases = [
         ("/price", json!(1), 400, "price", "unknown field `price`"),
         ("/lines/0/unit_price", json!(1), 400, "lines[0].unit_price", "unknown field `unit_price`"),
@@ -90,13 +88,13 @@ async fn a_bad_order_is_told_its_field_and_its_limit_and_leaves_no_trace() {
         let mut order = croissants(&shop, 2);
         spoil(&mut order, place, value);
         let answer = camille.post(&Uuid::new_v4().to_string(), &order).await;
-        assert!(answer.status == status && answer.blames(field, limit), "{order}: {answer:?}");
+        assert!(answer.status == status && answer.has_error(field, limit), "{order}: {answer:?}");
     }))
     .await;
     nothing_is_written(&system, &shop).await;
 }
 
-/// Sets a field; null removes it.
+/// Sets a field, or removes it if the value is null.
 fn spoil(order: &mut Value, place: &str, value: Value) {
     let (parent, field) = place.rsplit_once('/').unwrap();
     let parent = order.pointer_mut(parent).unwrap();
@@ -107,10 +105,10 @@ fn spoil(order: &mut Value, place: &str, value: Value) {
     }
 }
 
-/// A shop that is open from 08:00 to 18:00, has stollen on the day of the week that is three days
-/// from now, and a cake of which two cannot be paid for at once.
+/// A shop that is open from 08:00 to 18:00. It sells stollen only on the weekday three days from
+/// now, and a cake of which two cost more than an order may.
 async fn shop_with_hours(system: &System) -> Shop {
-    let mut shop = a_shop();
+    let mut shop = new_shop();
     let hours = Hours { from: civil::time(8, 0, 0, 0), to: civil::time(18, 0, 0, 0) };
     shop.menu.opening_hours.values_mut().for_each(|spans| *spans = vec![hours]);
     let day = shop.menu.day(Timestamp::now()) + 3.days();
@@ -134,7 +132,7 @@ fn tomorrow_at_three(shop: &Shop) -> Timestamp {
     tomorrow.at(3, 0, 0, 0).to_zoned(shop.menu.time_zone.clone()).unwrap().timestamp()
 }
 
-/// Posts an order byte by byte.
+/// Posts the bytes of an order.
 async fn post(
     customer: &Customer<'_>,
     key: Option<&str>,
@@ -164,13 +162,13 @@ async fn an_order_needs_a_key_of_1_to_255_visible_characters() {
         (None, "is required"),
         (Some(""), "must be 1 to 255 visible ASCII characters"),
         (Some(&*"k".repeat(256)), "must be 1 to 255 visible ASCII characters"),
-        // Most control characters do not even get through HTTP; a tab does.
+        // HTTP clients refuse most control characters, but not a tab.
         (Some("a\tb"), "must be 1 to 255 visible ASCII characters"),
         (Some("clé"), "must be 1 to 255 visible ASCII characters"),
     ] {
         let answer = post(&camille, key, JSON, order.as_bytes()).await;
         assert!(
-            answer.status == 400 && answer.blames("Idempotency-Key", limit),
+            answer.status == 400 && answer.has_error("Idempotency-Key", limit),
             "{key:?}: {answer:?}"
         );
     }
@@ -178,7 +176,7 @@ async fn an_order_needs_a_key_of_1_to_255_visible_characters() {
 }
 
 #[tokio::test]
-async fn an_order_is_one_json_object_of_at_most_64_kib_that_says_so() {
+async fn a_body_must_be_one_json_object_of_at_most_64_kib_with_its_content_type() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
@@ -186,13 +184,13 @@ async fn an_order_is_one_json_object_of_at_most_64_kib_that_says_so() {
     for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded")] {
         let answer = post(&camille, Some("k"), content_type, order.as_bytes()).await;
         assert!(
-            answer.status == 415 && answer.blames("Content-Type", "must be application/json"),
+            answer.status == 415 && answer.has_error("Content-Type", "must be application/json"),
             "{answer:?}"
         );
     }
     let one_byte_too_many = order.clone() + &" ".repeat(64 * 1024 + 1 - order.len());
     let answer = post(&camille, Some("k"), JSON, one_byte_too_many.as_bytes()).await;
-    assert!(answer.status == 413 && answer.blames("body", "at most 65536 bytes"), "{answer:?}");
+    assert!(answer.status == 413 && answer.has_error("body", "at most 65536 bytes"), "{answer:?}");
     for (body, reason) in [
         (&b""[..], "must be one JSON object"),
         (b"{\"location\": ", "EOF"),
@@ -204,7 +202,7 @@ async fn an_order_is_one_json_object_of_at_most_64_kib_that_says_so() {
     ] {
         let answer = post(&camille, Some("k"), JSON, body).await;
         assert!(
-            answer.status == 400 && answer.blames("body", reason),
+            answer.status == 400 && answer.has_error("body", reason),
             "{}: {answer:?}",
             body.escape_ascii()
         );
@@ -213,7 +211,7 @@ async fn an_order_is_one_json_object_of_at_most_64_kib_that_says_so() {
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_bad_requests_and_ids_of_nothing_are_not_found() {
+async fn malformed_ids_are_bad_requests_and_unknown_ids_are_not_found() {
     let system = System::shared().await;
     let camille = system.customer().await;
     for (path, field, limit) in [
@@ -229,7 +227,7 @@ async fn ids_that_are_none_are_bad_requests_and_ids_of_nothing_are_not_found() {
         ("/orders?cursor=42", "cursor", "`next` of the page before"),
     ] {
         let answer = camille.get(path).await;
-        assert!(answer.status == 400 && answer.blames(field, limit), "{path}: {answer:?}");
+        assert!(answer.status == 400 && answer.has_error(field, limit), "{path}: {answer:?}");
     }
     for path in ["/menu/atlantis", "/orders/00000000-0000-0000-0000-000000000000", "/baskets"] {
         assert_eq!(camille.get(path).await.status, 404, "{path}");

@@ -1,4 +1,4 @@
-//! Orders that their customers call off.
+//! Orders that their customers cancel.
 
 use aws_sdk_dynamodb::Client;
 use futures::future::join_all;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::harness::{Answer, Customer, System, croissants, eventually, paid_with};
 
-/// Cancels an order that can be.
+/// Cancels an order, which must succeed.
 async fn cancelled(customer: &Customer<'_>, order: &str) -> Value {
     let answer = customer.cancel(order).await;
     assert_eq!(
@@ -24,7 +24,7 @@ async fn cancelled(customer: &Customer<'_>, order: &str) -> Value {
     answer.body
 }
 
-/// The states of an order, one after another.
+/// The states that an order has been in.
 fn states(order: &Value) -> Vec<&str> {
     let history = order["history"].as_array().unwrap().iter();
     history
@@ -34,14 +34,14 @@ fn states(order: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_order_that_is_cancelled_before_it_is_charged_never_is_and_gives_its_stock_back() {
+async fn an_order_cancelled_before_its_charge_is_never_charged_and_releases_its_stock() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
     let id = camille.order_id("k");
-    // The provider cannot be charged with it, for as long as it takes.
+    // No charge of this order can begin until the fault is cleared.
     system
-        .fail(
+        .set_fault(
             &id,
             Fault {
                 route: Some(Route::Create),
@@ -61,7 +61,7 @@ async fn an_order_that_is_cancelled_before_it_is_charged_never_is_and_gives_its_
     .await;
 
     cancelled(&camille, &id).await;
-    eventually("the stock to be given back", async || {
+    eventually("the stock to be released", async || {
         (system.held(&shop, "croissant").await == 0).then_some(())
     })
     .await;
@@ -72,7 +72,7 @@ async fn an_order_that_is_cancelled_before_it_is_charged_never_is_and_gives_its_
             .find(|payment| payment["order_id"] == *id && payment["state"] == "forbidden")
     };
     eventually("the charge to be forbidden", forbidden).await;
-    // Now that the provider is well again, the charge comes once more.
+    // Now that the fault is gone, the charge is retried.
     system.provider.clear_faults_of(&id).await.unwrap();
     let decided = async || {
         let log = system.log("payment").await;
@@ -80,9 +80,9 @@ async fn an_order_that_is_cancelled_before_it_is_charged_never_is_and_gives_its_
             >= 2)
             .then_some(())
     };
-    eventually("the undoing and the charge to be decided", decided).await;
+    eventually("the void and the charge to be processed", decided).await;
     assert_eq!(system.ledger(&id).await, []);
-    let [mail] = &camille.gets_mail(1).await[..] else { panic!("more than one mail") };
+    let [mail] = &camille.mails(1).await[..] else { panic!("the customer needs exactly one mail") };
     assert_eq!(mail.subject, "Your order is cancelled");
     let order = camille.order(&id).await;
     assert_eq!(
@@ -92,14 +92,14 @@ async fn an_order_that_is_cancelled_before_it_is_charged_never_is_and_gives_its_
 }
 
 #[tokio::test]
-async fn an_order_that_is_cancelled_while_its_charge_is_under_way_costs_nothing_in_the_end() {
+async fn an_order_cancelled_during_its_charge_is_not_paid_for_in_the_end() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
     let id = camille.order_id("k");
     let slow =
         Fault { route: Some(Route::Confirm), times: Some(1), delay_ms: 3_000, ..Fault::default() };
-    system.fail(&id, slow).await;
+    system.set_fault(&id, slow).await;
     camille.post("k", &croissants(&shop, 2)).await;
     eventually("the charge to begin", async || system.ledger(&id).await.pop()).await;
 
@@ -108,45 +108,47 @@ async fn an_order_that_is_cancelled_while_its_charge_is_under_way_costs_nothing_
         Some(camille.order(&id).await)
             .filter(|order| ["voided", "refunded"].contains(&payment(order)))
     };
-    let order = eventually("the money to be settled", settled).await;
+    let order = eventually("the charge to be voided or refunded", settled).await;
     assert_eq!(states(&order), ["placed", "reserved", "cancelled"]);
-    let [intent] = &system.ledger(&id).await[..] else { panic!("more or less than one intent") };
+    let [intent] = &system.ledger(&id).await[..] else {
+        panic!("the order needs exactly one intent")
+    };
     assert_eq!(
         (intent.net(), intent.captured > 0),
         (0, payment(&order) == "refunded"),
         "{intent:?}"
     );
-    eventually("the stock to be given back", async || {
+    eventually("the stock to be released", async || {
         (system.held(&shop, "croissant").await == 0).then_some(())
     })
     .await;
-    assert!(
-        camille.gets_mail(1).await.iter().all(|mail| mail.subject != "Your order is confirmed")
-    );
+    assert!(camille.mails(1).await.iter().all(|mail| mail.subject != "Your order is confirmed"));
 }
 
 #[tokio::test]
-async fn a_confirmed_order_that_is_cancelled_is_refunded_once_however_often_it_is_cancelled() {
+async fn a_confirmed_order_is_refunded_once_however_often_it_is_cancelled() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
-    let id = camille.places(&croissants(&shop, 2)).await;
-    camille.sees_confirmed(&id).await;
-    camille.gets_mail(1).await;
+    let id = camille.place(&croissants(&shop, 2)).await;
+    camille.confirmed(&id).await;
+    camille.mails(1).await;
 
     let answers = join_all((0..10).map(|_| cancelled(&camille, &id))).await;
     let refunded =
         async || Some(camille.order(&id).await).filter(|order| payment(order) == "refunded");
-    let order = eventually("the money to be given back", refunded).await;
+    let order = eventually("the refund", refunded).await;
     assert_eq!(states(&order), ["placed", "reserved", "confirmed", "cancelled"]);
     for answer in answers {
         assert_eq!(states(&answer), states(&order));
     }
     assert_eq!(cancelled(&camille, &id).await, order);
 
-    let [charge] = &system.ledger(&id).await[..] else { panic!("more or less than one charge") };
+    let [charge] = &system.ledger(&id).await[..] else {
+        panic!("the order needs exactly one charge")
+    };
     assert_eq!((charge.captured, charge.refunds.len(), charge.net()), (380, 1, 0));
-    eventually("the stock to be given back", async || {
+    eventually("the stock to be released", async || {
         (system.held(&shop, "croissant").await == 0).then_some(())
     })
     .await;
@@ -155,8 +157,8 @@ async fn a_confirmed_order_that_is_cancelled_is_refunded_once_however_often_it_i
     };
     let mail = eventually("mail about the refund", last).await;
     let subjects: Vec<_> = mail.iter().map(|mail| &*mail.subject).collect();
-    // A refund that is as quick as the notice overtakes it, and says of itself that the order was
-    // cancelled.
+    // A quick refund may overtake the notice of the cancellation. Its own notice then says that the
+    // order was cancelled.
     assert!(
         subjects[1..] == ["Your order is cancelled", REFUNDED] || subjects[1..] == [REFUNDED],
         "{subjects:?}"
@@ -170,12 +172,12 @@ fn payment(order: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn an_order_that_is_being_made_cannot_be_cancelled_any_more() {
+async fn an_order_in_preparation_cannot_be_cancelled() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
-    let id = camille.places(&croissants(&shop, 2)).await;
-    camille.sees_confirmed(&id).await;
+    let id = camille.place(&croissants(&shop, 2)).await;
+    camille.confirmed(&id).await;
     // As the shop does it: there is no route for that yet.
     let table = OrdersTable::new(
         Client::new(&system.stack.aws()),
@@ -195,15 +197,15 @@ async fn an_order_that_is_being_made_cannot_be_cancelled_any_more() {
     assert_eq!(refused.body["order_status"], "preparing");
     let order = camille.order(&id).await;
     assert_eq!((&order["status"], payment(&order)), (&json!("preparing"), "captured"));
-    assert_eq!((system.paid(&id).await, system.held(&shop, "croissant").await), (380, 2));
+    assert_eq!((system.net_paid(&id).await, system.held(&shop, "croissant").await), (380, 2));
 }
 
 #[tokio::test]
-async fn an_order_that_was_rejected_cannot_be_cancelled_any_more() {
+async fn a_rejected_order_cannot_be_cancelled() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let id = camille
-        .places(&paid_with("pm_card_chargeDeclined", croissants(&system.shop().await, 2)))
+        .place(&paid_with("pm_card_chargeDeclined", croissants(&system.shop().await, 2)))
         .await;
     camille.outcome(&id).await;
     let refused = camille.cancel(&id).await;
@@ -216,23 +218,23 @@ async fn an_order_that_was_rejected_cannot_be_cancelled_any_more() {
 }
 
 #[tokio::test]
-async fn nobody_cancels_somebody_elses_order_or_one_that_is_none() {
+async fn cancelling_another_customers_order_or_an_unknown_id_is_refused() {
     let system = System::shared().await;
     let (camille, noor) = (system.customer().await, system.customer().await);
-    let id = camille.places(&croissants(&system.shop().await, 1)).await;
-    let (theirs, nothing) =
+    let id = camille.place(&croissants(&system.shop().await, 1)).await;
+    let (theirs, unknown) =
         (noor.cancel(&id).await, noor.cancel(&Uuid::new_v4().to_string()).await);
-    assert_eq!((theirs.status, &theirs.body), (404, &nothing.body));
+    assert_eq!((theirs.status, &theirs.body), (404, &unknown.body));
     let unnamed = noor.cancel("42").await;
-    assert!(unnamed.status == 400 && unnamed.blames("id", "must be a UUID"), "{unnamed:?}");
-    camille.sees_confirmed(&id).await;
+    assert!(unnamed.status == 400 && unnamed.has_error("id", "must be a UUID"), "{unnamed:?}");
+    camille.confirmed(&id).await;
 }
 
 #[tokio::test]
-async fn what_is_sent_along_with_a_cancellation_is_ignored() {
+async fn the_body_of_a_cancellation_is_ignored() {
     let system = System::shared().await;
     let camille = system.customer().await;
-    let id = camille.places(&croissants(&system.shop().await, 1)).await;
+    let id = camille.place(&croissants(&system.shop().await, 1)).await;
     let request =
         camille.request(Method::POST, &format!("/orders/{id}/cancel")).body("{\"reason\": ");
     let answer = Answer::to(request.header("content-type", "application/json")).await;

@@ -1,8 +1,7 @@
-//! A thousand orders while everything goes wrong at once, and the books afterwards.
+//! A thousand orders while everything goes wrong at once, and an audit afterwards.
 //!
-//! All choices come from a seed, which is printed; the schedule is the machine's. What goes wrong
-//! is spread over the orders as they are placed, so that a slow machine sees as much of it as a
-//! fast one.
+//! All choices come from a seed, which is printed. The schedule depends on the machine. Faults are
+//! spread over the orders as they are placed, so a slow machine sees as many of them as a fast one.
 
 mod books;
 mod customers;
@@ -14,6 +13,7 @@ use std::{env, time::Duration};
 use fastrand::Rng;
 use futures::{StreamExt, future::join_all, stream};
 use local::{Binaries, Options, Progress, Running, shops::Shop};
+use resources::Template;
 use tokio::{
     join,
     sync::watch,
@@ -23,56 +23,56 @@ use tokio::{
 use crate::{
     chaos::{
         books::{Books, crashes},
-        customers::Wish,
+        customers::PlannedOrder,
         report::Report,
     },
-    harness::{Queue, System, a_shop, changed_template, stack},
+    harness::{Queue, System, changed_template, new_shop, stack},
 };
 
-/// How many orders are placed.
+/// The number of orders.
 const ORDERS: usize = 1_000;
 
-/// By how many customers.
+/// The number of customers.
 const CUSTOMERS: usize = 25;
 
-/// At how many shops.
+/// The number of shops.
 const SHOPS: usize = 4;
 
-/// How many orders are under way at the same time.
+/// How many orders are placed at the same time.
 const AT_ONCE: usize = 24;
 
-/// From one order to the next, at least.
+/// The shortest time from one order to the next.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Nobody orders while more messages than this wait to be handled: the rush is as fast as the
-/// machine can follow, and most orders do not expire for the machine's sake alone.
+/// No order is placed while more messages than this wait. On a slow machine orders would otherwise
+/// expire for no other reason than that.
 const BACKLOG: usize = 100;
 
-/// The share of orders that their customers try to cancel.
+/// The fraction of orders that their customers try to cancel.
 const CANCELLED: f64 = 0.15;
 
-/// An order that is not confirmed by then expires: the least that the template takes.
+/// The deadline of an order: the shortest that the template allows.
 const CONFIRM_WITHIN_SECONDS: u32 = 60;
 
-/// How long charges and refunds are retried. Of its five receives, a charge that never succeeds has
-/// used three by the deadline, after which it is not tried any more.
+/// The retry budget of charges and refunds. A charge that never succeeds has used three of its five
+/// receives by the deadline, after which it is no longer tried.
 const PROVIDER_BUDGET_SECONDS: u32 = 240;
 
-/// How long all else is retried. A deadline that is looked at too early has used three receives
-/// when it has come.
+/// The retry budget of everything else. A deadline message that comes too early has used three
+/// receives when the deadline passes.
 const BUDGET_SECONDS: u32 = 180;
 
-/// How long what a killed function held is hidden. The template has up to three minutes, six times
-/// the function's time-out; this is the longest time-out itself, so that still no message comes
-/// again while it is being handled.
+/// How long the messages of a killed function stay hidden. The template hides them for six function
+/// time-outs, up to three minutes. This is the longest time-out itself, so a message is still never
+/// received again while it is being processed.
 const VISIBILITY_TIMEOUT_SECONDS: u32 = 30;
 
-/// How many orders have been placed.
+/// The number of orders placed so far.
 type Placed = watch::Receiver<usize>;
 
 #[tokio::test]
 #[ignore = "takes minutes: `cargo chaos` runs it"]
-async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
+async fn the_invariants_hold_for_a_thousand_orders_while_everything_goes_wrong() {
     let seed = env::var("CHAOS_SEED")
         .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("CHAOS_SEED is a number"));
     report::say(&format!("CHAOS_SEED={seed} makes the same choices again"));
@@ -81,46 +81,46 @@ async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
     let options = options();
     let running = Running::start(&options).await.unwrap();
     let binaries = Binaries::build(&[], Progress::Silent).await.unwrap();
-    let system = System::of(&running.stack);
+    let system = System::connect(&running.stack);
     let customers = join_all((0..CUSTOMERS).map(|_| system.customer())).await;
-    let shops = [(); SHOPS].map(|()| a_shop_that_runs_out(&mut random));
+    let shops = [(); SHOPS].map(|()| shop_with_few_eclairs(&mut random));
     join_all(shops.iter().map(|shop| system.open(shop))).await;
-    let wishes: Vec<Wish> =
-        (0..ORDERS).map(|_| Wish::new(&customers, &shops, &mut random)).collect();
+    let plan: Vec<PlannedOrder> =
+        (0..ORDERS).map(|_| PlannedOrder::new(&customers, &shops, &mut random)).collect();
 
     let (count, placed) = watch::channel(0);
     let started = Instant::now();
-    // Those that an order goes through on its way to being confirmed.
+    // The queues on an order's way to being confirmed.
     let queues =
         join_all(["StockQueue", "ResultsQueue", "ChargeQueue"].map(|name| system.queue(name)))
             .await;
     let ordering = async {
-        let rush = stream::iter(&wishes).then(async |wish| {
+        let rush = stream::iter(&plan).then(async |planned| {
             sleep(PACE).await;
             while backlog(&queues).await > BACKLOG {
                 sleep(10 * PACE).await;
             }
-            wish
+            planned
         });
-        let rush = rush.map(|wish| wish.comes_true(&system, &count));
-        let complaints: Vec<Option<String>> = rush.buffer_unordered(AT_ONCE).collect().await;
-        (complaints, Instant::now())
+        let rush = rush.map(|planned| planned.carry_out(&system, &count));
+        let wrong_answers: Vec<Option<String>> = rush.buffer_unordered(AT_ONCE).collect().await;
+        (wrong_answers, Instant::now())
     };
     let [killing, copying, failing, poisoning] = [(); 4].map(|()| random.fork());
-    let ((complaints, ordered), killed, copies, faults, (), poison, replaced) = join!(
+    let ((wrong_answers, ordered), killed, copies, faults, (), poison, replaced) = join!(
         ordering,
         trouble::kills(&options, killing),
         trouble::copies(&system, placed.clone(), copying),
         trouble::faults(&system, placed.clone(), failing),
-        trouble::outage(&system, &wishes, placed.clone()),
+        trouble::outage(&system, &plan, placed.clone()),
         trouble::poison(&system, placed.clone(), poisoning),
         trouble::update(&running, &binaries, &options, placed.clone()),
     );
     let (books, unsettled) = Books::settled(&system).await;
     let settled = Instant::now();
     let crashes = crashes(&options);
-    let mut audit = books.audit(&wishes, &shops, &poison, &crashes);
-    audit.differences.extend(complaints.into_iter().flatten().chain(unsettled));
+    let mut audit = books.audit(&plan, &shops, &poison, &crashes);
+    audit.violations.extend(wrong_answers.into_iter().flatten().chain(unsettled));
 
     let mut report = Report::default();
     report.line("seed", seed);
@@ -131,11 +131,11 @@ async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
     }
     report.line(
         "requests sent more than once at the same time",
-        wishes.iter().filter(|wish| wish.copies > 1).count(),
+        plan.iter().filter(|planned| planned.copies > 1).count(),
     );
     report.line("function processes killed", killed);
     for (function, count) in &crashes {
-        report.line(&format!("  {function} ended in mid-invocation"), count);
+        report.line(&format!("  {function} died in an invocation"), count);
     }
     report.line("functions replaced by a deployment under load", replaced.len());
     report.line("events published again", copies.published);
@@ -144,40 +144,40 @@ async fn a_thousand_orders_come_out_even_while_everything_goes_wrong() {
     report.line("provider: outage of all requests", format!("{} s", trouble::OUTAGE.as_secs()));
     report.line(
         "provider: payments that it never confirms",
-        wishes.iter().filter(|wish| wish.is_hopeless()).count(),
+        plan.iter().filter(|planned| planned.is_hopeless()).count(),
     );
     report.line(
         "provider: payments with which it fails four times",
-        wishes.iter().filter(|wish| wish.stumbles()).count(),
+        plan.iter().filter(|planned| planned.fails_repeatedly()).count(),
     );
     report.line("provider: other faults", faults);
-    report.line("notices sent", audit.told);
+    report.line("notices sent", audit.notices);
     report.line("  repeated after a crash", audit.repeated);
-    report.line("  left out, since a newer one was sent before", audit.overtaken);
-    report.line("placing took", format!("{:.0} s", (ordered - started).as_secs_f64()));
-    report.line("settled after another", format!("{:.0} s", (settled - ordered).as_secs_f64()));
-    report.line("differences", audit.differences.len());
+    report.line("  left out because a newer one was sent first", audit.overtaken);
+    report.line("placing the orders took", format!("{:.0} s", (ordered - started).as_secs_f64()));
+    report.line("settling took another", format!("{:.0} s", (settled - ordered).as_secs_f64()));
+    report.line("violations", audit.violations.len());
     report.publish(&options.state_dir.join("report.md"));
 
-    assert!(audit.differences.is_empty(), "{}", audit.differences.join("\n"));
-    // It is no proof when nothing has gone wrong.
+    assert!(audit.violations.is_empty(), "{}", audit.violations.join("\n"));
+    // The run proves nothing unless enough has gone wrong.
     for (end, count) in ends {
-        assert!(count > 0, "no order was {end}");
+        assert!(count > 0, "no order ended {end}");
     }
-    assert!(crashes.len() > 4, "functions were hardly killed at work: {crashes:?}");
+    assert!(crashes.len() > 4, "hardly any function was killed while it worked: {crashes:?}");
     assert_eq!(
         replaced.len(),
-        trouble::FUNCTIONS.len(),
-        "not every function was replaced: {replaced:?}"
+        Template::local().functions().len(),
+        "only these functions were replaced: {replaced:?}"
     );
 }
 
-/// How many messages wait.
+/// The number of waiting messages.
 async fn backlog(queues: &[Queue<'_>]) -> usize {
     join_all(queues.iter().map(Queue::waiting)).await.into_iter().sum()
 }
 
-/// A stack on a faster clock: nothing but times is changed.
+/// Options of a stack with shorter times. Nothing else is changed.
 fn options() -> Options {
     let mut options = stack("chaos");
     options.parameters = [
@@ -188,21 +188,21 @@ fn options() -> Options {
     ]
     .map(|(name, seconds)| (name.to_owned(), seconds.to_string()))
     .into();
-    options.template = changed_template(&options, hide_for_less);
+    options.template = changed_template(&options, shorten_visibility);
     options
 }
 
-fn hide_for_less(template: &mut yaml_serde::Value) {
-    for queue in trouble::QUEUES {
+fn shorten_visibility(template: &mut yaml_serde::Value) {
+    for queue in Template::local().queues() {
         template["Resources"][format!("{queue}Queue")]["Properties"]["VisibilityTimeout"] =
             VISIBILITY_TIMEOUT_SECONDS.into();
     }
 }
 
-/// The same stack with a new configuration for every function.
+/// The options with a new configuration for every function.
 fn reconfigured(options: &Options) -> Options {
     let template = changed_template(options, |template| {
-        hide_for_less(template);
+        shorten_visibility(template);
         template["Globals"]["Function"]["MemorySize"] = 192.into();
         for function in ["OrderRelay", "Payment"] {
             template["Resources"][function]["Properties"]["MemorySize"] = 320.into();
@@ -211,9 +211,9 @@ fn reconfigured(options: &Options) -> Options {
     Options { template, ..options.clone() }
 }
 
-/// A shop whose éclairs are fewer than what will be asked for.
-fn a_shop_that_runs_out(random: &mut Rng) -> Shop {
-    let mut shop = a_shop();
+/// A shop that bakes fewer éclairs than will be ordered.
+fn shop_with_few_eclairs(random: &mut Rng) -> Shop {
+    let mut shop = new_shop();
     let orders = u32::try_from(ORDERS).unwrap();
     shop.bake_plan.insert("eclair".parse().unwrap(), random.u32(orders / 25..orders / 12));
     shop

@@ -1,4 +1,6 @@
-//! Permissions that are missing: those that nobody should have, and those that somebody needs.
+//! Permissions that no role should have, and permissions that a function needs and lacks.
+
+use std::collections::BTreeSet;
 
 use aws_sdk_cloudformation::Client as CloudFormation;
 use aws_sdk_dynamodb::{
@@ -11,11 +13,12 @@ use aws_sdk_dynamodb::{
 };
 use aws_sdk_sts::Client as Sts;
 use local::{Binaries, Options, Progress, Running, Stack};
+use resources::Template;
 use yaml_serde::Value;
 
 use crate::harness::{System, changed_template, croissants, eventually, stack};
 
-/// Takes an action from a role of the template.
+/// Removes an action from a role of the template, which must allow it exactly once.
 fn forbid(template: &mut Value, role: &str, action: &str) {
     let statements = &mut template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]
         ["Statement"];
@@ -34,10 +37,9 @@ fn forbid(template: &mut Value, role: &str, action: &str) {
 }
 
 #[tokio::test]
-async fn a_missing_permission_is_denied_and_logged_and_what_it_held_up_goes_on_once_it_is_granted()
-{
+async fn a_missing_permission_is_logged_and_work_continues_once_it_is_granted() {
     let granted = Options {
-        // What is denied comes again after four seconds instead of a minute.
+        // A denied message is then received again after four seconds instead of a minute.
         parameters: [("RetryBudgetSeconds".to_owned(), "60".to_owned())].into(),
         ..stack("denials")
     };
@@ -51,7 +53,7 @@ async fn a_missing_permission_is_denied_and_logged_and_what_it_held_up_goes_on_o
     let inventory = ("InventoryRole", "dynamodb:UpdateItem");
 
     let running = Running::start(&forbidding(&[intake, inventory])).await.unwrap();
-    let system = System::of(&running.stack);
+    let system = System::connect(&running.stack);
     let binaries = Binaries::build(&[], Progress::Silent).await.unwrap();
     let redeploy = async |options: &Options| {
         Stack::deploy(running.host.address(), &binaries, options).await.unwrap();
@@ -75,10 +77,10 @@ async fn a_missing_permission_is_denied_and_logged_and_what_it_held_up_goes_on_o
     assert_eq!(camille.order(&camille.order_id("k")).await["status"], "placed");
 
     redeploy(&granted).await;
-    camille.sees_confirmed(&camille.order_id("k")).await;
+    camille.confirmed(&camille.order_id("k")).await;
 }
 
-/// The tables of each role's own domain. There are no other roles, and no other tables.
+/// The tables of each role's own domain. A new role or table needs a decision here.
 const OWN_TABLES: [(&str, &[&str]); 6] = [
     ("OrderIntakeRole", &["OrdersTable", "MenuTable"]),
     ("OrderRelayRole", &[]),
@@ -88,7 +90,7 @@ const OWN_TABLES: [(&str, &[&str]); 6] = [
     ("NotificationsRole", &["NoticesTable"]),
 ];
 
-/// Logical ids of all resources of a type, with their names.
+/// The logical and physical ids of all deployed resources of a type.
 async fn resources(system: &System, of_type: &str) -> Vec<(String, String)> {
     let client = CloudFormation::new(&system.stack.aws());
     let resources = client
@@ -107,14 +109,14 @@ async fn resources(system: &System, of_type: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// DynamoDB as somebody who has taken a role.
+/// A DynamoDB client with the permissions of a role.
 async fn as_role(system: &System, role: &str) -> DynamoDb {
     let config = system.stack.aws();
     let arn = format!("arn:aws:iam::000000000000:role/{role}");
     let assumed = Sts::new(&config)
         .assume_role()
         .role_arn(arn)
-        .role_session_name("trespasser")
+        .role_session_name("denials")
         .send()
         .await
         .unwrap();
@@ -131,7 +133,7 @@ async fn as_role(system: &System, role: &str) -> DynamoDb {
     )
 }
 
-/// The code of each error that comes of trying everything that can be done to the rows of a table.
+/// Tries every operation on the rows of a table. Returns the code of each error.
 async fn attempts(
     client: &DynamoDb,
     table: &str,
@@ -202,9 +204,11 @@ async fn every_role_is_denied_everything_in_the_tables_of_other_domains() {
         resources(&system, "AWS::IAM::Role").await,
         resources(&system, "AWS::DynamoDB::Table").await,
     );
-    let owned = |table: &str| OWN_TABLES.iter().any(|(_, own)| own.contains(&table));
-    assert!(tables.iter().all(|(table, _)| owned(table)), "{tables:?}");
-    assert_eq!(roles.len(), OWN_TABLES.len());
+    let template = Template::local();
+    let own: BTreeSet<_> = OWN_TABLES.iter().flat_map(|(_, own)| own.iter().copied()).collect();
+    assert_eq!(own, template.ids("AWS::DynamoDB::Table"), "on the left: OWN_TABLES");
+    let owners: BTreeSet<_> = OWN_TABLES.iter().map(|(role, _)| *role).collect();
+    assert_eq!(owners, template.ids("AWS::IAM::Role"), "on the left: OWN_TABLES");
 
     for (role, own) in OWN_TABLES {
         let client = as_role(&system, &roles.iter().find(|(id, _)| id == role).unwrap().1).await;

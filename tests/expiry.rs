@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use crate::harness::{OnDemand, System, changed_template, croissants, eventually, stack};
 
-/// A system whose deadlines are shorter than the template allows: long enough to reserve and to
-/// begin to charge, and over before a charge that fails comes again.
-async fn impatient() -> System {
-    static IMPATIENT: OnDemand = OnceCell::const_new();
-    System::on_demand(&IMPATIENT, || {
-        let mut options = stack("impatient");
+/// A system with shorter deadlines than the template allows. An order has time to be reserved and
+/// to begin its charge, but a charge that fails is not retried before the deadline.
+async fn short_deadlines() -> System {
+    static SHORT_DEADLINES: OnDemand = OnceCell::const_new();
+    System::on_demand(&SHORT_DEADLINES, || {
+        let mut options = stack("expiry");
         options.template = changed_template(&options, |template| {
             template["Parameters"]["ConfirmWithinSeconds"]["MinValue"] = 1.into();
         });
@@ -22,14 +22,13 @@ async fn impatient() -> System {
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_charged_expires_at_its_deadline_costs_nothing_and_gives_its_stock_back()
- {
-    let system = impatient().await;
+async fn an_order_that_cannot_be_charged_expires_and_leaves_no_charge_and_no_held_stock() {
+    let system = short_deadlines().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
     let id = camille.order_id("k");
     system
-        .fail(
+        .set_fault(
             &id,
             Fault {
                 route: Some(Route::Confirm),
@@ -42,53 +41,57 @@ async fn an_order_that_cannot_be_charged_expires_at_its_deadline_costs_nothing_a
 
     let expired = camille.outcome(&id).await;
     assert_eq!(expired["status"], "expired", "{expired}");
-    eventually("stock to be given back", async || {
+    eventually("the stock to be released", async || {
         (system.held(&shop, "croissant").await == 0).then_some(())
     })
     .await;
     let settled = async || (camille.order(&id).await["payment"] == "voided").then_some(());
-    eventually("the charge to be called off", settled).await;
-    let [intent] = &system.ledger(&id).await[..] else { panic!("more or less than one intent") };
+    eventually("the charge to be voided", settled).await;
+    let [intent] = &system.ledger(&id).await[..] else {
+        panic!("the order needs exactly one intent")
+    };
     assert_eq!((intent.status, intent.captured), (IntentStatus::Canceled, 0));
-    assert_eq!(camille.gets_mail(1).await[0].subject, "We could not confirm your order in time");
+    assert_eq!(camille.mails(1).await[0].subject, "We could not confirm your order in time");
 }
 
 #[tokio::test]
-async fn money_that_was_taken_without_anybody_knowing_is_given_back_when_the_order_expires() {
-    let system = impatient().await;
+async fn a_charge_whose_answer_was_lost_is_refunded_when_the_order_expires() {
+    let system = short_deadlines().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
     let id = camille.order_id("k");
-    // As often as one invocation asks.
+    // As often as one invocation tries.
     let lost = Fault {
         route: Some(Route::Confirm),
         times: Some(3),
         answer: FaultyAnswer::Lose,
         ..Fault::default()
     };
-    system.fail(&id, lost).await;
+    system.set_fault(&id, lost).await;
     camille.post("k", &croissants(&shop, 2)).await;
 
     let expired = camille.outcome(&id).await;
     assert_eq!(expired["status"], "expired", "{expired}");
     let settled = async || (camille.order(&id).await["payment"] == "refunded").then_some(());
-    eventually("the money to be given back", settled).await;
-    let [intent] = &system.ledger(&id).await[..] else { panic!("more or less than one intent") };
+    eventually("the refund", settled).await;
+    let [intent] = &system.ledger(&id).await[..] else {
+        panic!("the order needs exactly one intent")
+    };
     assert_eq!((intent.captured, intent.net()), (380, 0));
-    eventually("stock to be given back", async || {
+    eventually("the stock to be released", async || {
         (system.held(&shop, "croissant").await == 0).then_some(())
     })
     .await;
-    assert_eq!(camille.gets_mail(2).await[1].subject, "We have given your money back");
+    assert_eq!(camille.mails(2).await[1].subject, "We have given your money back");
 }
 
 #[tokio::test]
-async fn a_poison_record_in_the_deadline_queue_keeps_no_order_from_expiring() {
-    let system = impatient().await;
+async fn an_unreadable_record_in_the_deadline_queue_prevents_no_order_from_expiring() {
+    let system = short_deadlines().await;
     let camille = system.customer().await;
     let id = camille.order_id("k");
     system
-        .fail(
+        .set_fault(
             &id,
             Fault {
                 route: Some(Route::Confirm),
@@ -98,7 +101,7 @@ async fn a_poison_record_in_the_deadline_queue_keeps_no_order_from_expiring() {
         )
         .await;
     camille.post("k", &croissants(&system.shop().await, 1)).await;
-    let poison = format!("no JSON, {}", Uuid::new_v4());
+    let poison = format!("not JSON, {}", Uuid::new_v4());
     system.queue("DeadlineQueue").await.send(std::slice::from_ref(&poison)).await;
 
     let dead_letters = system.queue("DeadlineDeadLetters").await;

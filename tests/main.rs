@@ -1,7 +1,7 @@
-//! The whole system, from outside: real functions, deployed from the real template to the embedded
-//! AWS, driven through the API and seen through what they leave behind.
+//! End-to-end tests: the real functions, deployed from `template.yaml` to the embedded AWS, are
+//! driven through the API and checked through tables, queues, logs and mails.
 //!
-//! Most tests share one stack and get their own customers and shops in it. Those that break
+//! Most tests share one stack, in which each has its own customers and shops. Tests that break
 //! something have a stack of their own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -1,4 +1,4 @@
-//! The way of an order that everybody hopes for.
+//! Orders that are confirmed, and what customers can read.
 
 use futures::future::join_all;
 use reqwest::{Method, header};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::harness::{Answer, System, croissants, eventually, order};
 
 #[tokio::test]
-async fn an_order_is_accepted_confirmed_paid_for_once_and_told_by_mail_in_every_currency() {
+async fn an_order_is_confirmed_charged_once_and_mailed_in_every_currency() {
     let system = System::shared().await;
     let shops = [
         ("paris-marais", "EUR", "3.80 EUR"),
@@ -18,28 +18,40 @@ async fn an_order_is_accepted_confirmed_paid_for_once_and_told_by_mail_in_every_
         let system = &system;
         async move {
             let camille = system.customer().await;
-            let price = system.get(&format!("/menu/{location}")).await.body["items"][0]["price"].as_u64().unwrap();
-            let order =
-                json!({"location": location, "lines": [{"item": "croissant", "quantity": 2}], "payment_method": "pm_card_visa"});
+            let menu = system.get(&format!("/menu/{location}")).await.body;
+            let price = menu["items"][0]["price"].as_u64().unwrap();
+            let mut order = fixtures::order_body();
+            order["location"] = json!(location);
 
             let accepted = camille.post("breakfast", &order).await;
-            assert_eq!((accepted.status, &accepted.body["status"]), (202, &json!("placed")), "{}", accepted.body);
-            assert_eq!((&accepted.body["total"], &accepted.body["currency"]), (&json!(2 * price), &json!(currency)));
-            let line =
-                json!({"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": price, "price": 2 * price});
+            let body = &accepted.body;
+            assert_eq!((accepted.status, &body["status"]), (202, &json!("placed")), "{body}");
+            assert_eq!((&body["total"], &body["currency"]), (&json!(2 * price), &json!(currency)));
+            let line = json!({
+                "item": "croissant",
+                "name": "Butter croissant",
+                "quantity": 2,
+                "unit_price": price,
+                "price": 2 * price
+            });
             assert_eq!(accepted.body["lines"], json!([line]));
             let id = accepted.body["order_id"].as_str().unwrap();
             assert_eq!(accepted.headers[header::LOCATION], format!("/orders/{id}"));
 
-            let confirmed = camille.sees_confirmed(id).await;
+            let confirmed = camille.confirmed(id).await;
             assert_eq!(confirmed["payment"], "captured");
-            let states: Vec<_> = confirmed["history"].as_array().unwrap().iter().map(|entry| &entry["status"]).collect();
+            let history = confirmed["history"].as_array().unwrap().iter();
+            let states: Vec<_> = history.map(|entry| &entry["status"]).collect();
             assert_eq!(states, ["placed", "reserved", "confirmed"]);
 
-            let [charge] = &system.ledger(id).await[..] else { panic!("more or less than one charge") };
-            assert_eq!((charge.captured, charge.currency.as_str()), (2 * price, currency.to_lowercase().as_str()));
+            let [charge] = &system.ledger(id).await[..] else {
+                panic!("the order needs exactly one charge")
+            };
+            assert_eq!((charge.captured, &charge.currency), (2 * price, &currency.to_lowercase()));
 
-            let [mail] = &camille.gets_mail(1).await[..] else { panic!("more than one mail") };
+            let [mail] = &camille.mails(1).await[..] else {
+                panic!("the customer needs exactly one mail")
+            };
             assert!(mail.text.contains(id) && mail.text.contains(total_in_words), "{}", mail.text);
         }
     }))
@@ -47,13 +59,13 @@ async fn an_order_is_accepted_confirmed_paid_for_once_and_told_by_mail_in_every_
 }
 
 #[tokio::test]
-async fn the_events_of_an_order_tell_its_way_and_what_caused_each_step() {
+async fn each_event_of_an_order_names_the_event_that_caused_it() {
     let system = System::shared().await;
     let camille = system.customer().await;
-    let id = camille.places(&croissants(&system.shop().await, 1)).await;
-    camille.sees_confirmed(&id).await;
+    let id = camille.place(&croissants(&system.shop().await, 1)).await;
+    camille.confirmed(&id).await;
 
-    let way = [
+    let chain = [
         "order.placed",
         "inventory.reserved",
         "order.reserved",
@@ -61,21 +73,21 @@ async fn the_events_of_an_order_tell_its_way_and_what_caused_each_step() {
         "order.confirmed",
     ];
     let events = eventually("the events of an order", async || {
-        Some(system.events(&id)).filter(|events| events.len() >= way.len())
+        Some(system.events(&id)).filter(|events| events.len() >= chain.len())
     })
     .await;
-    for pair in way.windows(2) {
+    for pair in chain.windows(2) {
         let [cause, effect] = [pair[0], pair[1]].map(|name| {
             let event = events.iter().find(|event| event["detail-type"] == name);
             &event.unwrap_or_else(|| panic!("no {name}"))["detail"]["metadata"]
         });
         assert_eq!(effect["causation_id"], cause["event_id"], "{pair:?}");
     }
-    assert_eq!(events.len(), way.len(), "{events:?}");
+    assert_eq!(events.len(), chain.len(), "{events:?}");
 }
 
 #[tokio::test]
-async fn menus_and_locations_are_for_everybody() {
+async fn menus_and_locations_are_public() {
     let system = System::shared().await;
     let locations = system.get("/locations").await;
     let locations = locations.body["locations"].as_array().unwrap();
@@ -99,18 +111,18 @@ async fn menus_and_locations_are_for_everybody() {
 }
 
 #[tokio::test]
-async fn customers_see_their_own_orders_newest_first_in_pages_and_nobody_elses() {
+async fn customers_list_only_their_own_orders_newest_first_in_pages() {
     let system = System::shared().await;
     let (camille, noor) = (system.customer().await, system.customer().await);
     let shop = system.shop().await;
     let mut placed = Vec::new();
     for quantity in 1..=5 {
-        placed.push(camille.places(&croissants(&shop, quantity)).await);
+        placed.push(camille.place(&croissants(&shop, quantity)).await);
     }
-    let others = noor.places(&croissants(&shop, 1)).await;
+    let others = noor.place(&croissants(&shop, 1)).await;
     placed.reverse();
 
-    // The list may be a moment behind.
+    // The index of the list is eventually consistent.
     eventually("five orders in the list", async || {
         (camille.get("/orders").await.body["orders"].as_array().unwrap().len() == 5).then_some(())
     })
@@ -135,13 +147,13 @@ async fn customers_see_their_own_orders_newest_first_in_pages_and_nobody_elses()
 }
 
 #[tokio::test]
-async fn lines_of_the_same_item_are_one_line() {
+async fn lines_of_the_same_item_are_merged() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
     let id =
-        camille.places(&order(&shop, &[("croissant", 2), ("eclair", 1), ("croissant", 3)])).await;
-    let confirmed = camille.sees_confirmed(&id).await;
+        camille.place(&order(&shop, &[("croissant", 2), ("eclair", 1), ("croissant", 3)])).await;
+    let confirmed = camille.confirmed(&id).await;
     let lines: Vec<_> = confirmed["lines"]
         .as_array()
         .unwrap()
@@ -150,11 +162,11 @@ async fn lines_of_the_same_item_are_one_line() {
         .collect();
     assert_eq!(lines, [(&json!("croissant"), &json!(5)), (&json!("eclair"), &json!(1))]);
     assert_eq!(system.held(&shop, "croissant").await, 5);
-    assert_eq!(system.paid(&id).await, 5 * 190 + 450);
+    assert_eq!(system.net_paid(&id).await, 5 * 190 + 450);
 }
 
 #[tokio::test]
-async fn a_total_that_the_customer_expects_is_held_to() {
+async fn an_order_is_refused_unless_its_total_is_the_expected_one() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
@@ -166,7 +178,7 @@ async fn a_total_that_the_customer_expects_is_held_to() {
         (409, &json!(380), &json!("EUR"))
     );
     assert!(
-        refused.blames("expected_total", "380") || refused.blames("expected_total", "3.80"),
+        refused.has_error("expected_total", "380") || refused.has_error("expected_total", "3.80"),
         "{}",
         refused.body
     );
@@ -177,7 +189,7 @@ async fn a_total_that_the_customer_expects_is_held_to() {
 }
 
 #[tokio::test]
-async fn what_is_just_within_the_limits_is_accepted() {
+async fn values_at_the_limits_are_accepted() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
@@ -186,7 +198,7 @@ async fn what_is_just_within_the_limits_is_accepted() {
     let mut long_note = croissants(&shop, 1);
     long_note["note"] = json!("é".repeat(500));
     for order in [fifty_lines, hundred_pieces, long_note] {
-        camille.places(&order).await;
+        camille.place(&order).await;
     }
     let long_key = camille.post(&"k".repeat(255), &croissants(&shop, 1)).await;
     assert_eq!(long_key.status, 202, "{}", long_key.body);

@@ -1,4 +1,4 @@
-//! Cards that are declined, and a payment provider that is not at its best.
+//! Declined cards, and a payment provider with faults.
 
 use futures::future::join_all;
 use local::sandbox::{Fault, FaultyAnswer, IntentStatus, Route};
@@ -7,12 +7,12 @@ use serde_json::json;
 use crate::harness::{System, croissants, eventually, paid_with};
 
 #[tokio::test]
-async fn a_declined_order_is_rejected_with_the_reason_costs_nothing_and_gives_its_stock_back() {
+async fn a_declined_order_is_rejected_with_the_reason_and_leaves_no_charge_and_no_held_stock() {
     let system = System::shared().await;
     let cards = [
         ("pm_card_chargeDeclined", "generic_decline"),
         ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
-        // A card that asks for 3-D Secure: nobody is there to answer.
+        // This card asks for 3-D Secure, which no customer is there to answer.
         ("pm_card_authenticationRequired", "authentication_required"),
         ("pm_made_up", "payment_method_unusable"),
     ];
@@ -21,7 +21,7 @@ async fn a_declined_order_is_rejected_with_the_reason_costs_nothing_and_gives_it
         async move {
             let camille = system.customer().await;
             let shop = system.shop().await;
-            let id = camille.places(&paid_with(card, croissants(&shop, 2))).await;
+            let id = camille.place(&paid_with(card, croissants(&shop, 2))).await;
             let rejected = camille.outcome(&id).await;
             let rejection = json!({"code": "payment_declined", "reason": reason});
             assert_eq!(
@@ -31,22 +31,22 @@ async fn a_declined_order_is_rejected_with_the_reason_costs_nothing_and_gives_it
             );
             assert_eq!(rejected["payment"], "none", "{card}");
 
-            let given_back = async || (system.held(&shop, "croissant").await == 0).then_some(());
-            eventually("stock to be given back", given_back).await;
-            assert_eq!(system.paid(&id).await, 0, "{card}");
+            let released = async || (system.held(&shop, "croissant").await == 0).then_some(());
+            eventually("the stock to be released", released).await;
+            assert_eq!(system.net_paid(&id).await, 0, "{card}");
             let closed = async || {
                 let ledger = system.ledger(&id).await;
                 ledger.iter().all(|intent| intent.status == IntentStatus::Canceled).then_some(())
             };
-            eventually("the intent to be closed for good", closed).await;
-            assert_eq!(camille.gets_mail(1).await.len(), 1, "{card}");
+            eventually("the intent to be cancelled", closed).await;
+            assert_eq!(camille.mails(1).await.len(), 1, "{card}");
         }
     }))
     .await;
 }
 
 #[tokio::test]
-async fn a_provider_that_fails_for_a_moment_still_charges_once() {
+async fn a_payment_with_a_transient_fault_is_charged_once() {
     use FaultyAnswer::{Fail, FailAfterWork, Lose, Normal};
     let system = System::shared().await;
     let once =
@@ -63,7 +63,7 @@ async fn a_provider_that_fails_for_a_moment_still_charges_once() {
         once(Route::Confirm, FailAfterWork(500)),
         once(Route::Confirm, Lose),
         slow(Route::Confirm),
-        // More often than one invocation tries.
+        // The fault outlasts the attempts of one invocation.
         Fault { times: Some(4), ..once(Route::Confirm, Fail(503)) },
     ];
     join_all(faults.map(|fault| {
@@ -71,11 +71,11 @@ async fn a_provider_that_fails_for_a_moment_still_charges_once() {
         async move {
             let camille = system.customer().await;
             let id = camille.order_id("k");
-            system.fail(&id, fault.clone()).await;
+            system.set_fault(&id, fault.clone()).await;
             let placed = camille.post("k", &croissants(&system.shop().await, 2)).await;
             assert_eq!((placed.status, placed.body["order_id"].as_str()), (202, Some(&*id)));
 
-            camille.sees_confirmed(&id).await;
+            camille.confirmed(&id).await;
             let charges: Vec<_> =
                 system.ledger(&id).await.into_iter().filter(|intent| intent.captured > 0).collect();
             assert_eq!(charges.len(), 1, "{fault:?}: {charges:?}");

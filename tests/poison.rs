@@ -1,5 +1,4 @@
-//! Records that nobody can read: they end where people look for them, and spoil nothing beside
-//! them.
+//! Records that cannot be read end in a dead-letter queue and affect no other record.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
@@ -7,12 +6,16 @@ use uuid::Uuid;
 
 use crate::harness::{Customer, System, croissants, eventually, paid_with};
 
-/// Sends what nobody can read in the midst of two good events, and waits until that, and nothing
-/// but that, is among the dead letters.
+/// Sends unreadable messages between two readable events, and waits until the unreadable ones, and
+/// only those, are dead letters.
 async fn fails_alone(system: &System, queue: &str, good: &[Value; 2]) {
     let poison = [
-        format!("no JSON, {}", Uuid::new_v4()),
-        json!({"detail-type": "order.unheard-of", "detail": {"data": {"order_id": Uuid::new_v4()}}}).to_string(),
+        format!("not JSON, {}", Uuid::new_v4()),
+        json!({
+            "detail-type": "order.unknown",
+            "detail": {"data": {"order_id": Uuid::new_v4()}}
+        })
+        .to_string(),
     ];
     let good = good.each_ref().map(Value::to_string);
     let batch = [good[0].clone(), poison[0].clone(), poison[1].clone(), good[1].clone()];
@@ -27,10 +30,10 @@ async fn fails_alone(system: &System, queue: &str, good: &[Value; 2]) {
     assert!(good.iter().all(|good| !dead.contains(good)), "{dead:?}");
 }
 
-/// Events of that name, about two orders that nobody has placed.
+/// Two events of a type, about orders that do not exist.
 async fn events(system: &System, customer: &Customer<'_>, name: &str) -> [Value; 2] {
-    let genuine = customer.places(&croissants(&system.shop().await, 1)).await;
-    customer.sees_confirmed(&genuine).await;
+    let genuine = customer.place(&croissants(&system.shop().await, 1)).await;
+    customer.confirmed(&genuine).await;
     let event = eventually("an event", async || {
         system.events(&genuine).into_iter().find(|event| event["detail-type"] == name)
     })
@@ -45,7 +48,7 @@ fn order_of(event: &Value) -> &str {
     event["detail"]["data"]["order_id"].as_str().unwrap()
 }
 
-/// Waits for the row with that key.
+/// Waits for the row with a key.
 async fn row(system: &System, table: &str, key: (&str, String)) -> Value {
     let (name, value) = key;
     let look = async || system.rows(table).await.into_iter().find(|row| row[name] == *value);
@@ -53,7 +56,7 @@ async fn row(system: &System, table: &str, key: (&str, String)) -> Value {
 }
 
 #[tokio::test]
-async fn a_poison_record_in_the_stock_queue_fails_alone() {
+async fn an_unreadable_record_in_the_stock_queue_fails_alone() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let placed = events(&system, &camille, "order.placed").await;
@@ -66,19 +69,21 @@ async fn a_poison_record_in_the_stock_queue_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_poison_record_in_the_charge_queue_fails_alone() {
+async fn an_unreadable_record_in_the_charge_queue_fails_alone() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let reserved = events(&system, &camille, "order.reserved").await;
     fails_alone(&system, "Charge", &reserved).await;
     for event in &reserved {
-        eventually("a charge", async || (system.paid(order_of(event)).await == 190).then_some(()))
-            .await;
+        eventually("a charge", async || {
+            (system.net_paid(order_of(event)).await == 190).then_some(())
+        })
+        .await;
     }
 }
 
 #[tokio::test]
-async fn a_poison_record_in_the_refund_queue_fails_alone() {
+async fn an_unreadable_record_in_the_refund_queue_fails_alone() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let mut cancelled = events(&system, &camille, "order.placed").await;
@@ -94,16 +99,15 @@ async fn a_poison_record_in_the_refund_queue_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_poison_record_in_the_results_queue_fails_alone() {
+async fn an_unreadable_record_in_the_results_queue_fails_alone() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
     let mut voided = events(&system, &camille, "payment.captured").await;
     for event in &mut voided {
         let declined =
-            camille.places(&paid_with("pm_card_chargeDeclined", croissants(&shop, 1))).await;
+            camille.place(&paid_with("pm_card_chargeDeclined", croissants(&shop, 1))).await;
         camille.outcome(&declined).await;
-        // Not what payment tells of a declined order, but it can be seen when it is applied.
         event["detail-type"] = json!("payment.voided");
         event["detail"]["data"]["order_id"] = json!(declined);
     }
@@ -111,28 +115,28 @@ async fn a_poison_record_in_the_results_queue_fails_alone() {
     for event in &voided {
         let applied =
             async || (camille.order(order_of(event)).await["payment"] == "voided").then_some(());
-        eventually("a report to be applied", applied).await;
+        eventually("the event to be applied", applied).await;
     }
 }
 
 #[tokio::test]
-async fn a_poison_record_in_the_notice_queue_fails_alone() {
+async fn an_unreadable_record_in_the_notice_queue_fails_alone() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let confirmed = events(&system, &camille, "order.confirmed").await;
     fails_alone(&system, "Notice", &confirmed).await;
-    let mail = camille.gets_mail(3).await;
+    let mail = camille.mails(3).await;
     for event in &confirmed {
         assert_eq!(mail.iter().filter(|mail| mail.text.contains(order_of(event))).count(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_row_that_is_no_order_goes_to_the_relays_dead_letters_and_holds_up_no_order() {
+async fn an_unreadable_row_goes_to_the_relays_dead_letters_and_holds_up_no_order() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let shop = system.shop().await;
-    let before = camille.places(&croissants(&shop, 1)).await;
+    let before = camille.place(&croissants(&shop, 1)).await;
     let broken = format!("broken-{}", Uuid::new_v4());
     let table = system.stack.outputs.get("OrdersTableName").unwrap();
     let put = system
@@ -141,14 +145,14 @@ async fn a_row_that_is_no_order_goes_to_the_relays_dead_letters_and_holds_up_no_
         .table_name(table)
         .item("order_id", AttributeValue::S(broken.clone()));
     put.send().await.unwrap();
-    let after = camille.places(&croissants(&shop, 1)).await;
+    let after = camille.place(&croissants(&shop, 1)).await;
 
     let dead_letters = system.queue("RelayDeadLetters").await;
-    let buried = async || {
+    let found = async || {
         dead_letters.messages().await.iter().any(|dead| dead.contains(&broken)).then_some(())
     };
-    eventually("the broken row among the dead letters", buried).await;
+    eventually("the broken row among the dead letters", found).await;
     for id in [before, after] {
-        camille.sees_confirmed(&id).await;
+        camille.confirmed(&id).await;
     }
 }

@@ -1,10 +1,10 @@
-//! The processes of this machine.
+//! Processes of this machine.
 
 use std::path::Path;
 
 use tokio::process::Command;
 
-/// A process: its id and what it runs, which tells it from a later one of the same id.
+/// A process. Its command distinguishes it from a later process with the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) id: u32,
@@ -13,14 +13,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Whether it is a function of the stack with that state directory, into which each is
+    /// Whether it is a function of the stack with that state directory, where functions are
     /// unpacked.
     pub(crate) fn is_function(&self, state_dir: &Path) -> bool {
         Path::new(&self.command).starts_with(state_dir)
     }
 }
 
-/// All processes that have not ended.
+/// All live processes.
 pub(crate) async fn all() -> Vec<Process> {
     let listed = Command::new("ps")
         .args(["-A", "-o", "pid=,ppid=,stat=,args="])
@@ -31,14 +31,14 @@ pub(crate) async fn all() -> Vec<Process> {
     let processes = listed.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
         let (id, parent) = (columns.next()?.parse().ok()?, columns.next()?.parse().ok()?);
-        // A zombie has ended; only its parent has not noticed yet.
+        // A zombie has ended and waits for its parent to notice.
         let alive = !columns.next()?.starts_with('Z');
         alive.then(|| Process { id, parent, command: columns.collect::<Vec<_>>().join(" ") })
     });
     processes.collect()
 }
 
-/// A process and all that it has started, and what those have started.
+/// A process and all its descendants.
 pub(crate) async fn family(head: u32) -> Vec<Process> {
     let all = all().await;
     let mut family: Vec<Process> =
@@ -51,7 +51,7 @@ pub(crate) async fn family(head: u32) -> Vec<Process> {
     family
 }
 
-/// Sends a signal; false when the process has ended before.
+/// Sends a signal. Returns false if the process has already ended.
 pub(crate) async fn kill(signal: &str, process: u32) -> bool {
     Command::new("kill")
         .args([signal, &process.to_string()])

@@ -1,4 +1,4 @@
-//! `cargo local` at the command line, and that nothing outlives it.
+//! `cargo local` at the command line. No process outlives its stack.
 
 use std::{fs, net::TcpStream, path::Path, process::Stdio};
 
@@ -14,7 +14,7 @@ use crate::{
     process::{self, Process, family, kill},
 };
 
-async fn is_gone(family: &[Process]) {
+async fn all_ended(family: &[Process]) {
     let left = async || {
         let running = process::all().await;
         family
@@ -29,7 +29,7 @@ async fn is_gone(family: &[Process]) {
     eventually("all processes to end", left).await;
 }
 
-/// The command line of a stack of its own.
+/// `cargo local` for a stack of its own.
 struct CommandLine {
     options: Options,
     binaries: Binaries,
@@ -53,7 +53,7 @@ impl CommandLine {
         command
     }
 
-    /// What a command that succeeds prints.
+    /// Runs a command, which must succeed, and returns what it prints.
     async fn run(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().await.unwrap();
         assert!(
@@ -64,19 +64,19 @@ impl CommandLine {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// A file in which the stack is described.
+    /// A JSON file of the state directory.
     fn described(&self, file: &str) -> Value {
         serde_json::from_slice(&fs::read(self.options.state_dir.join(file)).unwrap()).unwrap()
     }
 
-    /// The background process.
+    /// The id of the background process.
     fn host(&self) -> u32 {
         Found::in_directory(&self.options.state_dir).unwrap().process_id().cast_unsigned()
     }
 }
 
 impl Drop for CommandLine {
-    /// Leaves nothing behind, even when a test fails half-way.
+    /// Stops the stack also when the test fails.
     fn drop(&mut self) {
         if let Some(host) = Found::in_directory(&self.options.state_dir) {
             let _ = host.terminate();
@@ -84,17 +84,16 @@ impl Drop for CommandLine {
     }
 }
 
-/// How many of the processes are functions.
+/// The number of processes that run functions.
 fn functions(family: &[Process], state_dir: &Path) -> usize {
     family.iter().filter(|process| process.is_function(state_dir)).count()
 }
 
-/// Those that an order needs to be confirmed; its mail may still be on its way.
+/// The functions that an order needs to be confirmed. Its mail may be sent later.
 const CONFIRMING: usize = 5;
 
 #[tokio::test]
-async fn a_detached_stack_is_driven_from_the_command_line_and_leaves_nothing_whether_it_is_stopped_or_killed()
- {
+async fn a_detached_stack_takes_commands_and_leaves_no_process_when_stopped_or_killed() {
     let local = CommandLine::new("detached").await;
     let timeline = local.run(&["up", "--detach"]).await;
     assert!(timeline.contains("placed") && timeline.contains("confirmed"), "{timeline}");
@@ -105,7 +104,7 @@ async fn a_detached_stack_is_driven_from_the_command_line_and_leaves_nothing_whe
     let killed = family(local.host()).await;
     assert!(functions(&killed, &local.options.state_dir) >= CONFIRMING, "{killed:?}");
     assert!(kill("-KILL", killed[0].id).await);
-    is_gone(&killed).await;
+    all_ended(&killed).await;
     assert_eq!(local.run(&["status"]).await, "nothing is running\n");
 
     local.run(&["up", "--detach"]).await;
@@ -132,16 +131,16 @@ async fn a_detached_stack_is_driven_from_the_command_line_and_leaves_nothing_whe
         eventually(&format!("{traces} in {command:?}"), shown).await;
     }
     local.run(&["down"]).await;
-    is_gone(&stopped).await;
+    all_ended(&stopped).await;
     for description in ["stack.json", "env.json"] {
         assert!(!local.options.state_dir.join(description).exists(), "{description}");
     }
 }
 
-/// Elsewhere than on Linux the loopback interface has one address.
+/// Only on Linux does the loopback interface have several addresses.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_stack_listens_where_it_is_told_and_tells_containers_the_way() {
+async fn a_stack_listens_on_the_bind_address_and_describes_it_for_containers() {
     let local = CommandLine::new("bound").await;
     let timeline = local.run(&["--bind", "127.0.0.2", "up", "--detach"]).await;
     assert!(timeline.contains("confirmed"), "{timeline}");
@@ -162,15 +161,15 @@ async fn a_stack_listens_where_it_is_told_and_tells_containers_the_way() {
 
     let host = family(local.host()).await;
     local.run(&["down"]).await;
-    is_gone(&host).await;
+    all_ended(&host).await;
 }
 
 #[tokio::test]
-async fn an_address_that_would_not_do_is_refused_with_what_to_give_instead() {
+async fn an_unusable_bind_address_is_refused_with_advice() {
     let local = CommandLine::new("unbound").await;
     for (address, advice) in [
         ("0.0.0.0", "give one IPv4 address of this machine"),
-        // Of a network for documentation: nobody has it.
+        // This network is reserved for documentation, so no machine has the address.
         ("192.0.2.1", "this machine has no address 192.0.2.1: choose one of its own with --bind"),
     ] {
         let refused = local.command(&["--bind", address, "up", "--detach"]).output().await.unwrap();
@@ -180,7 +179,7 @@ async fn an_address_that_would_not_do_is_refused_with_what_to_give_instead() {
 }
 
 #[tokio::test]
-async fn an_interrupted_stack_leaves_nothing() {
+async fn an_interrupted_stack_leaves_no_process() {
     let local = CommandLine::new("attached").await;
     let mut process =
         local.command(&[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -191,5 +190,5 @@ async fn an_interrupted_stack_leaves_nothing() {
     assert!(functions(&family, &local.options.state_dir) >= CONFIRMING, "{family:?}");
     assert!(kill("-INT", process.id().unwrap()).await);
     assert!(process.wait().await.unwrap().success());
-    is_gone(&family[1..]).await;
+    all_ended(&family[1..]).await;
 }

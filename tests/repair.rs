@@ -1,4 +1,4 @@
-//! `cargo ops`: what went wrong is seen, explained and repaired.
+//! `cargo ops`: failures are shown, explained and repaired.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{
-    Answer, Customer, Said, System, changed_template, croissants, eventually, paid_with, stack,
+    Answer, Customer, Output, System, changed_template, croissants, eventually, paid_with, stack,
 };
 
-/// How long an order of [`unforgiving`] may take.
+/// The seconds until the deadline of an order of [`few_retries`].
 const CONFIRM_WITHIN: u64 = 40;
 
-/// A system that gives charges up after seconds, for tests that wait for that.
-async fn unforgiving() -> Running {
+/// A system that gives up charges after seconds, for tests that wait for that.
+async fn few_retries() -> Running {
     let mut options = stack("repair");
     options.template = changed_template(&options, |template| {
         for parameter in ["ConfirmWithinSeconds", "ChargeRetryBudgetSeconds"] {
@@ -30,7 +30,7 @@ async fn unforgiving() -> Running {
     Running::start(&options).await.unwrap()
 }
 
-/// The key that the stack has for the provider.
+/// The provider's API key of the stack.
 async fn provider_key(system: &System) -> String {
     let get = SecretsManager::new(&system.stack.aws())
         .get_secret_value()
@@ -45,8 +45,8 @@ async fn replace_provider_key(system: &System, key: &str) {
     update.secret_string(key).send().await.unwrap();
 }
 
-/// Waits until the charge of an order is among the dead letters.
-async fn charge_dies(system: &System, order: &str) {
+/// Waits until the charge of an order is a dead letter.
+async fn charge_is_dead_letter(system: &System, order: &str) {
     let dead_letters = system.queue("ChargeDeadLetters").await;
     let died = async || {
         dead_letters.messages().await.iter().any(|letter| letter.contains(order)).then_some(())
@@ -65,10 +65,10 @@ async fn until(moment: Timestamp) {
     tokio::time::sleep(left.try_into().unwrap_or_default()).await;
 }
 
-/// What `dlq list` says of a queue.
-fn depth(list: &Said, queue: &str) -> u64 {
+/// The number of dead letters that `dlq list` prints for a queue.
+fn dead_letters(list: &Output, queue: &str) -> u64 {
     let row = list.text.lines().find(|line| line.split_whitespace().next() == Some(queue));
-    row.unwrap_or_else(|| panic!("no queue {queue}: {list:?}"))
+    row.unwrap_or_else(|| panic!("{queue} is not listed: {list:?}"))
         .split_whitespace()
         .nth(1)
         .unwrap()
@@ -77,10 +77,9 @@ fn depth(list: &Said, queue: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn charges_that_died_of_a_refused_key_are_redriven_once_it_is_mended_and_all_books_agree_again()
- {
-    let running = unforgiving().await;
-    let system = System::of(&running.stack);
+async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_again() {
+    let running = few_retries().await;
+    let system = System::connect(&running.stack);
     let camille = system.customer().await;
     let shop = system.shop().await;
     let list = system.ops(&["dlq", "list"]).await;
@@ -88,11 +87,11 @@ async fn charges_that_died_of_a_refused_key_are_redriven_once_it_is_mended_and_a
 
     let key = provider_key(&system).await;
     replace_provider_key(&system, "sk_test_outdated").await;
-    let early = camille.places(&croissants(&shop, 2)).await;
-    charge_dies(&system, &early).await;
+    let early = camille.place(&croissants(&shop, 2)).await;
+    charge_is_dead_letter(&system, &early).await;
     let list = system.ops(&["dlq", "list"]).await;
     assert_eq!(
-        (list.status, depth(&list, "charge"), depth(&list, "refund")),
+        (list.status, dead_letters(&list, "charge"), dead_letters(&list, "refund")),
         (1, 1, 0),
         "{list:?}"
     );
@@ -103,19 +102,20 @@ async fn charges_that_died_of_a_refused_key_are_redriven_once_it_is_mended_and_a
         "{show:?}"
     );
     assert_eq!(show.lines("the payment provider refuses our API key").len(), 1, "{show:?}");
-    let told = system.ops(&["order", &early]).await;
-    assert!(told.status == 0 && told.text.contains("one in `charge`"), "{told:?}");
+    let shown = system.ops(&["order", &early]).await;
+    assert!(shown.status == 0 && shown.text.contains("one in `charge`"), "{shown:?}");
     assert!(
-        told.lines("record failed").iter().all(|line| line.contains("refuses our API key")),
-        "{told:?}"
+        shown.lines("record failed").iter().all(|line| line.contains("refuses our API key")),
+        "{shown:?}"
     );
-    assert_eq!(told.lines("record failed").len(), 5, "{told:?}");
+    assert_eq!(shown.lines("record failed").len(), 5, "{shown:?}");
     assert_eq!(system.ops(&["reconcile"]).await.status, 2, "the provider cannot be asked");
 
-    // Its charge dies when the deadline of the early one is over, with much of its own left.
+    // Its charge is given up shortly before the deadline of the early order, and long before its
+    // own.
     until(deadline(&camille, &early).await - Duration::from_secs(10)).await;
-    let late = camille.places(&croissants(&shop, 3)).await;
-    charge_dies(&system, &late).await;
+    let late = camille.place(&croissants(&shop, 3)).await;
+    charge_is_dead_letter(&system, &late).await;
     until(deadline(&camille, &early).await).await;
     replace_provider_key(&system, &key).await;
     let dead_letters = system.queue("ChargeDeadLetters").await;
@@ -128,30 +128,30 @@ async fn charges_that_died_of_a_refused_key_are_redriven_once_it_is_mended_and_a
         redrive.text.contains("1 sent back") && redrive.text.contains("1 not about the order"),
         "{redrive:?}"
     );
-    assert_eq!(camille.sees_confirmed(&late).await["payment"], "captured");
+    assert_eq!(camille.confirmed(&late).await["payment"], "captured");
     let redrive = system.ops(&["dlq", "redrive", "charge"]).await;
     assert!(redrive.status == 0 && redrive.text.contains("1 sent back"), "{redrive:?}");
 
     let expired = camille.outcome(&early).await;
     assert_eq!((&expired["status"], &expired["payment"]), (&json!("expired"), &json!("none")));
-    assert_eq!((system.paid(&early).await, system.paid(&late).await), (0, 570));
+    assert_eq!((system.net_paid(&early).await, system.net_paid(&late).await), (0, 570));
     let settled = async || {
         let reconcile = system.ops(&["reconcile"]).await;
         assert!(reconcile.status == 0, "{reconcile:?}");
         reconcile.text.contains("0 differences, 0 pending").then_some(())
     };
-    eventually("all books to agree", settled).await;
+    eventually("the books to agree", settled).await;
     let list = system.ops(&["dlq", "list"]).await;
     assert_eq!(list.status, 0, "{list:?}");
 }
 
 #[tokio::test]
-async fn money_that_somebody_gives_back_by_hand_is_a_difference() {
+async fn a_refund_outside_the_system_is_a_difference() {
     let system = System::shared().await;
     let camille = system.customer().await;
-    let id = camille.places(&croissants(&system.shop().await, 2)).await;
-    camille.sees_confirmed(&id).await;
-    // Until the order is older than clocks may differ.
+    let id = camille.place(&croissants(&system.shop().await, 2)).await;
+    camille.confirmed(&id).await;
+    // Orders are compared once they are older than clocks may differ.
     let agree = async || {
         let reconcile = system.ops(&["reconcile"]).await;
         reconcile.lines(&id).is_empty().then_some(())
@@ -179,44 +179,43 @@ async fn money_that_somebody_gives_back_by_hand_is_a_difference() {
 }
 
 #[tokio::test]
-async fn an_order_is_told_with_everything_that_happened_to_it_and_without_what_is_nobodys_business()
-{
+async fn an_orders_timeline_shows_everything_that_happened_and_no_secrets() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let mut order =
         paid_with("pm_card_chargeDeclinedInsufficientFunds", croissants(&system.shop().await, 2));
     order["note"] = json!(format!("Please write to {}", camille.address));
-    let id = camille.places(&order).await;
+    let id = camille.place(&order).await;
     camille.outcome(&id).await;
-    camille.gets_mail(1).await;
+    camille.mails(1).await;
     eventually("the intent to be closed", async || {
         (system.ledger(&id).await[0].status == IntentStatus::Canceled).then_some(())
     })
     .await;
 
-    let told = system.ops(&["order", &id]).await;
-    assert_eq!(told.status, 0, "{told:?}");
+    let shown = system.ops(&["order", &id]).await;
+    assert_eq!(shown.status, 0, "{shown:?}");
     let story = [
         "order.placed, revision 1, by a person",
         "order.reserved, revision 2, because of inventory.reserved",
         "order.rejected, revision 3, because of payment.declined",
     ];
     let places = story.map(|transition| {
-        told.text.find(transition).unwrap_or_else(|| panic!("no {transition}: {told:?}"))
+        shown.text.find(transition).unwrap_or_else(|| panic!("no {transition}: {shown:?}"))
     });
-    assert!(places.is_sorted(), "{told:?}");
+    assert!(places.is_sorted(), "{shown:?}");
     let intent = &system.ledger(&id).await[0].intent;
     for fact in [
         "declined, 3.80 EUR",
         "stands at cancelled, with 0.00 EUR taken and 0.00 EUR given back",
         intent,
         "released",
-        "told of revision 3",
+        "shown of revision 3",
         "order-relay",
         "notifications",
         "inventory.reserved",
     ] {
-        assert!(told.text.contains(fact), "no {fact}: {told:?}");
+        assert!(shown.text.contains(fact), "no {fact}: {shown:?}");
     }
 
     let machine = system.ops(&["order", &id, "--json"]).await;
@@ -234,7 +233,10 @@ async fn an_order_is_told_with_everything_that_happened_to_it_and_without_what_i
             .is_sorted()
     );
     for secret in ["pm_card", "@example.com", "sk_test", "Please write"] {
-        assert!(!told.text.contains(secret) && !machine.text.contains(secret), "{secret} is told");
+        assert!(
+            !shown.text.contains(secret) && !machine.text.contains(secret),
+            "the output contains {secret}"
+        );
     }
 
     let elsewhere = system.ops_by_name(&["order", &id]).await;
@@ -244,29 +246,29 @@ async fn an_order_is_told_with_everything_that_happened_to_it_and_without_what_i
         "{elsewhere:?}"
     );
 
-    let nobodys = Uuid::new_v4().to_string();
-    let unknown = system.ops(&["order", &nobodys]).await;
+    let unknown_id = Uuid::new_v4().to_string();
+    let unknown = system.ops(&["order", &unknown_id]).await;
     assert_eq!(
         (unknown.status, &*unknown.errors),
-        (2, &*format!("error: there is no order {nobodys} in this stack\n"))
+        (2, &*format!("error: there is no order {unknown_id} in this stack\n"))
     );
 }
 
 #[tokio::test]
-async fn an_event_announced_again_is_the_same_event_and_reaches_who_has_not_handled_it() {
+async fn an_event_announced_again_has_the_same_id_and_reaches_consumers_that_missed_it() {
     let system = System::shared().await;
     let camille = system.customer().await;
-    let id = camille.places(&croissants(&system.shop().await, 1)).await;
-    let confirmed = camille.sees_confirmed(&id).await;
-    camille.gets_mail(1).await;
-    // As if nobody had been told.
+    let id = camille.place(&croissants(&system.shop().await, 1)).await;
+    let confirmed = camille.confirmed(&id).await;
+    camille.mails(1).await;
+    // As if the notice had never been sent.
     let notices = system.stack.outputs.get("NoticesTableName").unwrap();
     let forget = system
         .dynamodb
         .delete_item()
         .table_name(notices)
         .key("order_id", AttributeValue::S(id.clone()));
-    let told = async || {
+    let shown = async || {
         system
             .rows("NoticesTableName")
             .await
@@ -274,7 +276,7 @@ async fn an_event_announced_again_is_the_same_event_and_reaches_who_has_not_hand
             .any(|row| row["order_id"] == *id && row["claimed_until"].is_null())
             .then_some(())
     };
-    eventually("the notice to be settled", told).await;
+    eventually("the notice to be settled", shown).await;
     forget.send().await.unwrap();
 
     let announced = system.ops(&["order", &id, "announce"]).await;
@@ -282,7 +284,7 @@ async fn an_event_announced_again_is_the_same_event_and_reaches_who_has_not_hand
         announced.status == 0 && announced.text.contains("order.confirmed announced"),
         "{announced:?}"
     );
-    camille.gets_mail(2).await;
+    camille.mails(2).await;
     let copies = async || {
         let events = system.events(&id);
         let ids: Vec<_> = events
@@ -298,11 +300,11 @@ async fn an_event_announced_again_is_the_same_event_and_reaches_who_has_not_hand
 }
 
 #[tokio::test]
-async fn what_a_rule_could_not_deliver_is_sent_to_its_target() {
+async fn an_event_that_a_rule_could_not_deliver_is_sent_to_its_target() {
     let system = System::shared().await;
     let camille = system.customer().await;
-    let genuine = camille.places(&croissants(&system.shop().await, 1)).await;
-    camille.sees_confirmed(&genuine).await;
+    let genuine = camille.place(&croissants(&system.shop().await, 1)).await;
+    camille.confirmed(&genuine).await;
     let placed = system
         .events(&genuine)
         .into_iter()
@@ -355,11 +357,11 @@ async fn what_a_rule_could_not_deliver_is_sent_to_its_target() {
 }
 
 #[tokio::test]
-async fn a_record_that_the_relay_still_cannot_read_stays_and_one_that_it_can_is_announced() {
+async fn a_redriven_stream_record_is_announced_if_it_can_be_read_and_stays_otherwise() {
     let system = System::shared().await;
     let camille = system.customer().await;
-    let order = camille.places(&croissants(&system.shop().await, 1)).await;
-    camille.sees_confirmed(&order).await;
+    let order = camille.place(&croissants(&system.shop().await, 1)).await;
+    camille.confirmed(&order).await;
     let table = system.stack.outputs.get("OrdersTableName").unwrap();
     let broken = Uuid::new_v4().to_string();
     system
@@ -371,18 +373,18 @@ async fn a_record_that_the_relay_still_cannot_read_stays_and_one_that_it_can_is_
         .await
         .unwrap();
     let dead_letters = system.queue("RelayDeadLetters").await;
-    let buried = eventually("the record among the dead letters", async || {
+    let unreadable = eventually("the record among the dead letters", async || {
         dead_letters.messages().await.into_iter().find(|letter| letter.contains(&broken))
     })
     .await;
-    // The same record of a row that is an order.
+    // The same record with a row that is an order.
     let row = system
         .rows("OrdersTableName")
         .await
         .into_iter()
         .find(|row| row["order_id"] == *order)
         .unwrap();
-    let mut mended: Value = serde_json::from_str(&buried.replace(&broken, &order)).unwrap();
+    let mut mended: Value = serde_json::from_str(&unreadable.replace(&broken, &order)).unwrap();
     let image: serde_dynamo::Item = serde_dynamo::to_item(row).unwrap();
     mended["dynamodb"]["NewImage"] = serde_json::to_value(image).unwrap();
     dead_letters.send(&[mended.to_string()]).await;
@@ -405,5 +407,5 @@ async fn a_record_that_the_relay_still_cannot_read_stays_and_one_that_it_can_is_
         "{stays:?}"
     );
     let left = dead_letters.messages().await;
-    assert!(left.contains(&buried) && !left.iter().any(|letter| letter.contains(&order)));
+    assert!(left.contains(&unreadable) && !left.iter().any(|letter| letter.contains(&order)));
 }

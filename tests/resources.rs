@@ -1,5 +1,5 @@
-//! What `template.yaml` declares, so that no test keeps a list of its own of the system's functions,
-//! queues, tables, rules and routes.
+//! What `template.yaml` declares, so that no test keeps a list of its own of the functions, queues,
+//! tables, rules and routes.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! The sample events of `events/`, each through the function that it is for.
+//! Every sample event of `events/`, invoked on its function.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -11,17 +11,17 @@ use crate::harness::{System, eventually};
 
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../events");
 
-/// The order that one of the samples places.
+/// The order that a sample places.
 const PLACED: &str = "f4d1576a-0a38-56ac-b9f2-64349ee83e7a";
 
-/// The order that others charge for and cancel; nobody has placed it.
+/// The order that other samples charge and refund. It was never placed.
 const CHARGED: &str = "23d97ef5-ee1e-5cf8-a487-7ce9f61b8f00";
 
 fn read(sample: &str) -> Vec<u8> {
     fs::read(Path::new(SAMPLES).join(sample)).unwrap()
 }
 
-/// Lets the deployed function answer a sample.
+/// Invokes the deployed function with a sample.
 async fn invoke(system: &System, function: &str, sample: &str) -> Value {
     let lambda = Lambda::new(&system.stack.aws());
     let invocation = lambda
@@ -34,7 +34,7 @@ async fn invoke(system: &System, function: &str, sample: &str) -> Value {
     payload
 }
 
-/// Status and body of an answer to the API.
+/// Status and body of a response to the API.
 fn response(answer: &Value) -> (u64, Value) {
     (
         answer["statusCode"].as_u64().unwrap(),
@@ -50,7 +50,7 @@ fn records(sample: &str) -> Vec<Value> {
     event["Records"].as_array().unwrap().clone()
 }
 
-/// Which records of a batch have failed, by their places.
+/// The places of the records of a batch that have failed.
 fn failed(sample: &str, answer: &Value) -> Vec<usize> {
     let records = records(sample);
     let failures = answer["batchItemFailures"].as_array().unwrap().iter();
@@ -60,7 +60,7 @@ fn failed(sample: &str, answer: &Value) -> Vec<usize> {
     failures.map(place).collect()
 }
 
-/// What the function has logged about a record that failed.
+/// The log line about a record that failed.
 async fn failure(system: &System, function: &str, sample: &str, record: usize) -> Value {
     let id = &records(sample)[record]["messageId"];
     eventually(&format!("the failure of record {record} of {sample} to be logged"), async || {
@@ -72,7 +72,7 @@ async fn failure(system: &System, function: &str, sample: &str, record: usize) -
 }
 
 #[tokio::test]
-async fn every_sample_event_is_answered_as_it_should() {
+async fn every_sample_event_is_processed() {
     let system = System::shared().await;
     let files = fs::read_dir(SAMPLES).unwrap();
     let mut left: BTreeSet<_> =
@@ -109,29 +109,29 @@ async fn every_sample_event_is_answered_as_it_should() {
     let mut failures = async |function, sample| failed(sample, &run(function, sample).await);
     assert_eq!(failures("Inventory", "inventory-stock-queue.json").await, NONE);
     assert_eq!(failures("Payment", "payment-charge-queue.json").await, NONE);
-    assert_eq!(system.paid(CHARGED).await, 600);
+    assert_eq!(system.net_paid(CHARGED).await, 600);
 
-    // More often than one invocation tries.
+    // The fault outlasts the attempts of one invocation.
     let out_of_order = Fault {
         route: Some(Route::Refund),
         times: Some(4),
         answer: FaultyAnswer::Fail(503),
         ..Fault::default()
     };
-    system.fail(CHARGED, out_of_order).await;
+    system.set_fault(CHARGED, out_of_order).await;
     assert_eq!(failures("Payment", "payment-refund-queue.json").await, [0]);
-    // A charge would wait four seconds.
+    // A charge waits only four seconds, since its retry budget is shorter.
     let waits = failure(&system, "payment", "payment-refund-queue.json", 0).await;
     assert!(
         waits["wait_seconds"].as_u64().is_some_and(|seconds| seconds >= 36_000 / 15),
         "{waits}"
     );
     assert_eq!(failures("Payment", "payment-refund-queue.json").await, NONE);
-    assert_eq!(system.paid(CHARGED).await, 0);
+    assert_eq!(system.net_paid(CHARGED).await, 0);
 
     assert_eq!(failures("Notifications", "notifications-notice-queue.json").await, NONE);
-    // The first report is about the order that was placed, the others are about orders that nobody
-    // has placed.
+    // The first record is about the order that was placed, the others are about orders that do not
+    // exist.
     for (sample, record) in
         [("order-status-results-queue.json", 1), ("order-status-deadline-queue.json", 0)]
     {
@@ -144,7 +144,7 @@ async fn every_sample_event_is_answered_as_it_should() {
     }
     assert_eq!(run("OrderRelay", "order-relay-orders-stream.json").await, Value::Null);
 
-    assert_eq!(left, BTreeSet::new(), "samples that nobody has run");
+    assert_eq!(left, BTreeSet::new(), "samples that this test does not run");
 }
 
 #[tokio::test]

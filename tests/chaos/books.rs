@@ -1,4 +1,4 @@
-//! What is left when everything has settled, and whether it adds up.
+//! What a run leaves behind once nothing moves any more, and whether the invariants hold for it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,25 +12,23 @@ use local::{
     sandbox::{IntentStatus, LedgerEntry},
     shops::Shop,
 };
+use resources::Template;
 use serde_json::Value;
 use shop::order::{Order, PaymentStatus, Rejection, Status};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::{
-    customers::Wish,
-    trouble::{Poison, QUEUES},
-};
+use super::{customers::PlannedOrder, trouble::Poison};
 use crate::harness::System;
 
-/// How long it may take until nothing moves any more.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long to wait until nothing moves any more.
+const SETTLING_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How often that is looked at.
+/// The pause between two looks.
 const POLL: Duration = Duration::from_secs(2);
 
-/// How often each function ended in mid-invocation, by its logical id: killed, or replaced by a
-/// deployment.
+/// How often each function died in the middle of an invocation, by its logical id: it was killed,
+/// or replaced by a deployment.
 pub(super) fn crashes(options: &Options) -> BTreeMap<String, usize> {
     let log = fs::read_to_string(options.state_dir.join("emulator.log")).unwrap();
     let mut crashes = BTreeMap::new();
@@ -46,19 +44,19 @@ pub(super) fn crashes(options: &Options) -> BTreeMap<String, usize> {
     crashes
 }
 
-/// What the bus said of an order's revision.
+/// The event of an order's revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Announcement {
     name: String,
     payment: String,
 }
 
-/// All that a run leaves behind.
+/// Everything that a run leaves behind.
 #[derive(Default)]
 pub(super) struct Books {
     /// The rows of the Orders table that are orders.
     pub(super) orders: BTreeMap<String, Order>,
-    /// The keys of those that are not.
+    /// The keys of the other rows.
     others: BTreeSet<String>,
     /// By order and revision.
     announced: BTreeMap<(String, u32), Announcement>,
@@ -71,41 +69,39 @@ pub(super) struct Books {
     payments: Vec<Value>,
 }
 
-/// What the audit has found.
+/// The result of the audit.
 #[derive(Default)]
 pub(super) struct Audit {
-    /// Whatever should not be, in words.
-    pub(super) differences: Vec<String>,
+    /// Every violation, in words.
+    pub(super) violations: Vec<String>,
     /// Notices sent.
-    pub(super) told: usize,
-    /// Notices that were sent before.
+    pub(super) notices: usize,
+    /// Notices that repeat one that was sent before.
     pub(super) repeated: usize,
-    /// Notices that were never sent, a newer one having been.
+    /// Notices that were left out because a newer one was sent first.
     pub(super) overtaken: usize,
 }
 
 impl Books {
-    /// The books as soon as nothing moves any more. When that takes too long, what still moves
-    /// comes with them.
+    /// Waits until nothing moves any more. If that takes too long, also returns what still moves.
     pub(super) async fn settled(system: &System) -> (Self, Option<String>) {
-        let names: Vec<String> = QUEUES
-            .iter()
-            .flat_map(|queue| [format!("{queue}Queue"), format!("{queue}DeadLetters")])
-            .collect();
-        let names =
-            names.into_iter().chain(["RelayDeadLetters", "RuleDeadLetters"].map(str::to_owned));
+        let template = Template::local();
+        let names = template.ids("AWS::SQS::Queue").into_iter();
         let queues: BTreeMap<String, String> =
-            join_all(names.map(async |name| (system.queue(&name).await.url, name)))
+            join_all(names.map(async |name| (system.queue(name).await.url, name.to_owned())))
                 .await
                 .into_iter()
                 .collect();
         let mut events = system.stack.events().unwrap();
         let mut books = Self::default();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + SETTLING_TIMEOUT;
         let unsettled = loop {
             let Some(moving) = books.moving(system, &queues, &mut events).await else { break None };
             if Instant::now() > deadline {
-                break Some(format!("not settled after {} s: {moving}", PATIENCE.as_secs()));
+                break Some(format!(
+                    "not settled after {} s: {moving}",
+                    SETTLING_TIMEOUT.as_secs()
+                ));
             }
             sleep(POLL).await;
         };
@@ -118,9 +114,9 @@ impl Books {
 
     /// What still moves, if anything.
     ///
-    /// The order of looking matters. The bus has announced every row as it is, and has told the
-    /// queues by then; when they are empty after that, all of it has been handled; and when the
-    /// rows are still the same after that, nothing came of it.
+    /// The order of the looks matters. First every row's latest event must have passed the bus, so
+    /// it has reached the queues. If the queues are empty after that, every event has been handled.
+    /// If the rows are still the same after that, no event has changed an order.
     async fn moving(
         &mut self,
         system: &System,
@@ -152,13 +148,16 @@ impl Books {
                 self.messages.insert(name.clone(), messages);
             }
         }
-        let waiting = QUEUES.map(|queue| self.messages[&format!("{queue}Queue")].len());
+        let mut waiting: BTreeMap<String, usize> =
+            self.messages.iter().map(|(queue, waiting)| (queue.clone(), waiting.len())).collect();
+        waiting.retain(|queue, count| queue.ends_with("Queue") && *count > 0);
         let before = self.orders.clone();
         self.read_orders(system).await;
         let changed =
             before.iter().filter(|(id, order)| self.orders[*id].revision != order.revision).count();
-        (unannounced > 0 || changed > 0 || waiting.iter().any(|count| *count > 0))
-            .then(|| format!("{unannounced} orders not announced, {changed} changing; in the queues {QUEUES:?}: {waiting:?}"))
+        (unannounced > 0 || changed > 0 || !waiting.is_empty()).then(|| {
+            format!("{unannounced} orders not announced, {changed} changing; waiting: {waiting:?}")
+        })
     }
 
     async fn read_orders(&mut self, system: &System) {
@@ -171,7 +170,7 @@ impl Books {
         }
     }
 
-    /// How many orders have come to which end.
+    /// How many orders are in which final state.
     pub(super) fn ends(&self) -> [(&'static str, usize); 5] {
         let ended = |status| self.orders.values().filter(move |order| order.status == status);
         let short = |order: &&Order| matches!(order.rejection, Some(Rejection::OutOfStock { .. }));
@@ -188,53 +187,54 @@ impl Books {
     /// Checks the invariants.
     pub(super) fn audit(
         &self,
-        wishes: &[Wish<'_>],
+        plan: &[PlannedOrder<'_>],
         shops: &[Shop],
         poison: &Poison,
         crashes: &BTreeMap<String, usize>,
     ) -> Audit {
         let mut audit = Audit::default();
-        self.audit_orders(wishes, &mut audit);
+        self.audit_orders(plan, &mut audit);
         self.audit_money(&mut audit);
         self.audit_stock(shops, &mut audit);
         let crashes = |function| crashes.get(function).copied().unwrap_or(0);
-        self.audit_notices(wishes, crashes("Notifications"), &mut audit);
+        self.audit_notices(plan, crashes("Notifications"), &mut audit);
         self.audit_dead_letters(poison, crashes("OrderRelay"), &mut audit);
         audit
     }
 
-    /// I1 and I4: each order that somebody placed is there once, and has ended or is confirmed; its
-    /// history has no gap, and the bus knows all of it.
-    fn audit_orders(&self, wishes: &[Wish<'_>], audit: &mut Audit) {
-        let wanted: BTreeSet<String> = wishes.iter().map(Wish::order_id).collect();
+    /// I1 and I4: each placed order exists once, and has ended or is confirmed. Its history has no
+    /// gap, and every revision was announced on the bus.
+    fn audit_orders(&self, plan: &[PlannedOrder<'_>], audit: &mut Audit) {
+        let wanted: BTreeSet<String> = plan.iter().map(PlannedOrder::order_id).collect();
         for id in wanted.iter().filter(|id| !self.orders.contains_key(*id)) {
-            audit.differences.push(format!("I1: order {id} was accepted and is gone"));
+            audit.violations.push(format!("I1: order {id} was accepted and is missing"));
         }
         for (id, order) in &self.orders {
             if !wanted.contains(id) {
-                audit.differences.push(format!("I4: nobody placed order {id}"));
+                audit.violations.push(format!("I4: order {id} exists, but was never placed"));
             }
             if matches!(order.status, Status::Placed | Status::Reserved) {
-                audit.differences.push(format!("I1: order {id} is stuck in {:?}", order.status));
+                audit.violations.push(format!("I1: order {id} is stuck in {:?}", order.status));
             }
             let revisions = order.history.iter().map(|entry| entry.revision);
             if !revisions.clone().eq(1..=order.revision) {
                 audit
-                    .differences
+                    .violations
                     .push(format!("the history of order {id} has a gap: {:?}", order.history));
             }
             for revision in
                 revisions.filter(|revision| !self.announced.contains_key(&(id.clone(), *revision)))
             {
                 audit
-                    .differences
+                    .violations
                     .push(format!("revision {revision} of order {id} was never announced"));
             }
         }
     }
 
-    /// I2: charged exactly once when confirmed, net zero otherwise, and the order says so. Nothing
-    /// is left half-way: of an order that has ended, its intent can take nothing any more.
+    /// I2: a confirmed order is charged exactly once and any other order net zero, and the order
+    /// says so. Nothing is left half done: the intent of an order that has ended can no longer
+    /// succeed.
     fn audit_money(&self, audit: &mut Audit) {
         let mut intents: BTreeMap<&str, Vec<&LedgerEntry>> = BTreeMap::new();
         for intent in &self.ledger {
@@ -242,8 +242,8 @@ impl Books {
         }
         for stray in intents.keys().filter(|order| !self.orders.contains_key(**order)) {
             audit
-                .differences
-                .push(format!("I2: the provider knows order {stray}, and nobody else does"));
+                .violations
+                .push(format!("I2: the provider has an intent for {stray}, which is not an order"));
         }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let rows: BTreeMap<String, &Value> =
@@ -253,7 +253,7 @@ impl Books {
             let (state, intent) = (text(&row["state"]), text(&row["intent"]));
             let settled: &[&str] = match order.status.ended_early() {
                 false => &["captured"],
-                // No row: it was never charged, and what undoes leaves one.
+                // A void leaves a row even if nothing was ever charged.
                 true => &["declined", "forbidden", "voided", "refunded"],
             };
             let open = [
@@ -267,7 +267,7 @@ impl Books {
                     .iter()
                     .any(|entry| entry.intent == intent && open.contains(&entry.status))
             {
-                audit.differences.push(format!(
+                audit.violations.push(format!(
                     "I2: order {id} is {:?}, and its payment is not settled: {row}",
                     order.status
                 ));
@@ -290,15 +290,15 @@ impl Books {
                 && payment.contains(&order.payment);
             if !right {
                 let (status, payment, total) = (order.status, order.payment, order.total);
-                audit.differences.push(format!(
+                audit.violations.push(format!(
                     "I2: order {id} of {total} is {status:?}, {payment:?}, with {intents:?}"
                 ));
             }
         }
     }
 
-    /// I3: what is held per shop, day and item is what the living orders need, and no more than is
-    /// baked.
+    /// I3: the held stock per shop, day and item equals what the live orders need, and is at most
+    /// the capacity.
     fn audit_stock(&self, shops: &[Shop], audit: &mut Audit) {
         let mut needed: BTreeMap<String, i64> = BTreeMap::new();
         for order in self.orders.values().filter(|order| !order.status.ended_early()) {
@@ -316,9 +316,7 @@ impl Books {
             let (needed, held) =
                 [&needed, &held].map(|pieces| pieces.get(key).copied().unwrap_or(0)).into();
             if held != needed {
-                audit
-                    .differences
-                    .push(format!("I3: {key} is {held}, and the orders need {needed}"));
+                audit.violations.push(format!("I3: {key} is {held}, and the orders need {needed}"));
             }
             let capacity = shops.iter().find_map(|shop| {
                 let (_day, item) =
@@ -329,30 +327,30 @@ impl Books {
                     .map(|(_, capacity)| i64::from(*capacity))
             });
             if held > capacity.unwrap_or(0) {
-                audit.differences.push(format!("I3: {key} is {held} of {capacity:?}"));
+                audit.violations.push(format!("I3: {key} is {held} of {capacity:?}"));
             }
         }
     }
 
-    /// I5: each customer was told of what concerns them in order and of the last of it, and nothing
-    /// more often than notifications was killed. A notice may be missing only where a newer one
-    /// went out before.
-    fn audit_notices(&self, wishes: &[Wish<'_>], crashes: usize, audit: &mut Audit) {
-        let mut told: BTreeMap<String, Vec<&Mail>> = BTreeMap::new();
+    /// I5: each customer got the notices in order, up to the last one. There are at most as many
+    /// repeated notices as `notifications` was killed, and a notice is only missing if a newer one
+    /// was sent first.
+    fn audit_notices(&self, plan: &[PlannedOrder<'_>], crashes: usize, audit: &mut Audit) {
+        let mut sent: BTreeMap<String, Vec<&Mail>> = BTreeMap::new();
         for mail in &self.mail {
             let mut ids =
                 mail.text.split_whitespace().rev().filter_map(|word| word.parse::<Uuid>().ok());
-            told.entry(ids.next().unwrap_or_default().to_string()).or_default().push(mail);
+            sent.entry(ids.next().unwrap_or_default().to_string()).or_default().push(mail);
         }
         let addresses: BTreeMap<String, &str> =
-            wishes.iter().map(|wish| (wish.order_id(), &*wish.customer.address)).collect();
+            plan.iter().map(|order| (order.order_id(), &*order.customer.address)).collect();
         for (id, order) in &self.orders {
             let announced = order
                 .history
                 .iter()
                 .filter_map(|entry| self.announced.get(&(id.clone(), entry.revision)));
             let due: Vec<&str> = announced.filter_map(subject).collect();
-            let mail = told.remove(id).unwrap_or_default();
+            let mail = sent.remove(id).unwrap_or_default();
             let subjects: Vec<&str> = mail.iter().map(|mail| &*mail.subject).collect();
             let steps: Vec<_> =
                 subjects.iter().map(|subject| due.iter().position(|due| due == subject)).collect();
@@ -367,60 +365,58 @@ impl Books {
                     .iter()
                     .all(|mail| mail.to.iter().map(String::as_str).eq(addresses.get(id).copied()));
             if !right {
-                audit
-                    .differences
-                    .push(format!("I5: of order {id} its customer should be told {due:?} and was told {subjects:?}"));
+                audit.violations.push(format!(
+                    "I5: order {id} calls for the notices {due:?}, and sent were {subjects:?}"
+                ));
             }
-            audit.told += steps.len();
+            audit.notices += steps.len();
             audit.repeated += repeated;
             audit.overtaken += due.len().saturating_sub(distinct.len());
         }
-        for (id, mail) in told {
+        for (id, mail) in sent {
             audit
-                .differences
-                .push(format!("I5: {} mails about {id}, which is no order", mail.len()));
+                .violations
+                .push(format!("I5: {} mails about {id}, which is not an order", mail.len()));
         }
     }
 
-    /// Only the poison is among the dead letters, each record once; the relay may bury one more
-    /// often when it is killed before it can say so.
+    /// The dead letters are exactly the poison, each record once. The relay may repeat a record if
+    /// it was killed before it acknowledged the batch.
     fn audit_dead_letters(&self, poison: &Poison, relay_crashes: usize, audit: &mut Audit) {
-        for queue in QUEUES {
+        for queue in Template::local().queues() {
             let name = format!("{queue}DeadLetters");
             let mut sent = poison.records.get(queue).cloned().unwrap_or_default();
             let mut dead = self.messages[&name].clone();
             sent.sort();
             dead.sort();
             if sent != dead {
-                audit
-                    .differences
-                    .push(format!("{name}: sent was {sent:#?}, and dead is {dead:#?}"));
+                audit.violations.push(format!("{name}: sent were {sent:#?}, found are {dead:#?}"));
             }
         }
         if self.others != poison.rows {
             audit
-                .differences
-                .push(format!("the Orders table has the strange rows {:?}", self.others));
+                .violations
+                .push(format!("the Orders table has unexpected rows: {:?}", self.others));
         }
         let dead = &self.messages["RelayDeadLetters"];
         for row in &poison.rows {
-            let buried = dead.iter().filter(|record| record.contains(row)).count();
-            if buried == 0 || buried > 1 + relay_crashes {
-                audit.differences.push(format!("RelayDeadLetters: {row} is there {buried} times"));
+            let copies = dead.iter().filter(|record| record.contains(row)).count();
+            if copies == 0 || copies > 1 + relay_crashes {
+                audit.violations.push(format!("RelayDeadLetters: {row} is there {copies} times"));
             }
         }
         for other in
             dead.iter().filter(|record| !poison.rows.iter().any(|row| record.contains(row)))
         {
-            audit.differences.push(format!("RelayDeadLetters: {other}"));
+            audit.violations.push(format!("RelayDeadLetters: {other}"));
         }
         for undelivered in &self.messages["RuleDeadLetters"] {
-            audit.differences.push(format!("RuleDeadLetters: {undelivered}"));
+            audit.violations.push(format!("RuleDeadLetters: {undelivered}"));
         }
     }
 }
 
-/// The subject of the notice about an event, if it concerns the customer.
+/// The subject of the notice about an event, if the customer gets one.
 fn subject(event: &Announcement) -> Option<&'static str> {
     Some(match (&*event.name, &*event.payment) {
         ("order.confirmed", _) => "Your order is confirmed",

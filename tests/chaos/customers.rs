@@ -1,4 +1,4 @@
-//! What customers want, and how they insist on it.
+//! What customers order, and how they retry.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,45 +15,45 @@ use uuid::Uuid;
 
 use crate::harness::{Answer, Customer, System, order, paid_with};
 
-/// How long a customer waits before asking again.
+/// The pause before a customer retries.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The longest time after which somebody changes their mind.
-const SECOND_THOUGHTS: Duration = Duration::from_secs(15);
+/// The longest time after which a customer cancels.
+const CANCELLATION_DELAY: Duration = Duration::from_secs(15);
 
-/// An order that somebody wants, and how they go about it.
-pub(super) struct Wish<'a> {
+/// An order to be placed, and how its customer goes about it.
+pub(super) struct PlannedOrder<'a> {
     pub(super) customer: &'a Customer<'a>,
     key: String,
     order: Value,
-    /// How often it is sent at the same time.
+    /// How many equal requests are sent at the same time.
     pub(super) copies: usize,
-    /// Whether the key is tried for something else as well.
+    /// Whether the key is used again with another body.
     reuses_key: bool,
-    /// When it is called off, if it is.
+    /// How long after its acceptance it is cancelled, if at all.
     cancelled_after: Option<Duration>,
-    /// What the provider does wrong with its payment.
+    /// The provider's fault that affects its payment.
     trouble: Trouble,
 }
 
-/// What the provider does wrong with one payment, beside what it does wrong with all.
+/// A provider's fault that affects one payment, in addition to those that affect all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
     None,
-    /// It never confirms it.
+    /// The payment is never confirmed.
     Hopeless,
-    /// On this route it fails more often than one invocation tries.
-    Stumbles(Route),
+    /// The route fails more often than one invocation tries.
+    FailsRepeatedly(Route),
 }
 
 impl Trouble {
     fn random(random: &mut Rng) -> Self {
         match random.u8(..30) {
             0 => Self::Hopeless,
-            1..=2 => Self::Stumbles(Route::Create),
-            3..=4 => Self::Stumbles(Route::Confirm),
-            5..=9 => Self::Stumbles(Route::Cancel),
-            10..=14 => Self::Stumbles(Route::Refund),
+            1..=2 => Self::FailsRepeatedly(Route::Create),
+            3..=4 => Self::FailsRepeatedly(Route::Confirm),
+            5..=9 => Self::FailsRepeatedly(Route::Cancel),
+            10..=14 => Self::FailsRepeatedly(Route::Refund),
             _ => Self::None,
         }
     }
@@ -70,12 +70,12 @@ impl Trouble {
         match self {
             Self::None => None,
             Self::Hopeless => fails(Route::Confirm, None),
-            Self::Stumbles(route) => fails(route, Some(4)),
+            Self::FailsRepeatedly(route) => fails(route, Some(4)),
         }
     }
 }
 
-impl<'a> Wish<'a> {
+impl<'a> PlannedOrder<'a> {
     pub(super) fn new(customers: &'a [Customer<'a>], shops: &[Shop], random: &mut Rng) -> Self {
         let shop = &shops[random.usize(..shops.len())];
         let lines: &[_] = match random.u8(..10) {
@@ -99,7 +99,7 @@ impl<'a> Wish<'a> {
             copies: if random.u8(..4) == 0 { random.usize(2..=4) } else { 1 },
             reuses_key: random.u8(..20) == 0,
             cancelled_after: (random.f64() < super::CANCELLED)
-                .then(|| SECOND_THOUGHTS.mul_f64(random.f64())),
+                .then(|| CANCELLATION_DELAY.mul_f64(random.f64())),
             trouble: Trouble::random(random),
         }
     }
@@ -113,35 +113,35 @@ impl<'a> Wish<'a> {
         self.trouble == Trouble::Hopeless
     }
 
-    /// Whether the provider fails with the payment for a while.
-    pub(super) fn stumbles(&self) -> bool {
-        matches!(self.trouble, Trouble::Stumbles(_))
+    /// Whether the provider fails with the payment several times.
+    pub(super) fn fails_repeatedly(&self) -> bool {
+        matches!(self.trouble, Trouble::FailsRepeatedly(_))
     }
 
-    /// Makes the provider do with the payment what it shall do wrong.
-    pub(super) async fn has_trouble(&self, system: &System) {
+    /// Gives the provider the fault for this payment.
+    pub(super) async fn set_fault(&self, system: &System) {
         if let Some(fault) = self.trouble.fault() {
-            system.fail(&self.order_id(), fault).await;
+            system.set_fault(&self.order_id(), fault).await;
         }
     }
 
-    /// Places the order, counts it, and does with it what else is wanted. Returns an answer that
-    /// should not have come.
-    pub(super) async fn comes_true(
+    /// Places the order, counts it, and does what else is planned. Returns a description of a wrong
+    /// answer.
+    pub(super) async fn carry_out(
         &self,
         system: &System,
         placed: &watch::Sender<usize>,
     ) -> Option<String> {
-        self.has_trouble(system).await;
-        let complaint = self.is_placed().await.err();
+        self.set_fault(system).await;
+        let wrong_answer = self.place().await.err();
         placed.send_modify(|placed| *placed += 1);
-        if complaint.is_some() {
-            return complaint;
+        if wrong_answer.is_some() {
+            return wrong_answer;
         }
         if self.reuses_key {
             let mut other = self.order.clone();
             other["note"] = json!("Something else.");
-            let answer = insist(async || self.customer.post(&self.key, &other).await).await;
+            let answer = retry(async || self.customer.post(&self.key, &other).await).await;
             if answer.status != 422 {
                 return Some(format!(
                     "I4: the key of order {} with another body: {answer:?}",
@@ -149,24 +149,23 @@ impl<'a> Wish<'a> {
                 ));
             }
         }
-        let second_thoughts = self.cancelled_after?;
-        tokio::time::sleep(second_thoughts).await;
-        let answer = insist(async || self.customer.cancel(&self.order_id()).await).await;
-        let sensible = match answer.status {
+        tokio::time::sleep(self.cancelled_after?).await;
+        let answer = retry(async || self.customer.cancel(&self.order_id()).await).await;
+        let valid = match answer.status {
             200 => answer.body["status"] == "cancelled",
             status => status == 409,
         };
-        (!sensible).then(|| format!("cancelling order {}: {answer:?}", self.order_id()))
+        (!valid).then(|| format!("cancelling order {}: {answer:?}", self.order_id()))
     }
 
-    /// Every accepted request must show the same order.
-    async fn is_placed(&self) -> Result<(), String> {
+    /// Sends the order until it is accepted. Every accepted request must answer the same order.
+    async fn place(&self) -> Result<(), String> {
         loop {
             let answers =
                 join_all((0..self.copies).map(|_| self.customer.post(&self.key, &self.order)))
                     .await;
             if let Some(refused) =
-                answers.iter().find(|answer| answer.status != 202 && !may_come_right(answer))
+                answers.iter().find(|answer| answer.status != 202 && !is_transient(answer))
             {
                 return Err(format!("placing order {}: {refused:?}", self.order_id()));
             }
@@ -185,15 +184,15 @@ impl<'a> Wish<'a> {
     }
 }
 
-/// Whether to ask again: the function has died, is overrun or cannot answer now.
-fn may_come_right(answer: &Answer) -> bool {
+/// Whether to retry: the function has died, is throttled or cannot answer now.
+fn is_transient(answer: &Answer) -> bool {
     answer.status == 429 || answer.status >= 500
 }
 
-async fn insist(ask: impl AsyncFn() -> Answer) -> Answer {
+async fn retry(ask: impl AsyncFn() -> Answer) -> Answer {
     loop {
         let answer = ask().await;
-        if !may_come_right(&answer) {
+        if !is_transient(&answer) {
             return answer;
         }
         tokio::time::sleep(PAUSE).await;

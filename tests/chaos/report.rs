@@ -1,4 +1,4 @@
-//! The table of what happened.
+//! The table of what happened in a run.
 
 use std::{
     fmt::{self, Display},
@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// Lines of a name and a value.
+/// Lines with a name and a value.
 #[derive(Default)]
 pub(super) struct Report(Vec<(String, String)>);
 
@@ -15,7 +15,7 @@ impl Report {
         self.0.push((name.to_owned(), value.to_string()));
     }
 
-    /// Shows the table and keeps it in a file.
+    /// Prints the table and writes it to a file.
     pub(super) fn publish(&self, path: &Path) {
         std::fs::write(path, self.to_string()).unwrap();
         say(&format!("\n{self}\nalso in {}", path.display()));
@@ -38,8 +38,8 @@ impl Display for Report {
     }
 }
 
-/// Prints, whether or not the test's output is captured.
+/// Prints to standard output even while the test harness captures output.
 pub(super) fn say(text: &str) {
-    // There is nobody to tell if that fails.
+    // A failure to print is not a failure of the run.
     let _ = writeln!(io::stdout(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! What goes wrong while orders are placed.
+//! The faults that happen while orders are placed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,61 +11,53 @@ use local::{
     Binaries, Change, Options, Running, Stack,
     sandbox::{Fault, FaultyAnswer, Route},
 };
+use resources::Template;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use super::{CONFIRM_WITHIN_SECONDS, ORDERS, Placed, customers::Wish, reconfigured};
+use super::{CONFIRM_WITHIN_SECONDS, ORDERS, Placed, customers::PlannedOrder, reconfigured};
 use crate::{harness::System, process};
 
-/// How often a function is killed.
+/// How many times a function is killed.
 const KILLS: u32 = 120;
 
-/// For how long, from the first order on. What a killed function held comes again after half of
-/// that, so no message is killed more often than twice, and none after its order's deadline.
+/// How long functions are killed, from the first order on. The messages of a killed function are
+/// received again after half of this time, so none is killed more than twice or after its order's
+/// deadline.
 const KILLING: Duration = Duration::from_secs(CONFIRM_WITHIN_SECONDS as u64);
 
-/// How often events are copied.
+/// How many times events are repeated.
 const COPIES: usize = 250;
 
-/// How often the provider gets a fault.
+/// How many faults the provider gets.
 const FAULTS: usize = 80;
 
-/// How long the provider fails with every request: less than a tenth of the budget.
+/// How long the provider fails every request: less than a tenth of the retry budget.
 pub(super) const OUTAGE: Duration = Duration::from_secs(20);
 
-/// How many rows of the Orders table are no orders.
+/// How many rows are put into the Orders table that are not orders.
 const POISON_ROWS: usize = 5;
 
-/// The queues that feed functions. Each has `Queue` behind its name, and `DeadLetters` the one
-/// beside it.
-pub(super) const QUEUES: [&str; 6] = ["Results", "Deadline", "Stock", "Charge", "Refund", "Notice"];
-
-/// The functions, by their logical ids.
-pub(super) const FUNCTIONS: [&str; 6] =
-    ["Inventory", "Notifications", "OrderIntake", "OrderRelay", "OrderStatus", "Payment"];
-
-/// The queues that an event is for.
-fn queues_of(event: &Value) -> &'static [&'static str] {
-    match event["detail-type"].as_str().unwrap() {
-        "order.placed" => &["Stock", "Deadline"],
-        "order.reserved" => &["Charge"],
-        "order.rejected" | "order.cancelled" | "order.expired" => &["Stock", "Refund", "Notice"],
-        "order.confirmed" | "order.payment_changed" => &["Notice"],
-        _ => &["Results"],
-    }
+/// The queues that take an event.
+fn queues_of<'a>(template: &'a Template, event: &Value) -> Vec<&'a str> {
+    let mut queues: Vec<_> = template.queues().into_iter().collect();
+    let event_type = event["detail-type"].as_str().unwrap();
+    queues.retain(|queue| template.events_of(queue).contains(event_type));
+    queues
 }
 
-/// Waits for the `part`th of so many `parts` of all orders to be placed.
+/// Waits until `part` of `parts` of all orders are placed.
 async fn reach(placed: &mut Placed, part: usize, parts: usize) {
     placed.wait_for(|placed| placed * parts >= ORDERS * part).await.unwrap();
 }
 
-/// Kills functions, either one process or all that run the function, and returns how many processes
-/// that were.
+/// Kills functions, each time one process of a function or all of them. Returns the number of
+/// killed processes.
 ///
-/// None is spared: the embedded AWS keeps what a killed function was given. A batch of the stream
-/// comes again at once, one of a queue when its messages' time-out is over, and a customer gets a
+/// Any function may be killed, since the embedded AWS loses nothing by it: it retries a batch of
+/// the stream at once and a batch of a queue after the visibility timeout, and answers a request
+/// with
 /// 502.
 pub(super) async fn kills(options: &Options, mut random: Rng) -> usize {
     let mut killed = 0;
@@ -90,18 +82,19 @@ pub(super) async fn kills(options: &Options, mut random: Rng) -> usize {
     killed
 }
 
-/// How often events were repeated.
+/// How many events were repeated.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Copies {
-    /// Published once more.
+    /// Events published again.
     pub(super) published: usize,
-    /// Sent to a queue once more.
+    /// Events sent to a queue again.
     pub(super) sent: usize,
 }
 
-/// Repeats events that have passed the bus: in any order, early (a deadline at once) and late, on
-/// the bus or to a single queue.
+/// Repeats events that have passed the bus, in any order, on the bus or to a single queue. Some
+/// come early, such as a deadline without its delay, and some late.
 pub(super) async fn copies(system: &System, mut placed: Placed, mut random: Rng) -> Copies {
+    let template = Template::local();
     let mut recorder = system.stack.events().unwrap();
     let mut events = Vec::new();
     let mut copies = Copies::default();
@@ -120,21 +113,21 @@ pub(super) async fn copies(system: &System, mut placed: Placed, mut random: Rng)
             continue;
         }
         for event in repeated {
-            let queues = queues_of(&event);
+            let queues = queues_of(&template, &event);
             let queue =
                 system.queue(&format!("{}Queue", queues[random.usize(..queues.len())])).await;
-            queue.send_later(&[event.to_string()], [0, 0, 3, 20][random.usize(..4)]).await;
+            queue.send_delayed(&[event.to_string()], [0, 0, 3, 20][random.usize(..4)]).await;
             copies.sent += 1;
         }
     }
     copies
 }
 
-/// Makes the provider slow, fail, lose its answers and forget its keys now and then. Returns how
-/// often.
+/// Makes the provider slow, fail, lose answers and forget idempotency keys now and then. Returns
+/// the number of faults.
 pub(super) async fn faults(system: &System, mut placed: Placed, mut random: Rng) -> usize {
     use FaultyAnswer::{Fail, FailAfterWork, Lose, Normal};
-    // Longer than the client waits, and not so long.
+    // Beyond the client's time-out, and within it.
     let (too_slow, slow) = (6_000, 1_500);
     for fault in 1..FAULTS {
         reach(&mut placed, fault, FAULTS).await;
@@ -170,24 +163,25 @@ pub(super) async fn faults(system: &System, mut placed: Placed, mut random: Rng)
     FAULTS - 1
 }
 
-/// Makes the provider fail with everything for a while. With the hopeless it does so for ever.
-pub(super) async fn outage(system: &System, wishes: &[Wish<'_>], mut placed: Placed) {
+/// Makes the provider fail every request for a while. Payments that are never confirmed keep their
+/// faults.
+pub(super) async fn outage(system: &System, plan: &[PlannedOrder<'_>], mut placed: Placed) {
     reach(&mut placed, 1, 4).await;
     let down = Fault { answer: FaultyAnswer::Fail(503), ..Fault::default() };
     system.provider.set_fault(&down).await.unwrap();
     sleep(OUTAGE).await;
     system.provider.clear_faults().await.unwrap();
-    for wish in wishes.iter().filter(|wish| wish.is_hopeless()) {
-        wish.has_trouble(system).await;
+    for planned in plan.iter().filter(|planned| planned.is_hopeless()) {
+        planned.set_fault(system).await;
     }
 }
 
-/// What nobody can read.
+/// Records and rows that cannot be read.
 #[derive(Default)]
 pub(super) struct Poison {
-    /// By the queue that it was sent to.
-    pub(super) records: BTreeMap<&'static str, Vec<String>>,
-    /// The keys of what is no order in the Orders table.
+    /// Records by the queue that they were sent to.
+    pub(super) records: BTreeMap<String, Vec<String>>,
+    /// The keys of rows of the Orders table that are not orders.
     pub(super) rows: BTreeSet<String>,
 }
 
@@ -197,10 +191,11 @@ impl Poison {
     }
 }
 
-/// Mixes poison into every queue and into the stream.
+/// Sends poison to every queue, and puts it into the Orders table.
 pub(super) async fn poison(system: &System, mut placed: Placed, mut random: Rng) -> Poison {
-    let records = QUEUES
-        .into_iter()
+    let template = Template::local();
+    let queues = template.queues().into_iter();
+    let records = queues
         .flat_map(|queue| poison_for(queue).into_iter().map(move |record| Some((queue, record))));
     let mut doses: Vec<_> = records.chain([const { None }; POISON_ROWS]).collect();
     random.shuffle(&mut doses);
@@ -210,7 +205,7 @@ pub(super) async fn poison(system: &System, mut placed: Placed, mut random: Rng)
         reach(&mut placed, part, parts).await;
         if let Some((queue, record)) = dose {
             system.queue(&format!("{queue}Queue")).await.send(std::slice::from_ref(&record)).await;
-            poison.records.entry(queue).or_default().push(record);
+            poison.records.entry(queue.to_owned()).or_default().push(record);
         } else {
             let key = format!("poison-{}", Uuid::new_v4());
             let table = system.stack.outputs.get("OrdersTableName").unwrap();
@@ -226,7 +221,7 @@ pub(super) async fn poison(system: &System, mut placed: Placed, mut random: Rng)
     poison
 }
 
-/// Records that the function behind this queue can do nothing with, each another.
+/// Different records that the function behind a queue cannot process.
 fn poison_for(queue: &str) -> Vec<String> {
     let [id, at] = [Uuid::new_v4().to_string(), "2026-11-24T08:00:00Z".to_owned()];
     let metadata = json!({"event_id": id, "version": 1, "occurred_at": at, "correlation_id": id});
@@ -234,19 +229,20 @@ fn poison_for(queue: &str) -> Vec<String> {
         json!({"detail-type": name, "detail": {"metadata": metadata, "data": data}}).to_string()
     };
     let mut poison = vec![
-        format!("no JSON, {id}"),
+        format!("not JSON, {id}"),
         json!([id]).to_string(),
-        event("order.unheard-of", json!({"order_id": id})),
+        event("order.unknown", json!({"order_id": id})),
         event("order.placed", json!({"order_id": id, "lines": "two croissants"})),
     ];
     if queue == "Results" {
-        // It can be read, but nobody has placed that order.
+        // It can be read, but there is no such order.
         poison.push(event("inventory.reserved", json!({"order_id": id})));
     }
     poison
 }
 
-/// Deploys a change of every function half-way, and returns which were replaced.
+/// Deploys a change of every function when half of the orders are placed. Returns the replaced
+/// functions.
 pub(super) async fn update(
     running: &Running,
     binaries: &Binaries,
@@ -257,9 +253,11 @@ pub(super) async fn update(
     let (_, change) =
         Stack::deploy(running.host.address(), binaries, &reconfigured(options)).await.unwrap();
     match change {
-        Change::Updated(resources) => {
-            resources.into_iter().filter(|resource| FUNCTIONS.contains(&&**resource)).collect()
+        Change::Updated(mut resources) => {
+            let template = Template::local();
+            resources.retain(|resource| template.functions().contains(&**resource));
+            resources
         }
-        change => panic!("the update was none: {change:?}"),
+        change => panic!("the deployment updated nothing: {change:?}"),
     }
 }

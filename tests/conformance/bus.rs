@@ -82,7 +82,11 @@ fn a_test() -> String {
 }
 
 fn event(test: &str, number: usize) -> Value {
-    json!({"detail-type": "order.tested", "detail": {"test": test, "number": number, "name": "Éclair \"café & crème\"\n\u{1f370}"}})
+    let name = "Éclair \"café & crème\"\n\u{1f370}";
+    json!({
+        "detail-type": "order.tested",
+        "detail": {"test": test, "number": number, "name": name}
+    })
 }
 
 async fn events_are_published_as_they_are_however_many(bus: impl Watched) {

@@ -6,7 +6,7 @@ use shop::menu::Location;
 use uuid::Uuid;
 
 use super::conformance;
-use crate::harness::{System, a_shop};
+use crate::harness::{System, new_shop};
 
 conformance!(
     [
@@ -24,7 +24,7 @@ struct Known<M> {
 }
 
 fn memory() -> Known<MemoryTables> {
-    let (menus, shop) = (MemoryTables::default(), a_shop());
+    let (menus, shop) = (MemoryTables::default(), new_shop());
     menus.load(shop.menu.clone());
     Known { menus, shop }
 }

@@ -18,7 +18,7 @@ use shop::{
 use uuid::Uuid;
 
 use super::{an_order, conformance};
-use crate::harness::{System, a_shop};
+use crate::harness::{System, new_shop};
 
 conformance!(
     [
@@ -76,7 +76,7 @@ pub(super) fn customer() -> CustomerId {
 
 /// An order of that customer, placed at that time.
 pub(super) fn placed_at(customer: &CustomerId, at: Timestamp) -> Order {
-    let menu = a_shop().menu;
+    let menu = new_shop().menu;
     let request = json!({
         "location": menu.location, "payment_method": "pm_card_visa", "note": "For two.",
         "lines": [{"item": "croissant", "quantity": 2}, {"item": "eclair", "quantity": 1}]

@@ -15,7 +15,7 @@ use shop::{
 use uuid::Uuid;
 
 use super::{an_order, conformance};
-use crate::harness::{System, a_shop};
+use crate::harness::{System, new_shop};
 
 conformance!(
     [
@@ -45,7 +45,7 @@ struct Bakery<S> {
 }
 
 fn small_shop() -> Shop {
-    let mut shop = a_shop();
+    let mut shop = new_shop();
     shop.bake_plan = [("croissant".parse().unwrap(), 5), ("eclair".parse().unwrap(), 2)].into();
     shop
 }

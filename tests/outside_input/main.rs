@@ -1,9 +1,9 @@
-//! Whatever comes from outside: requests, messages of queues, records of the stream, answers of the
-//! payment provider.
+//! Property tests of everything that comes from outside: requests, queue messages, stream records
+//! and answers of the payment provider.
 //!
-//! Each is made from one that is as it should be, spoiled in a few places, so that it gets past the
-//! first check that would stop mere noise. Nothing may panic, get lost or be taken for what it is
-//! not. `PROPTEST_CASES` says how many are tried.
+//! Each input is a valid one that is spoiled in a few places, so it gets past the first check,
+//! which stops mere noise. No input may cause a panic, get lost, or be read as something else.
+//! `PROPTEST_CASES` is the number of inputs per test.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -23,7 +23,7 @@ use std::{
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// Runs for as long as the tests do, for what has to outlive each single case.
+/// A runtime for servers and clients that outlive a single case.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

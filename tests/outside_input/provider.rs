@@ -1,4 +1,4 @@
-//! Answers of the payment provider.
+//! Spoiled answers of the payment provider.
 
 use std::{
     sync::{Arc, LazyLock, Mutex},
@@ -22,17 +22,17 @@ use tokio::net::TcpListener;
 
 use crate::{RUNTIME, block_on, read_json, spoiled};
 
-/// A status and a body.
+/// The status and the body of an answer.
 type Reply = (u16, String);
 
-/// What is answered to each kind of request, over and over.
+/// The answers to all requests of each method.
 #[derive(Clone, Debug, Default)]
 struct Replies {
     post: Reply,
     get: Reply,
 }
 
-/// One client for all cases, and a server that answers what it is told.
+/// One client for all cases, and a server that answers with the current replies.
 struct Provided {
     stripe: Client,
     replies: Arc<Mutex<Replies>>,
@@ -65,7 +65,7 @@ async fn reply(State(replies): State<Arc<Mutex<Replies>>>, method: Method) -> (S
     (StatusCode::from_u16(*status).unwrap(), body.clone())
 }
 
-/// An answer near one that Stripe documents, mostly with the status that belongs to it.
+/// An answer that is close to one that Stripe documents, mostly with its status.
 fn near(recorded: &'static [&'static str]) -> impl Strategy<Value = Reply> {
     let answer = prop::sample::select(recorded).prop_flat_map(|name| {
         let recorded = read_json(&format!("crates/local/tests/recorded/{name}.json"));
@@ -97,13 +97,13 @@ const REFUNDS: &[&str] =
 const REFUND_LISTS: &[&str] =
     &["refund_list_succeeded", "refund_list_pending", "refund_list_failed", "error_rate_limit"];
 
-/// Whether an answer of success says so of its `status`.
-fn says((status, body): &Reply, word: &str) -> bool {
+/// Whether an answer is successful and has this `status`.
+fn has_status((status, body): &Reply, word: &str) -> bool {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
     (200..300).contains(status) && body["status"] == word
 }
 
-/// Nothing is taken for more than an answer has said.
+/// Checks that an intent has no status that no answer has had.
 fn check(answer: Result<Intent, Error>, replies: &[&Reply]) {
     let Ok(intent) = answer else { return };
     let word = match intent.status {
@@ -111,15 +111,15 @@ fn check(answer: Result<Intent, Error>, replies: &[&Reply]) {
         IntentStatus::Processing => "processing",
         IntentStatus::Succeeded => "succeeded",
         IntentStatus::Cancelled => "canceled",
-        // Many things are taken for that: nothing is charged then, and the customer is told.
+        // Many answers are read as a decline: nothing is charged, and the customer is notified.
         IntentStatus::Declined(_) => return,
     };
-    assert!(replies.iter().any(|reply| says(reply, word)), "{intent:?} of {replies:?}");
+    assert!(replies.iter().any(|reply| has_status(reply, word)), "{intent:?} of {replies:?}");
 }
 
 proptest! {
     #[test]
-    fn an_intent_is_what_an_answer_says_it_is(post in near(INTENTS), get in near(INTENTS)) {
+    fn an_intents_status_is_that_of_an_answer(post in near(INTENTS), get in near(INTENTS)) {
         let provided = PROVIDED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let replies = Replies { post, get };
         provided.replies.lock().unwrap().clone_from(&replies);
@@ -132,19 +132,24 @@ proptest! {
         let (Replies { post, get }, stripe) = (&replies, &provided.stripe);
         check(block_on(stripe.create(&new)), &[post]);
         check(block_on(stripe.find(&id)), &[get]);
-        // Where the intent is not in the state for it, it is asked for.
+        // An intent in another state is retrieved.
         check(block_on(stripe.confirm(&id)), &[post, get]);
         check(block_on(stripe.cancel(&id)), &[post, get]);
     }
 
     #[test]
-    fn a_refund_is_what_the_list_says_it_is(post in near(REFUNDS), get in near(REFUND_LISTS)) {
+    fn a_refund_has_succeeded_only_if_the_list_of_refunds_says_so(
+        post in near(REFUNDS),
+        get in near(REFUND_LISTS),
+    ) {
         let provided = PROVIDED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *provided.replies.lock().unwrap() = Replies { post, get: get.clone() };
-        let refund = block_on(provided.stripe.refund(&IntentId::new("pi_3PgafyB7WZ01zgkW1jxsAJo3")));
+        let intent = IntentId::new("pi_3PgafyB7WZ01zgkW1jxsAJo3");
+        let refund = block_on(provided.stripe.refund(&intent));
         if let Ok(Refund::Succeeded) = refund {
             let list: Value = serde_json::from_str(&get.1).unwrap();
-            assert!((200..300).contains(&get.0) && list["data"][0]["status"] == "succeeded", "{get:?}");
+            let listed = &list["data"][0]["status"];
+            assert!((200..300).contains(&get.0) && listed == "succeeded", "{get:?}");
         }
     }
 }

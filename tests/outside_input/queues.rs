@@ -1,4 +1,4 @@
-//! Messages of the queues, each handled by the function that it is for.
+//! Spoiled queue messages, each processed by the function behind its queue.
 
 use std::{cell::Cell, collections::BTreeSet, sync::LazyLock};
 
@@ -39,8 +39,8 @@ use uuid::Uuid;
 
 use crate::{RUNTIME, block_on, read_json, spoiled};
 
-/// A queue in front of which somebody says yes to everything, since it is asked to hide what has
-/// failed.
+/// A queue whose server answers every request with success. The runner asks it to hide failed
+/// messages.
 static QUEUE: LazyLock<Queue> = LazyLock::new(|| {
     let url = block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -53,7 +53,7 @@ static QUEUE: LazyLock<Queue> = LazyLock::new(|| {
         .region(Region::from_static("eu-central-1"))
         .endpoint_url(&url)
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-            "test", "test", None, None, "nobody",
+            "test", "test", None, None, "test",
         )))
         .build();
     Queue::new(&config, format!("{url}/000000000000/queue"), Backoff::outlasting(60))
@@ -62,9 +62,9 @@ static QUEUE: LazyLock<Queue> = LazyLock::new(|| {
 /// A message of a batch.
 #[derive(Clone, Debug)]
 enum Message {
-    /// As it should be, about an order of its own.
+    /// A valid message about an order of its own.
     Good(Good),
-    /// Almost.
+    /// A message that differs from a valid one.
     Spoiled(String),
 }
 
@@ -95,7 +95,7 @@ fn sample(event: &str, place: usize) -> Value {
     .unwrap()
 }
 
-/// Messages of which some are like the sample and some have been spoiled.
+/// A batch of messages like the sample, some of them spoiled.
 fn batch(sample: Value) -> impl Strategy<Value = Vec<Message>> {
     let order = sample["detail"]["data"]["order_id"].as_str().unwrap().to_owned();
     let text = sample.to_string();
@@ -113,8 +113,8 @@ fn orders(messages: &[Message]) -> impl Iterator<Item = OrderId> {
     })
 }
 
-/// Lets a function handle a batch, and holds it to what is true of all of them: what cannot be read
-/// fails, what was refused fails, and nothing else does.
+/// Processes a batch and checks that exactly those messages fail that cannot be read or that the
+/// handler refuses.
 fn check<T: DeserializeOwned, E: Retryable>(
     messages: &[Message],
     handle: impl AsyncFn(T) -> Result<(), E>,
@@ -144,25 +144,25 @@ fn check<T: DeserializeOwned, E: Retryable>(
     let unreadable: BTreeSet<usize> = (0..messages.len()).filter(unreadable).collect();
     assert!(
         unreadable.iter().all(|place| failed.contains(place)),
-        "acknowledged unread: {unreadable:?}, failed {failed:?}"
+        "unreadable are {unreadable:?}, but only {failed:?} failed"
     );
     assert_eq!(
         failed.len(),
         unreadable.len() + refused.get(),
-        "a panic, or more than one answer: {failed:?}"
+        "a handler has panicked, or a message has failed twice: {failed:?}"
     );
     assert!(
         failed.iter().all(|place| !messages[*place].is_good()),
-        "a good one failed with its neighbours: {failed:?}"
+        "a valid message has failed: {failed:?}"
     );
 }
 
-/// When the sample events happen.
+/// The time of the sample events.
 fn now() -> Timestamp {
     "2099-11-24T08:00:05Z".parse().unwrap()
 }
 
-/// The sample order, just placed, under other ids.
+/// The sample order as it was placed, under other ids.
 fn placed(ids: impl Iterator<Item = OrderId>, deadline: Timestamp) -> MemoryOrders {
     let image =
         read_json("events/order-relay-orders-stream.json")["Records"][0]["dynamodb"]["NewImage"]
@@ -172,9 +172,19 @@ fn placed(ids: impl Iterator<Item = OrderId>, deadline: Timestamp) -> MemoryOrde
     MemoryOrders::new(ids.map(move |order_id| Order { order_id, deadline, ..order.clone() }))
 }
 
+fn cashier() -> Cashier<MemoryPayments, MemoryProvider, MemoryBus> {
+    Cashier {
+        payments: MemoryPayments::default(),
+        provider: MemoryProvider::default(),
+        bus: MemoryBus::default(),
+    }
+}
+
 proptest! {
     #[test]
-    fn a_batch_of_the_stock_queue_is_handled_message_by_message(messages in batch(sample("inventory-stock-queue", 0))) {
+    fn messages_of_the_stock_queue_fail_one_by_one(
+        messages in batch(sample("inventory-stock-queue", 0)),
+    ) {
         let plan = BakePlan { capacity: [("croissant".parse().unwrap(), 5)].into() };
         let stock = MemoryStock::new([("paris-marais".parse().unwrap(), plan)]);
         let inventory = Inventory { stock, bus: MemoryBus::default() };
@@ -182,21 +192,23 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_of_the_charge_queue_is_handled_message_by_message(messages in batch(sample("payment-charge-queue", 0))) {
-        let cashier =
-            Cashier { payments: MemoryPayments::default(), provider: MemoryProvider::default(), bus: MemoryBus::default() };
+    fn messages_of_the_charge_queue_fail_one_by_one(
+        messages in batch(sample("payment-charge-queue", 0)),
+    ) {
+        let cashier = cashier();
         check(&messages, async |event: OrderEvent| cashier.handle(event, now()).await);
     }
 
     #[test]
-    fn a_batch_of_the_refund_queue_is_handled_message_by_message(messages in batch(sample("payment-refund-queue", 0))) {
-        let cashier =
-            Cashier { payments: MemoryPayments::default(), provider: MemoryProvider::default(), bus: MemoryBus::default() };
+    fn messages_of_the_refund_queue_fail_one_by_one(
+        messages in batch(sample("payment-refund-queue", 0)),
+    ) {
+        let cashier = cashier();
         check(&messages, async |event: OrderEvent| cashier.handle(event, now()).await);
     }
 
     #[test]
-    fn a_batch_of_the_results_queue_is_handled_message_by_message(
+    fn messages_of_the_results_queue_fail_one_by_one(
         messages in batch(sample("order-status-results-queue", 0)),
     ) {
         let status = OrderStatus { orders: placed(orders(&messages), now()) };
@@ -204,7 +216,7 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_of_the_deadline_queue_is_handled_message_by_message(
+    fn messages_of_the_deadline_queue_fail_one_by_one(
         messages in batch(sample("order-status-deadline-queue", 0)),
     ) {
         let status = OrderStatus { orders: placed(orders(&messages), now()) };
@@ -212,16 +224,22 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_of_the_notice_queue_is_handled_message_by_message(
+    fn messages_of_the_notice_queue_fail_one_by_one(
         messages in batch(sample("notifications-notice-queue", 0)),
     ) {
-        let camille = (CustomerId::new("4d8f5e5c-8b0a-4f0e-9a55-0d4f7c2e6b31"), Address::new("camille@example.com"));
+        let camille = (
+            CustomerId::new("4d8f5e5c-8b0a-4f0e-9a55-0d4f7c2e6b31"),
+            Address::new("camille@example.com"),
+        );
         let notifications = Notifications {
             notices: MemoryNotices::default(),
             customers: MemoryCustomers([camille].into()),
             mailer: MemoryMailer::default(),
             templates: Templates::new().unwrap(),
         };
-        check(&messages, async |event: OrderEvent| notifications.handle(&event, now(), now() + 20.seconds()).await);
+        let until = now() + 20.seconds();
+        check(&messages, async |event: OrderEvent| {
+            notifications.handle(&event, now(), until).await
+        });
     }
 }

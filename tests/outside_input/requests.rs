@@ -1,4 +1,4 @@
-//! Requests to the API.
+//! Spoiled requests to the API.
 
 use aws_lambda_events::encodings::Body;
 use base64::{
@@ -14,12 +14,13 @@ use order_intake::{
 };
 use platform::http::Response;
 use proptest::prelude::*;
+use resources::Template;
 use serde_json::{Value, json};
 use shop::{id::CustomerId, order::Order};
 
 use crate::{block_on, read_json, repository, spoiled};
 
-/// The function with the demo shops.
+/// The function `order-intake` with the demo shops.
 struct Api {
     intake: OrderIntake<MemoryTables>,
     tables: MemoryTables,
@@ -27,7 +28,6 @@ struct Api {
 }
 
 impl Api {
-    /// At the time of the sample order.
     fn new() -> Self {
         let tables = MemoryTables::default();
         for shop in shops::read(&repository().join("crates/local/demo/shops.json")).unwrap() {
@@ -41,13 +41,13 @@ impl Api {
         Self { intake, tables, now: "2026-11-24T08:00:00Z".parse().unwrap() }
     }
 
-    /// The answer to a request; none to one that API Gateway could not send.
+    /// The answer to a request. `None` if API Gateway cannot send such a request.
     fn answer(&self, request: Value) -> Option<Response> {
         let request = serde_json::from_value(request).ok()?;
         Some(block_on(self.intake.handle(request, self.now)))
     }
 
-    /// All orders of the customer of the sample.
+    /// All orders of the sample's customer.
     fn orders(&self) -> Vec<Order> {
         let sample = sample();
         let customer = CustomerId::new(
@@ -57,14 +57,14 @@ impl Api {
     }
 }
 
-/// The sample order, as API Gateway hands it over.
+/// The request of the sample order.
 fn sample() -> Value {
     read_json("events/order-intake-post-order.json")
 }
 
 fn sample_order() -> Value {
     let mut order: Value = serde_json::from_str(sample()["body"].as_str().unwrap()).unwrap();
-    // With all that a customer may say.
+    // All optional fields.
     order["pickup_at"] = json!("2026-11-24T12:00:00+01:00");
     order["expected_total"] = json!(600);
     order["note"] = json!("For two.");
@@ -78,7 +78,7 @@ fn body(response: &Response) -> Value {
     }
 }
 
-/// What every answer has to be.
+/// Checks that an answer has the status of success or is a client error with a problem.
 fn check(response: &Response, accepted: i64) {
     let body = body(response);
     if response.status_code == accepted {
@@ -95,7 +95,7 @@ fn check(response: &Response, accepted: i64) {
 }
 
 #[test]
-fn the_order_that_is_spoiled_here_is_accepted_as_it_is() {
+fn the_valid_order_is_accepted() {
     let api = Api::new();
     let mut request = sample();
     request["body"] = json!(sample_order().to_string());
@@ -105,7 +105,10 @@ fn the_order_that_is_spoiled_here_is_accepted_as_it_is() {
 
 proptest! {
     #[test]
-    fn a_body_is_an_order_or_is_refused_and_leaves_no_trace(body in spoiled::text(sample_order()), base64 in any::<bool>()) {
+    fn a_body_is_an_order_or_is_refused_and_leaves_no_trace(
+        body in spoiled::text(sample_order()),
+        base64 in any::<bool>(),
+    ) {
         let api = Api::new();
         let mut request = sample();
         request["body"] = json!(if base64 { BASE64_STANDARD.encode(&body) } else { body });
@@ -116,11 +119,9 @@ proptest! {
     }
 
     #[test]
-    fn no_request_that_the_gateway_could_send_makes_the_function_fail(
+    fn no_request_that_the_gateway_can_send_makes_the_function_fail(
         request in spoiled::json(sample()),
-        route in prop::sample::select(
-            vec!["POST /orders", "GET /orders", "GET /orders/{id}", "GET /menu/{location}", "GET /locations"]
-        ),
+        route in prop::sample::select(routes()),
     ) {
         let api = Api::new();
         let mut request = request;
@@ -133,11 +134,15 @@ proptest! {
     }
 
     #[test]
-    fn a_page_is_shown_or_refused_whatever_its_cursor(position in spoiled::text(position()), limit in any::<Option<String>>()) {
+    fn a_page_is_shown_or_refused_whatever_its_cursor(
+        position in spoiled::text(position()),
+        limit in any::<Option<String>>(),
+    ) {
         let api = Api::new();
         let mut request = sample();
         request["routeKey"] = json!("GET /orders");
-        request["queryStringParameters"] = json!({"cursor": BASE64_URL_SAFE_NO_PAD.encode(position)});
+        let cursor = BASE64_URL_SAFE_NO_PAD.encode(position);
+        request["queryStringParameters"] = json!({"cursor": cursor});
         if let Some(limit) = limit {
             request["queryStringParameters"]["limit"] = json!(limit);
         }
@@ -145,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn a_path_leads_to_something_or_is_refused(name in "\\PC{0,80}", id in any::<bool>()) {
+    fn a_path_parameter_is_answered_or_refused(name in "\\PC{0,80}", id in any::<bool>()) {
         let api = Api::new();
         let mut request = sample();
         request["routeKey"] = json!(if id { "GET /orders/{id}" } else { "GET /menu/{location}" });
@@ -154,7 +159,16 @@ proptest! {
     }
 }
 
-/// What a cursor holds.
+/// The content of a cursor.
 fn position() -> Value {
-    json!({"placed_at": "2026-11-24T08:00:00.120Z", "order_id": "f4d1576a-0a38-56ac-b9f2-64349ee83e7a"})
+    json!({
+        "placed_at": "2026-11-24T08:00:00.120Z",
+        "order_id": "f4d1576a-0a38-56ac-b9f2-64349ee83e7a"
+    })
+}
+
+/// The keys of all routes.
+fn routes() -> Vec<String> {
+    let template = Template::on_aws();
+    template.routes().iter().map(|route| route.key.to_owned()).collect()
 }

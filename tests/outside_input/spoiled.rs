@@ -1,9 +1,9 @@
-//! What is almost as it should be.
+//! Values that are almost valid.
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Map, Number, Value};
 
-/// JSON that differs from what is valid in at most four places.
+/// JSON that differs from a valid value in at most four places.
 pub(crate) fn json(valid: Value) -> impl Strategy<Value = Value> {
     vec((any::<Index>(), spoiling()), 0..=4).prop_map(move |spoilings| {
         let mut json = valid.clone();
@@ -15,7 +15,7 @@ pub(crate) fn json(valid: Value) -> impl Strategy<Value = Value> {
     })
 }
 
-/// A text that should be such JSON, and mostly is.
+/// The text of such JSON, sometimes cut off, extended or replaced.
 pub(crate) fn text(valid: Value) -> impl Strategy<Value = String> {
     prop_oneof![
         12 => json(valid.clone()).prop_map(|json| json.to_string()),
@@ -83,9 +83,9 @@ fn anything() -> impl Strategy<Value = Value> {
 enum Spoiling {
     Replace(Value),
     Remove,
-    /// Adds a field or an element, where there can be one.
+    /// Adds a field to an object or an element to a list.
     Add(Value),
-    /// Writes a number as a text, and a text as a number.
+    /// Replaces a number by a text, and a text by a number.
     Retype,
 }
 
@@ -104,7 +104,7 @@ impl Spoiling {
             match at(json, parents) {
                 Value::Object(fields) => drop(fields.remove(last)),
                 Value::Array(elements) => drop(elements.remove(last.parse().unwrap())),
-                _ => unreachable!("only these have places in them"),
+                _ => unreachable!("only objects and lists contain values"),
             }
             return;
         }
@@ -112,7 +112,7 @@ impl Spoiling {
         match (self, &mut *target) {
             (Self::Replace(value), target) => *target = value,
             (Self::Add(value), Value::Object(fields)) => {
-                drop(fields.insert("unheard_of".to_owned(), value))
+                drop(fields.insert("unknown".to_owned(), value))
             }
             (Self::Add(value), Value::Array(elements)) => elements.push(value),
             (Self::Retype, Value::Number(number)) => *target = number.to_string().into(),
@@ -122,7 +122,7 @@ impl Spoiling {
     }
 }
 
-/// The way to everything in a JSON value, from the value itself on.
+/// The paths of all values in a JSON value, including the value itself.
 fn places(json: &Value) -> Vec<Vec<String>> {
     let inside: Vec<(String, &Value)> = match json {
         Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),

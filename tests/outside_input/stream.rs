@@ -1,37 +1,47 @@
-//! Records of the stream of the Orders table.
+//! Spoiled records of the Orders table's stream.
 
 use order_relay::{
     handler::{Relay, StreamEvent},
     memory::MemoryDeadLetters,
 };
 use platform::bus::MemoryBus;
-use proptest::{collection::vec, prelude::*};
-use serde_json::{Value, json};
+use proptest::{collection::vec, prelude::*, sample::Index};
+use serde_json::Value;
 
 use crate::{block_on, read_json, spoiled};
 
-fn genuine() -> Value {
+fn valid() -> Value {
     read_json("events/order-relay-orders-stream.json")["Records"][1].clone()
 }
 
 proptest! {
     #[test]
-    fn every_record_is_announced_or_buried(records in vec(spoiled::json(genuine()), 1..4), place in any::<prop::sample::Index>()) {
+    fn every_record_is_announced_or_becomes_a_dead_letter(
+        records in vec(spoiled::json(valid()), 1..4),
+        place in any::<Index>(),
+    ) {
         let mut records = records;
-        records.insert(place.index(records.len() + 1), genuine());
-        let batch: StreamEvent = serde_json::from_str(&json!({"Records": records}).to_string()).unwrap();
+        records.insert(place.index(records.len() + 1), valid());
+        let batch: StreamEvent =
+            serde_json::from_str(&fixtures::stream_batch(&records).to_string()).unwrap();
 
         let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
         block_on(relay.handle(batch)).unwrap();
 
         let (announced, buried) = (relay.bus.published(), relay.dead_letters.buried());
-        // Of a deleted row there is nothing to tell.
+        // A deleted row is not announced.
         let deletions = records.iter().filter(|record| record["eventName"] == "REMOVE").count();
         let handled = announced.len() + buried.len();
-        assert!(handled + deletions >= records.len() && handled <= records.len(), "{announced:?} {buried:?}");
+        assert!(
+            handled + deletions >= records.len() && handled <= records.len(),
+            "{announced:?} {buried:?}"
+        );
         let came: Vec<_> = records.iter().map(Value::to_string).collect();
         assert!(buried.iter().all(|(record, _)| came.contains(record)), "{buried:?}");
-        let id = &genuine()["dynamodb"]["NewImage"]["order_id"]["S"];
-        assert!(announced.iter().any(|event| event["detail"]["data"]["order_id"] == *id), "a neighbour was lost");
+        let id = &valid()["dynamodb"]["NewImage"]["order_id"]["S"];
+        assert!(
+            announced.iter().any(|event| event["detail"]["data"]["order_id"] == *id),
+            "the valid record was not announced"
+        );
     }
 }
