@@ -7,7 +7,7 @@ use local::sandbox::{Fault, FaultyAnswer, Route};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shop::order::Trigger;
-use tables::orders::{Orders, OrdersTable, Outcome, advance};
+use tables::orders::{Orders, OrdersTable, Outcome, apply_trigger};
 use uuid::Uuid;
 
 use crate::harness::{Answer, Customer, System, croissants, eventually, paid_with};
@@ -184,8 +184,9 @@ async fn an_order_in_preparation_cannot_be_cancelled() {
         system.stack.outputs.get("OrdersTableName").unwrap().to_owned(),
     );
     let order = table.get(id.parse().unwrap()).await.unwrap().unwrap();
-    let begun =
-        advance(&table, order, &Trigger::PreparationStarted, None, Timestamp::now()).await.unwrap();
+    let begun = apply_trigger(&table, order, &Trigger::PreparationStarted, None, Timestamp::now())
+        .await
+        .unwrap();
     assert!(matches!(begun, Outcome::Changed(_)), "{begun:?}");
 
     let refused = camille.cancel(&id).await;

@@ -9,6 +9,7 @@ use order_intake::{
     request::{Page, Position},
     store::DynamoDb,
 };
+use platform::table::Write;
 use serde_json::json;
 use shop::{
     id::CustomerId,
@@ -112,30 +113,30 @@ async fn listed(orders: &impl Orders, customer: &CustomerId, limit: usize) -> Ve
 async fn an_order_is_there_once_it_is_written_and_not_before(orders: impl Orders) {
     let order = placed();
     assert_eq!(orders.get(order.order_id).await.unwrap(), None);
-    assert_eq!(orders.put(&order).await.unwrap(), None);
+    assert_eq!(orders.put(&order).await.unwrap(), Write::Committed);
     assert_eq!(orders.get(order.order_id).await.unwrap(), Some(order));
     assert_eq!(orders.get(an_order()).await.unwrap(), None);
 }
 
 async fn an_order_that_is_there_stays_and_is_returned(orders: impl Orders) {
     let first = placed();
-    orders.put(&first).await.unwrap();
+    assert_eq!(orders.put(&first).await.unwrap(), Write::Committed);
     // The same customer and key make the same id, whatever is asked for.
     let second = Order { note: None, total: 1, fingerprint: "another".to_owned(), ..first.clone() };
-    assert_eq!(orders.put(&second).await.unwrap(), Some(first.clone()));
+    assert_eq!(orders.put(&second).await.unwrap(), Write::Conflict(first.clone()));
     let moved_on =
         first.clone().after(first.transition(Trigger::StockReserved, now(), None).unwrap());
-    assert_eq!(orders.put(&moved_on).await.unwrap(), Some(first.clone()));
+    assert_eq!(orders.put(&moved_on).await.unwrap(), Write::Conflict(first.clone()));
     assert_eq!(orders.get(first.order_id).await.unwrap(), Some(first));
 }
 
 async fn of_many_who_write_an_order_at_once_one_is_first(orders: impl Orders) {
     let order = placed();
     let answers = join_all((0..5).map(|_| orders.put(&order))).await;
-    let first = answers.iter().filter(|answer| matches!(answer, Ok(None))).count();
+    let first = answers.iter().filter(|answer| matches!(answer, Ok(Write::Committed))).count();
     let told = answers
         .iter()
-        .filter(|answer| matches!(answer, Ok(Some(first)) if *first == order))
+        .filter(|answer| matches!(answer, Ok(Write::Conflict(first)) if *first == order))
         .count();
     assert_eq!((first, told), (1, 4));
 }
@@ -149,7 +150,7 @@ async fn a_customers_orders_are_listed_newest_first_in_pages_without_gap_or_repe
     // Written in another order than placed.
     for minute in [3, 0, 4, 1, 2] {
         let order = placed_at(&camille, now() + minute.minutes());
-        orders.put(&order).await.unwrap();
+        assert_eq!(orders.put(&order).await.unwrap(), Write::Committed);
         newest_first.push(order);
     }
     newest_first.sort_by_key(|order| std::cmp::Reverse(order.placed_at));
@@ -163,7 +164,7 @@ async fn orders_of_the_same_moment_are_all_listed(orders: impl Orders) {
     let mut expected = Vec::new();
     for _ in 0..5 {
         let order = placed_at(&camille, now());
-        orders.put(&order).await.unwrap();
+        assert_eq!(orders.put(&order).await.unwrap(), Write::Committed);
         expected.push(order.order_id);
     }
     expected.sort();
@@ -178,7 +179,7 @@ async fn orders_of_the_same_moment_are_all_listed(orders: impl Orders) {
 async fn others_orders_are_not_listed(orders: impl Orders) {
     let (camille, noor) = (customer(), customer());
     let hers = placed_at(&camille, now());
-    orders.put(&hers).await.unwrap();
-    orders.put(&placed_at(&noor, now())).await.unwrap();
+    assert_eq!(orders.put(&hers).await.unwrap(), Write::Committed);
+    assert_eq!(orders.put(&placed_at(&noor, now())).await.unwrap(), Write::Committed);
     assert_eq!(listed(&orders, &camille, 10).await, [hers]);
 }

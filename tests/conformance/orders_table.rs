@@ -1,11 +1,12 @@
 //! [`Orders`] as order-intake and order-status share them: read, and moved on.
 
 use futures::future::join_all;
+use platform::table::{StoreError, Write};
 use shop::{
     order::{Order, Trigger},
     stock::Shortage,
 };
-use tables::orders::{Applied, MemoryOrders, Orders, OrdersTable};
+use tables::orders::{MemoryOrders, Orders, OrdersTable};
 
 use super::{
     an_order, conformance,
@@ -53,7 +54,8 @@ async fn an_order_that_there_is_not_is_not_found_and_cannot_be_moved_on(book: Bo
     let nobodys = an_order();
     let transition = book.placed[0].transition(Trigger::StockReserved, now(), None).unwrap();
     assert_eq!(book.orders.get(nobodys).await.unwrap(), None);
-    assert_eq!(book.orders.apply(nobodys, &transition).await.unwrap(), Applied::Outdated);
+    let write = book.orders.apply(nobodys, &transition).await;
+    assert!(matches!(write, Err(StoreError::MissingRow)), "{write:?}");
     assert_eq!(book.orders.get(nobodys).await.unwrap(), None);
 }
 
@@ -73,7 +75,10 @@ async fn an_order_reads_back_as_its_transitions_make_it(book: Book<impl Orders>)
         for trigger in life {
             let transition =
                 order.transition(trigger, now(), Some(order.order_id.as_uuid())).unwrap();
-            assert_eq!(book.orders.apply(order.order_id, &transition).await.unwrap(), Applied::Yes);
+            assert_eq!(
+                book.orders.apply(order.order_id, &transition).await.unwrap(),
+                Write::Committed
+            );
             order = order.after(transition);
             assert_eq!(book.orders.get(order.order_id).await.unwrap(), Some(order.clone()));
         }
@@ -88,14 +93,19 @@ async fn a_transition_from_another_revision_changes_nothing(book: Book<impl Orde
         .after(reserved.clone())
         .transition(Trigger::PaymentCaptured, now(), None)
         .unwrap();
-    assert_eq!(book.orders.apply(order.order_id, &ahead).await.unwrap(), Applied::Outdated);
+    assert_eq!(
+        book.orders.apply(order.order_id, &ahead).await.unwrap(),
+        Write::Conflict(order.clone())
+    );
     assert_eq!(book.orders.get(order.order_id).await.unwrap().as_ref(), Some(&order));
     let cancelled = order.transition(Trigger::Cancelled, now(), None).unwrap();
-    assert_eq!(book.orders.apply(order.order_id, &reserved).await.unwrap(), Applied::Yes);
+    assert_eq!(book.orders.apply(order.order_id, &reserved).await.unwrap(), Write::Committed);
+    let current = order.clone().after(reserved.clone());
     for outdated in [&cancelled, &reserved] {
-        assert_eq!(book.orders.apply(order.order_id, outdated).await.unwrap(), Applied::Outdated);
+        let write = book.orders.apply(order.order_id, outdated).await.unwrap();
+        assert_eq!(write, Write::Conflict(current.clone()));
     }
-    assert_eq!(book.orders.get(order.order_id).await.unwrap(), Some(order.after(reserved)));
+    assert_eq!(book.orders.get(order.order_id).await.unwrap(), Some(current));
 }
 
 async fn of_many_transitions_at_once_one_is_written(book: Book<impl Orders>) {
@@ -114,7 +124,7 @@ async fn of_many_transitions_at_once_one_is_written(book: Book<impl Orders>) {
     let written: Vec<_> = transitions
         .iter()
         .zip(&outcomes)
-        .filter(|(_, outcome)| matches!(outcome, Ok(Applied::Yes)))
+        .filter(|(_, outcome)| matches!(outcome, Ok(Write::Committed)))
         .collect();
     let [(transition, _)] = written[..] else { panic!("{outcomes:?}") };
     let expected = order.clone().after(transition.clone());

@@ -2,11 +2,8 @@
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use payment::{
-    handler::{Payments, Written},
-    memory::MemoryPayments,
-    store::DynamoDb,
-};
+use payment::{handler::Payments, memory::MemoryPayments, store::DynamoDb};
+use platform::table::{StoreError, Write};
 use shop::{
     id::OrderId,
     money::{Currency, Money},
@@ -41,7 +38,7 @@ async fn write(
     order: OrderId,
     from: Option<&Payment>,
     next: &Payment,
-) -> Written {
+) -> Write<Payment> {
     payments.write(order, price(), from, next, now()).await.unwrap()
 }
 
@@ -76,7 +73,7 @@ fn states() -> Vec<Payment> {
 async fn an_order_has_no_payment_until_one_is_written(payments: impl Payments) {
     let order = an_order();
     assert_eq!(payments.find(order).await.unwrap(), None);
-    assert_eq!(write(&payments, order, None, &charging("pi_1")).await, Written::Yes);
+    assert_eq!(write(&payments, order, None, &charging("pi_1")).await, Write::Committed);
     assert_eq!(payments.find(order).await.unwrap(), Some(charging("pi_1")));
     assert_eq!(payments.find(an_order()).await.unwrap(), None);
 }
@@ -84,10 +81,13 @@ async fn an_order_has_no_payment_until_one_is_written(payments: impl Payments) {
 async fn a_payment_in_any_state_reads_back_as_it_was_written(payments: impl Payments) {
     for state in states() {
         let order = an_order();
-        assert_eq!(write(&payments, order, None, &state).await, Written::Yes);
+        assert_eq!(write(&payments, order, None, &state).await, Write::Committed);
         assert_eq!(payments.find(order).await.unwrap(), Some(state.clone()));
         // From the state that it is in, whichever that is, it can go on.
-        assert_eq!(write(&payments, order, Some(&state), &charging("pi_2")).await, Written::Yes);
+        assert_eq!(
+            write(&payments, order, Some(&state), &charging("pi_2")).await,
+            Write::Committed
+        );
         assert_eq!(payments.find(order).await.unwrap(), Some(charging("pi_2")), "{state:?}");
     }
 }
@@ -95,13 +95,13 @@ async fn a_payment_in_any_state_reads_back_as_it_was_written(payments: impl Paym
 async fn a_write_from_another_state_is_told_the_row_and_changes_nothing(payments: impl Payments) {
     for row in states() {
         let order = an_order();
-        write(&payments, order, None, &row).await;
+        assert_eq!(write(&payments, order, None, &row).await, Write::Committed);
         let others = states().into_iter().filter(|other| other.name() != row.name());
         for from in others.map(Some).chain([None]) {
             let next = charging("pi_2");
             assert_eq!(
                 write(&payments, order, from.as_ref(), &next).await,
-                Written::Instead(row.clone()),
+                Write::Conflict(row.clone()),
                 "from {from:?}"
             );
         }
@@ -113,7 +113,7 @@ async fn a_write_from_a_row_that_is_gone_fails_and_writes_nothing(payments: impl
     let order = an_order();
     let written =
         payments.write(order, price(), Some(&Payment::Forbidden), &charging("pi_1"), now()).await;
-    assert!(written.is_err(), "{written:?}");
+    assert!(matches!(written, Err(StoreError::MissingRow)), "{written:?}");
     assert_eq!(payments.find(order).await.unwrap(), None);
 }
 
@@ -123,12 +123,15 @@ async fn of_many_who_begin_at_once_one_does(payments: impl Payments) {
     let outcomes =
         join_all(intents.iter().map(|intent| write(&payments, order, None, intent))).await;
     let row = payments.find(order).await.unwrap().unwrap();
-    let began: Vec<_> =
-        intents.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Written::Yes).collect();
+    let began: Vec<_> = intents
+        .iter()
+        .zip(&outcomes)
+        .filter(|(_, outcome)| **outcome == Write::Committed)
+        .collect();
     let [(first, _)] = began[..] else { panic!("{outcomes:?}") };
     assert_eq!(*first, row);
     assert_eq!(
-        outcomes.iter().filter(|outcome| **outcome == Written::Instead(row.clone())).count(),
+        outcomes.iter().filter(|outcome| **outcome == Write::Conflict(row.clone())).count(),
         3,
         "{outcomes:?}"
     );

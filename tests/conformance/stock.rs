@@ -8,6 +8,7 @@ use inventory::{
 };
 use jiff::{Timestamp, ToSpan, civil};
 use local::shops::Shop;
+use platform::table::{StoreError, Write};
 use shop::{
     id::OrderId,
     stock::{BakePlan, Demand, Quantity, Reservation, Shortage},
@@ -90,16 +91,16 @@ impl<S: Stock> Bakery<S> {
         (order, demand)
     }
 
-    async fn refuse(&self, order: OrderId, refusal: &Reservation) -> Option<Reservation> {
+    async fn refuse(&self, order: OrderId, refusal: &Reservation) -> Write<Reservation> {
         self.stock.refuse(order, refusal, now()).await.unwrap()
     }
 
-    async fn give_back(&self, order: OrderId, demand: &Demand) {
-        self.stock.give_back(order, demand, now()).await.unwrap();
+    async fn release(&self, order: OrderId, demand: &Demand) -> Write<Reservation> {
+        self.stock.release(order, demand, now()).await.unwrap()
     }
 
     async fn decided(&self, order: OrderId) -> Option<Reservation> {
-        self.stock.decided(order).await.unwrap()
+        self.stock.find(order).await.unwrap()
     }
 
     /// How many pieces of an item can still be had: what an order for far too many is told.
@@ -164,8 +165,8 @@ async fn an_order_that_comes_again_is_told_what_was_decided_and_holds_nothing_mo
 
 async fn a_refusal_stands_once_it_is_written(bakery: Bakery<impl Stock>) {
     let order = an_order();
-    assert_eq!(bakery.refuse(order, &rejected()).await, None);
-    assert_eq!(bakery.refuse(order, &Reservation::Released).await, Some(rejected()));
+    assert_eq!(bakery.refuse(order, &rejected()).await, Write::Committed);
+    assert_eq!(bakery.refuse(order, &Reservation::Released).await, Write::Conflict(rejected()));
     assert_eq!(
         bakery.hold(order, &bakery.demand(&[("croissant", 1)])).await,
         Hold::Decided(rejected())
@@ -178,7 +179,7 @@ async fn a_refusal_stands_once_it_is_written(bakery: Bakery<impl Stock>) {
 
 async fn a_tombstone_keeps_a_late_order_from_holding_anything(bakery: Bakery<impl Stock>) {
     let order = an_order();
-    assert_eq!(bakery.refuse(order, &Reservation::Released).await, None);
+    assert_eq!(bakery.refuse(order, &Reservation::Released).await, Write::Committed);
     let late = bakery.hold(order, &bakery.demand(&[("croissant", 1)])).await;
     assert_eq!((late, bakery.left("croissant").await), (Hold::Decided(Reservation::Released), 5));
 }
@@ -187,7 +188,7 @@ async fn a_refusal_that_finds_stock_held_leaves_it_held(bakery: Bakery<impl Stoc
     let (order, demand) = bakery.holding(&[("croissant", 2)]).await;
     assert_eq!(
         bakery.refuse(order, &Reservation::Released).await,
-        Some(Reservation::Held(demand.clone()))
+        Write::Conflict(Reservation::Held(demand.clone()))
     );
     assert_eq!(
         (bakery.decided(order).await, bakery.left("croissant").await),
@@ -198,8 +199,8 @@ async fn a_refusal_that_finds_stock_held_leaves_it_held(bakery: Bakery<impl Stoc
 async fn stock_is_given_back_once(bakery: Bakery<impl Stock>) {
     let (order, demand) = bakery.holding(&[("croissant", 2), ("eclair", 1)]).await;
     bakery.holding(&[("croissant", 3), ("eclair", 1)]).await;
-    for _ in 0..2 {
-        bakery.give_back(order, &demand).await;
+    for write in [Write::Committed, Write::Conflict(Reservation::Released)] {
+        assert_eq!(bakery.release(order, &demand).await, write);
         assert_eq!((bakery.left("croissant").await, bakery.left("eclair").await), (2, 1));
     }
     assert_eq!(bakery.decided(order).await, Some(Reservation::Released));
@@ -210,9 +211,10 @@ async fn nothing_is_given_back_for_an_order_that_holds_nothing(bakery: Bakery<im
     bakery.holding(&[("croissant", 3)]).await;
     let demand = bakery.demand(&[("croissant", 2)]);
     let (unknown, refused) = (an_order(), an_order());
-    bakery.refuse(refused, &rejected()).await;
-    bakery.give_back(unknown, &demand).await;
-    bakery.give_back(refused, &demand).await;
+    assert_eq!(bakery.refuse(refused, &rejected()).await, Write::Committed);
+    let write = bakery.stock.release(unknown, &demand, now()).await;
+    assert!(matches!(write, Err(StoreError::MissingRow)), "{write:?}");
+    assert_eq!(bakery.release(refused, &demand).await, Write::Conflict(rejected()));
     assert_eq!(
         (bakery.decided(unknown).await, bakery.decided(refused).await),
         (None, Some(rejected()))
@@ -237,7 +239,7 @@ async fn a_plan_that_shrinks_below_what_is_held_leaves_nothing(bakery: Bakery<im
     let short =
         bakery.stock.hold(an_order(), &bakery.demand(&[("croissant", 1)]), &smaller).await.unwrap();
     assert_eq!(short, Hold::Short(vec![shortage("croissant", 1, 0)]));
-    bakery.give_back(order, &demand).await;
+    assert_eq!(bakery.release(order, &demand).await, Write::Committed);
     assert_eq!(bakery.left("croissant").await, 5);
 }
 

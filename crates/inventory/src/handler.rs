@@ -1,29 +1,29 @@
-//! The use cases: reserve, and release. Each commits to the table first, then publishes; a
-//! redelivery finds the commit and publishes again.
+//! The use cases: reserve and release. Each commits to the table first and then publishes; a
+//! redelivery finds the committed row and publishes it again.
 
 use jiff::Timestamp;
 use platform::{
     bus::{EventBus, PublishError},
     queue::Retryable,
-    table::StoreError,
+    table::{StoreError, Write},
 };
 use shop::{
     event::{InventoryEvent, Metadata, OrderData, OrderEvent, StockRejected, StockReserved},
     id::{LocationId, OrderId},
     order::OrderEventType,
-    stock::{BakePlan, Demand, Release, Reservation, Shortage},
+    stock::{BakePlan, Demand, Reservation, Shortage, Trigger},
 };
 
-/// Stock and reservations, as far as this function may touch them.
+/// Bake plans, held pieces and reservations.
 pub trait Stock {
-    /// What a shop bakes a day; nothing for a shop without a plan.
+    /// What a shop bakes a day: nothing if it has no plan.
     async fn plan(&self, location: &LocationId) -> Result<BakePlan, StoreError>;
 
-    /// What was decided for an order, read consistently.
-    async fn decided(&self, order: OrderId) -> Result<Option<Reservation>, StoreError>;
+    /// Reads an order's reservation consistently.
+    async fn find(&self, order: OrderId) -> Result<Option<Reservation>, StoreError>;
 
-    /// Holds all that `demand` asks for, or nothing, unless something was decided for the order
-    /// before.
+    /// Holds everything in `demand` and writes the reservation, or does neither. The conditions
+    /// are that the order has no reservation yet and that the plan has room for every item.
     async fn hold(
         &self,
         order: OrderId,
@@ -31,42 +31,41 @@ pub trait Stock {
         plan: &BakePlan,
     ) -> Result<Hold, StoreError>;
 
-    /// Writes down a refusal or a tombstone at `now`, unless something was decided before: that is
-    /// returned instead.
+    /// Writes a rejection or a tombstone at `now`, on the condition that the order has no
+    /// reservation yet.
     async fn refuse(
         &self,
         order: OrderId,
         refusal: &Reservation,
         now: Timestamp,
-    ) -> Result<Option<Reservation>, StoreError>;
+    ) -> Result<Write<Reservation>, StoreError>;
 
-    /// Gives back what is held for an order, once, and leaves a tombstone at `now`.
-    async fn give_back(
+    /// Gives back everything in `demand` and writes [`Reservation::Released`] at `now`, on the
+    /// condition that the order's stock is still held.
+    async fn release(
         &self,
         order: OrderId,
         demand: &Demand,
         now: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Write<Reservation>, StoreError>;
 }
 
-/// What came of an attempt to hold stock.
+/// The outcome of an attempt to hold stock.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// All of it is held.
+    /// Everything is held.
     Held,
-    /// Nothing is: these items fell short.
+    /// Nothing is held, because of these shortages.
     Short(Vec<Shortage>),
-    /// Nothing was tried: this was decided before.
+    /// Nothing was changed: the order already has this reservation.
     Decided(Reservation),
 }
 
-/// Why a record has to come again.
+/// Why handling an event failed.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
-    /// The table failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The bus failed.
     #[error(transparent)]
     Publish(#[from] PublishError),
 }
@@ -83,18 +82,16 @@ impl Retryable for InventoryError {
 /// The function with its ports.
 #[derive(Debug)]
 pub struct Inventory<S, B> {
-    /// Its table.
     pub stock: S,
-    /// Where it tells what it decided.
     pub bus: B,
 }
 
 impl<S: Stock, B: EventBus> Inventory<S, B> {
-    /// Reserves for a new order, releases for one that ended early; whatever else happens to an
-    /// order is no concern of inventory.
+    /// Reserves stock for an order that was placed, and releases it for one that ended early.
+    /// Other events are ignored.
     ///
     /// # Errors
-    /// When the table or the bus fails; the record can safely come again.
+    /// The table or the bus fails. Handling the event again is safe.
     pub async fn handle(&self, event: OrderEvent, now: Timestamp) -> Result<(), InventoryError> {
         match event.event_type {
             OrderEventType::Placed => {
@@ -115,55 +112,81 @@ impl<S: Stock, B: EventBus> Inventory<S, B> {
     ) -> Result<(), InventoryError> {
         let order_id = order.order_id;
         if now >= order.deadline {
-            tracing::info!(%order_id, "not reserved: its deadline has passed");
+            tracing::info!(%order_id, "not reserved: the deadline has passed");
             return Ok(());
         }
-        let demand = order.demand();
-        let plan = self.stock.plan(&demand.location).await?;
-        let decision = match self.stock.hold(order_id, &demand, &plan).await? {
-            Hold::Held => Reservation::Held(demand),
-            Hold::Decided(decision) => decision,
-            Hold::Short(shortages) => {
-                let refusal = Reservation::Rejected { shortages };
-                self.stock.refuse(order_id, &refusal, now).await?.unwrap_or(refusal)
-            }
-        };
-        tracing::info!(%order_id, decision = decision.name(), "decided");
-        let event = match decision {
-            Reservation::Held(_) => {
-                InventoryEvent::reserved(StockReserved { order_id }, now, cause.event_id)
-            }
-            Reservation::Rejected { shortages } => {
-                let data = StockRejected { order_id, shortages };
-                InventoryEvent::rejected(data, now, cause.event_id)
-            }
-            Reservation::Released => {
-                tracing::info!(%order_id, "not reserved: its release came first");
-                return Ok(());
-            }
-        };
-        self.bus.publish(&[event]).await?;
+        // Most orders arrive once, so no reservation is assumed rather than read first.
+        let trigger = Trigger::ReserveRequested(order.demand());
+        let reservation = self.apply_trigger(order_id, None, trigger, now).await?;
+        if let Some(event) = reservation.and_then(|it| announcement(it, order_id, cause, now)) {
+            self.bus.publish(&[event]).await?;
+        }
         Ok(())
     }
 
     async fn release(&self, order: OrderId, now: Timestamp) -> Result<(), InventoryError> {
-        let mut decided = self.stock.decided(order).await?;
-        loop {
-            match Reservation::release(decided) {
-                Release::Nothing => return Ok(()),
-                Release::GiveBack(demand) => {
-                    self.stock.give_back(order, &demand, now).await?;
-                    tracing::info!(order_id = %order, "given back");
-                    return Ok(());
-                }
-                Release::LeaveTombstone => {
-                    match self.stock.refuse(order, &Reservation::Released, now).await? {
-                        None => return Ok(()),
-                        // A reservation got in between: that is what has to be given back.
-                        first => decided = first,
+        let reservation = self.stock.find(order).await?;
+        self.apply_trigger(order, reservation, Trigger::ReleaseRequested, now).await?;
+        Ok(())
+    }
+
+    /// Applies a trigger to the reservation `current` and returns the reservation as it is then.
+    /// [`Reservation::next`] decides; after a conflict it decides again from the row as it stands.
+    async fn apply_trigger(
+        &self,
+        order: OrderId,
+        mut current: Option<Reservation>,
+        mut trigger: Trigger,
+        now: Timestamp,
+    ) -> Result<Option<Reservation>, InventoryError> {
+        while let Some(next) = Reservation::next(current.as_ref(), trigger.clone()) {
+            let write = match (&current, &next) {
+                (_, Reservation::Held(demand)) => {
+                    let plan = self.stock.plan(&demand.location).await?;
+                    match self.stock.hold(order, demand, &plan).await? {
+                        Hold::Held => Write::Committed,
+                        Hold::Decided(reservation) => Write::Conflict(reservation),
+                        Hold::Short(shortages) => {
+                            trigger = Trigger::StockShort(shortages);
+                            continue;
+                        }
                     }
                 }
+                (Some(Reservation::Held(demand)), _) => {
+                    self.stock.release(order, demand, now).await?
+                }
+                _ => self.stock.refuse(order, &next, now).await?,
+            };
+            match write {
+                Write::Committed => {
+                    tracing::info!(order_id = %order, state = next.name(), "reservation written");
+                    return Ok(Some(next));
+                }
+                Write::Conflict(row) => current = Some(row),
             }
+        }
+        Ok(current)
+    }
+}
+
+/// The event that answers an order that was placed. There is none if the order has already ended.
+fn announcement(
+    reservation: Reservation,
+    order_id: OrderId,
+    cause: &Metadata,
+    now: Timestamp,
+) -> Option<InventoryEvent> {
+    match reservation {
+        Reservation::Held(_) => {
+            Some(InventoryEvent::reserved(StockReserved { order_id }, now, cause.event_id))
+        }
+        Reservation::Rejected { shortages } => {
+            let data = StockRejected { order_id, shortages };
+            Some(InventoryEvent::rejected(data, now, cause.event_id))
+        }
+        Reservation::Released => {
+            tracing::info!(%order_id, "not reserved: the order ended before");
+            None
         }
     }
 }

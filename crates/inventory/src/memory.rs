@@ -1,4 +1,4 @@
-//! Stock in memory, for tests: the behaviour of [`crate::store::DynamoDb`] without DynamoDB.
+//! Stock in memory, for tests: behaves like [`crate::store::DynamoDb`] without DynamoDB.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::{Timestamp, civil};
-use platform::table::StoreError;
+use platform::table::{StoreError, Write};
 use shop::{
     id::{ItemId, LocationId, OrderId},
     stock::{BakePlan, Demand, Reservation, Shortage},
@@ -15,7 +15,7 @@ use shop::{
 
 use crate::handler::{Hold, Stock};
 
-/// Tables that live as long as this value.
+/// A Stock table in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStock {
     tables: Mutex<Tables>,
@@ -25,43 +25,43 @@ pub struct MemoryStock {
 struct Tables {
     plans: BTreeMap<LocationId, BakePlan>,
     held: BTreeMap<(LocationId, civil::Date, ItemId), u32>,
-    decided: BTreeMap<OrderId, Decision>,
+    decisions: BTreeMap<OrderId, Decision>,
 }
 
 #[derive(Debug)]
 struct Decision {
     reservation: Reservation,
-    /// In seconds since the epoch; none for what stays.
+    /// In seconds since the epoch; `None` if the row never expires.
     expires_at: Option<i64>,
 }
 
 impl MemoryStock {
-    /// Shops with these plans, and nothing held.
+    /// Shops with these plans and no held pieces.
     pub fn new(plans: impl IntoIterator<Item = (LocationId, BakePlan)>) -> Self {
         Self {
             tables: Mutex::new(Tables { plans: plans.into_iter().collect(), ..Tables::default() }),
         }
     }
 
-    /// Changes what a shop bakes a day.
+    /// Replaces a shop's bake plan.
     pub fn bake(&self, location: LocationId, plan: BakePlan) {
         self.tables().plans.insert(location, plan);
     }
 
-    /// Deletes what has lived its time at `now`, as DynamoDB does.
+    /// Deletes the rows that have expired at `now`, as DynamoDB does some time later.
     pub fn expire(&self, now: Timestamp) {
         self.tables()
-            .decided
+            .decisions
             .retain(|_, decision| decision.expires_at.is_none_or(|at| now.as_second() < at));
     }
 
-    /// Everything that is held, by shop, day and item.
+    /// The number of held pieces by shop, day and item.
     #[must_use]
     pub fn all_held(&self) -> BTreeMap<(LocationId, civil::Date, ItemId), u32> {
         self.tables().held.clone()
     }
 
-    /// How many pieces of an item are held for a day.
+    /// The number of held pieces of one item.
     #[must_use]
     pub fn held(&self, location: &LocationId, day: civil::Date, item: &ItemId) -> u32 {
         self.tables().held.get(&(location.clone(), day, item.clone())).copied().unwrap_or(0)
@@ -77,8 +77,8 @@ impl Stock for MemoryStock {
         Ok(self.tables().plans.get(location).cloned().unwrap_or_default())
     }
 
-    async fn decided(&self, order: OrderId) -> Result<Option<Reservation>, StoreError> {
-        Ok(self.tables().decided.get(&order).map(|decision| decision.reservation.clone()))
+    async fn find(&self, order: OrderId) -> Result<Option<Reservation>, StoreError> {
+        Ok(self.tables().decisions.get(&order).map(|decision| decision.reservation.clone()))
     }
 
     async fn hold(
@@ -88,8 +88,8 @@ impl Stock for MemoryStock {
         plan: &BakePlan,
     ) -> Result<Hold, StoreError> {
         let mut tables = self.tables();
-        if let Some(decided) = tables.decided.get(&order) {
-            return Ok(Hold::Decided(decided.reservation.clone()));
+        if let Some(decision) = tables.decisions.get(&order) {
+            return Ok(Hold::Decided(decision.reservation.clone()));
         }
         let key = |item: &ItemId| (demand.location.clone(), demand.pickup_day, item.clone());
         let mut shortages = Vec::new();
@@ -110,7 +110,7 @@ impl Stock for MemoryStock {
         for needed in &demand.items {
             *tables.held.entry(key(&needed.item)).or_default() += needed.quantity;
         }
-        tables.decided.insert(
+        tables.decisions.insert(
             order,
             Decision { reservation: Reservation::Held(demand.clone()), expires_at: None },
         );
@@ -122,40 +122,35 @@ impl Stock for MemoryStock {
         order: OrderId,
         refusal: &Reservation,
         now: Timestamp,
-    ) -> Result<Option<Reservation>, StoreError> {
+    ) -> Result<Write<Reservation>, StoreError> {
         let mut tables = self.tables();
-        let first = tables.decided.get(&order).map(|decision| decision.reservation.clone());
-        if first.is_none() {
-            let expires_at = Some(tombstone_expiry(now));
-            tables.decided.insert(order, Decision { reservation: refusal.clone(), expires_at });
+        if let Some(decision) = tables.decisions.get(&order) {
+            return Ok(Write::Conflict(decision.reservation.clone()));
         }
-        Ok(first)
+        let expires_at = Some(tombstone_expiry(now));
+        tables.decisions.insert(order, Decision { reservation: refusal.clone(), expires_at });
+        Ok(Write::Committed)
     }
 
-    async fn give_back(
+    async fn release(
         &self,
         order: OrderId,
         demand: &Demand,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Write<Reservation>, StoreError> {
         let mut tables = self.tables();
-        if !matches!(
-            tables.decided.get(&order),
-            Some(Decision { reservation: Reservation::Held(_), .. })
-        ) {
-            return Ok(());
+        let decision = tables.decisions.get(&order).ok_or(StoreError::MissingRow)?;
+        if !matches!(decision.reservation, Reservation::Held(_)) {
+            return Ok(Write::Conflict(decision.reservation.clone()));
         }
         let expires_at = Some(tombstone_expiry(now));
-        tables.decided.insert(order, Decision { reservation: Reservation::Released, expires_at });
+        tables.decisions.insert(order, Decision { reservation: Reservation::Released, expires_at });
         for held in &demand.items {
-            if let Some(count) = tables.held.get_mut(&(
-                demand.location.clone(),
-                demand.pickup_day,
-                held.item.clone(),
-            )) {
+            let key = (demand.location.clone(), demand.pickup_day, held.item.clone());
+            if let Some(count) = tables.held.get_mut(&key) {
                 *count -= held.quantity;
             }
         }
-        Ok(())
+        Ok(Write::Committed)
     }
 }

@@ -1,79 +1,183 @@
-//! The Stock table: bake plans, what is held per shop, day and item, and one row per order with
-//! what was decided.
+//! The Stock table: bake plans, held pieces per shop, day and item, and one reservation per order.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
-    error::SdkError,
-    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
+    error::BuildError,
+    operation::transact_write_items::TransactWriteItemsError,
     types::{
         AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure,
         TransactWriteItem, Update,
         builders::{PutBuilder, UpdateBuilder},
     },
 };
-use jiff::{Timestamp, civil};
-use platform::{decode, table::StoreError};
+use jiff::Timestamp;
+use platform::{
+    decode,
+    table::{StoreError, Table, Write},
+};
+use serde::{Deserialize, Serialize};
 use shop::{
     id::{ItemId, LocationId, OrderId},
     stock::{BakePlan, Demand, Quantity, Reservation, Shortage},
     tombstone_expiry,
 };
+use tables::stock::{self, Key};
 
 use crate::handler::{Hold, Stock};
-
-/// How often a transaction that met another one on the same rows is tried. In a rush many orders
-/// want the same croissants at once, and a conflict is over within milliseconds: sending the order
-/// back to the queue would cost seconds.
-const MAX_ATTEMPTS: u32 = 8;
-
-/// The first pause after a conflict; each further one is up to twice as long, and a random part of
-/// it is waited.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-
-const ALL_OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
 /// The Stock table in DynamoDB.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
-    client: Client,
-    table: String,
+    table: Table,
 }
 
 impl DynamoDb {
-    /// The table of that name.
+    /// The Stock table that is called `name`.
     #[must_use]
-    pub fn new(config: &SdkConfig, table: String) -> Self {
-        Self { client: Client::new(config), table }
+    pub fn new(config: &SdkConfig, name: String) -> Self {
+        Self { table: Table::new(Client::new(config), name, stock::KEY) }
+    }
+}
+
+/// A reservation as its row stores it.
+#[derive(Serialize)]
+struct ReservationRow<'a> {
+    key: String,
+    #[serde(flatten)]
+    reservation: &'a Reservation,
+    /// Held stock has no expiry: it counts until it is released.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+}
+
+impl<'a> ReservationRow<'a> {
+    fn new(order: OrderId, reservation: &'a Reservation, expires_at: Option<i64>) -> Self {
+        Self { key: Key::Reservation(order).to_string(), reservation, expires_at }
+    }
+}
+
+/// The row that counts the held pieces of one item.
+#[derive(Default, Deserialize)]
+struct HeldRow {
+    held: u32,
+}
+
+impl Stock for DynamoDb {
+    async fn plan(&self, location: &LocationId) -> Result<BakePlan, StoreError> {
+        Ok(self.table.get(Key::Plan(location.clone())).await?.unwrap_or_default())
     }
 
-    async fn get(
-        &self,
-        key: AttributeValue,
-    ) -> Result<Option<HashMap<String, AttributeValue>>, StoreError> {
-        let get =
-            self.client.get_item().table_name(&self.table).key("key", key).consistent_read(true);
-        Ok(get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item)
+    async fn find(&self, order: OrderId) -> Result<Option<Reservation>, StoreError> {
+        self.table.get(Key::Reservation(order)).await
     }
 
-    /// Writes all or nothing. `Err` holds why nothing was written: one reason per item, in their
-    /// order.
-    async fn transact(
+    async fn hold(
         &self,
-        items: Vec<TransactWriteItem>,
-    ) -> Result<Result<(), Vec<CancellationReason>>, StoreError> {
+        order: OrderId,
+        demand: &Demand,
+        plan: &BakePlan,
+    ) -> Result<Hold, StoreError> {
+        let reservation = Reservation::Held(demand.clone());
+        let row = self
+            .put(&ReservationRow::new(order, &reservation, None))?
+            .condition_expression("attribute_not_exists(#key)")
+            .expression_attribute_names("#key", stock::KEY);
+        let mut items = vec![put_item(row)?];
+        for needed in &demand.items {
+            items.push(self.hold_item(demand, needed, plan.of(&needed.item))?);
+        }
+        let Transaction::Cancelled(reasons) = self.transact(items).await? else {
+            return Ok(Hold::Held);
+        };
+        let [reservation, lines @ ..] = &reasons[..] else {
+            return Err(StoreError::MissingRow);
+        };
+        if condition_failed(reservation) {
+            return Ok(Hold::Decided(row_of(reservation)?));
+        }
+        let mut shortages = Vec::new();
+        for (needed, reason) in demand.items.iter().zip(lines) {
+            if !condition_failed(reason) {
+                continue;
+            }
+            // An item without a row has no held pieces; its condition fails if the plan alone is
+            // too small.
+            let row: HeldRow =
+                reason.item().cloned().map(decode::item).transpose()?.unwrap_or_default();
+            shortages.push(Shortage {
+                item: needed.item.clone(),
+                requested: needed.quantity,
+                left: plan.of(&needed.item).saturating_sub(row.held),
+            });
+        }
+        Ok(Hold::Short(shortages))
+    }
+
+    async fn refuse(
+        &self,
+        order: OrderId,
+        refusal: &Reservation,
+        now: Timestamp,
+    ) -> Result<Write<Reservation>, StoreError> {
+        let row = ReservationRow::new(order, refusal, Some(tombstone_expiry(now)));
+        self.table.put_if_absent(&row).await
+    }
+
+    async fn release(
+        &self,
+        order: OrderId,
+        demand: &Demand,
+        now: Timestamp,
+    ) -> Result<Write<Reservation>, StoreError> {
+        let expires_at = Some(tombstone_expiry(now));
+        let row = self
+            .put(&ReservationRow::new(order, &Reservation::Released, expires_at))?
+            .condition_expression("#state = :held")
+            .expression_attribute_names("#state", stock::STATE)
+            .expression_attribute_values(":held", AttributeValue::S("held".into()));
+        let mut items = vec![put_item(row)?];
+        for held in &demand.items {
+            items.push(update_item(self.add(demand, &held.item, -i64::from(held.quantity)))?);
+        }
+        match self.transact(items).await? {
+            Transaction::Committed => Ok(Write::Committed),
+            // Only the reservation has a condition.
+            Transaction::Cancelled(reasons) => {
+                let reservation = reasons.first().ok_or(StoreError::MissingRow)?;
+                Ok(Write::Conflict(row_of(reservation)?))
+            }
+        }
+    }
+}
+
+/// The outcome of a transaction that did not fail.
+enum Transaction {
+    Committed,
+    /// A condition failed, and nothing was written: one reason per item, in the items' order.
+    Cancelled(Vec<CancellationReason>),
+}
+
+/// How often a transaction is tried that meets another one on the same rows. In a rush many orders
+/// want the same croissants at once, and a conflict is over within milliseconds: a retry through
+/// the queue would take seconds.
+const MAX_ATTEMPTS: u32 = 8;
+
+/// The longest pause after the first conflict. The limit doubles with each further conflict, and a
+/// random part of it is waited.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+const ALL_OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
+
+impl DynamoDb {
+    async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Transaction, StoreError> {
         let mut attempt = 1;
         loop {
-            let error = match self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(items.clone()))
-                .send()
-                .await
-            {
-                Ok(_) => return Ok(Ok(())),
+            let transaction = self.table.client().transact_write_items();
+            let error = match transaction.set_transact_items(Some(items.clone())).send().await {
+                Ok(_) => return Ok(Transaction::Committed),
                 Err(error) => error,
             };
             let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
@@ -82,10 +186,8 @@ impl DynamoDb {
                 return Err(StoreError::call("TransactWriteItems", error));
             };
             let reasons = cancelled.cancellation_reasons();
-            if reasons.iter().all(|reason| {
-                matches!(reason.code(), None | Some("None" | "ConditionalCheckFailed"))
-            }) {
-                return Ok(Err(reasons.to_vec()));
+            if only_conditions_failed(reasons) {
+                return Ok(Transaction::Cancelled(reasons.to_vec()));
             }
             if attempt == MAX_ATTEMPTS {
                 return Err(StoreError::call("TransactWriteItems", error));
@@ -96,30 +198,25 @@ impl DynamoDb {
         }
     }
 
-    /// A put of what is decided for an order.
-    fn decision(
-        &self,
-        order: OrderId,
-        decided: &Reservation,
-        expires_at: Option<i64>,
-    ) -> Result<PutBuilder, StoreError> {
-        let mut row: HashMap<_, _> = serde_dynamo::to_item(decided)?;
-        row.insert("key".to_owned(), order_key(order));
-        if let Some(expires_at) = expires_at {
-            row.insert("expires_at".to_owned(), AttributeValue::N(expires_at.to_string()));
-        }
+    fn put(&self, row: &ReservationRow) -> Result<PutBuilder, StoreError> {
         Ok(Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(row))
+            .table_name(self.table.name())
+            .set_item(Some(serde_dynamo::to_item(row)?))
             .return_values_on_condition_check_failure(ALL_OLD))
     }
 
-    /// An update of what is held of one item, by `change` pieces.
-    fn held(&self, demand: &Demand, item: &ItemId, change: i64) -> UpdateBuilder {
+    /// An update that adds `change` to the held pieces of one item.
+    fn add(&self, demand: &Demand, item: &ItemId, change: i64) -> UpdateBuilder {
+        let key = Key::Held {
+            location: demand.location.clone(),
+            day: demand.pickup_day,
+            item: item.clone(),
+        };
         Update::builder()
-            .table_name(&self.table)
-            .key("key", held_key(&demand.location, demand.pickup_day, item))
-            .update_expression("ADD held :change")
+            .table_name(self.table.name())
+            .key(stock::KEY, AttributeValue::S(key.to_string()))
+            .update_expression("ADD #held :change")
+            .expression_attribute_names("#held", stock::HELD)
             .expression_attribute_values(":change", AttributeValue::N(change.to_string()))
             .return_values_on_condition_check_failure(ALL_OLD)
     }
@@ -131,153 +228,90 @@ impl DynamoDb {
         capacity: u32,
     ) -> Result<TransactWriteItem, StoreError> {
         let room = i64::from(capacity) - i64::from(needed.quantity);
-        // A row that does not exist holds nothing, which is room enough unless the plan itself is
+        // An item without a row has no held pieces, which is room enough unless the plan itself is
         // too small.
-        let condition =
-            if room < 0 { "held <= :room" } else { "attribute_not_exists(held) OR held <= :room" };
+        let condition = if room < 0 {
+            "#held <= :room"
+        } else {
+            "attribute_not_exists(#held) OR #held <= :room"
+        };
         let update = self
-            .held(demand, &needed.item, needed.quantity.into())
+            .add(demand, &needed.item, needed.quantity.into())
             .condition_expression(condition)
             .expression_attribute_values(":room", AttributeValue::N(room.to_string()));
-        Ok(TransactWriteItem::builder()
-            .update(update.build().map_err(|error| StoreError::call("TransactWriteItems", error))?)
-            .build())
+        update_item(update)
     }
 }
 
-impl Stock for DynamoDb {
-    async fn plan(&self, location: &LocationId) -> Result<BakePlan, StoreError> {
-        let row = self.get(AttributeValue::S(format!("plan#{location}"))).await?;
-        Ok(row.map(decode::item).transpose()?.unwrap_or_default())
-    }
-
-    async fn decided(&self, order: OrderId) -> Result<Option<Reservation>, StoreError> {
-        let row = self.get(order_key(order)).await?;
-        Ok(row.map(decode::item).transpose()?)
-    }
-
-    async fn hold(
-        &self,
-        order: OrderId,
-        demand: &Demand,
-        plan: &BakePlan,
-    ) -> Result<Hold, StoreError> {
-        let first = self
-            .decision(order, &Reservation::Held(demand.clone()), None)?
-            .condition_expression(UNDECIDED);
-        let mut items = vec![put(first.expression_attribute_names("#key", "key"))?];
-        for needed in &demand.items {
-            items.push(self.hold_item(demand, needed, plan.of(&needed.item))?);
-        }
-        let Err(reasons) = self.transact(items).await? else {
-            return Ok(Hold::Held);
-        };
-        let [decision, lines @ ..] = &reasons[..] else {
-            return Err(unexplained());
-        };
-        if failed(decision) {
-            let row = decision.item().cloned().ok_or_else(unexplained)?;
-            return Ok(Hold::Decided(decode::item(row)?));
-        }
-        let mut shortages = Vec::new();
-        for (needed, reason) in demand.items.iter().zip(lines).filter(|(_, reason)| failed(reason))
-        {
-            let held: Held =
-                reason.item().cloned().map(decode::item).transpose()?.unwrap_or_default();
-            let left = plan.of(&needed.item).saturating_sub(held.held);
-            shortages.push(Shortage {
-                item: needed.item.clone(),
-                requested: needed.quantity,
-                left,
-            });
-        }
-        Ok(Hold::Short(shortages))
-    }
-
-    async fn refuse(
-        &self,
-        order: OrderId,
-        refusal: &Reservation,
-        now: Timestamp,
-    ) -> Result<Option<Reservation>, StoreError> {
-        let put = self
-            .decision(order, refusal, Some(tombstone_expiry(now)))?
-            .build()
-            .map_err(|error| StoreError::call("PutItem", error))?;
-        let written = self
-            .client
-            .put_item()
-            .table_name(put.table_name)
-            .set_item(Some(put.item))
-            .condition_expression(UNDECIDED)
-            .expression_attribute_names("#key", "key")
-            .return_values_on_condition_check_failure(ALL_OLD)
-            .send()
-            .await;
-        match written.map_err(SdkError::into_service_error) {
-            Ok(_) => Ok(None),
-            Err(PutItemError::ConditionalCheckFailedException(first)) => {
-                Ok(Some(decode::item(first.item.ok_or_else(unexplained)?)?))
-            }
-            Err(error) => Err(StoreError::call("PutItem", error)),
-        }
-    }
-
-    async fn give_back(
-        &self,
-        order: OrderId,
-        demand: &Demand,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let tombstone = self
-            .decision(order, &Reservation::Released, Some(tombstone_expiry(now)))?
-            .condition_expression("#state = :held")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":held", AttributeValue::S("held".into()));
-        let mut items = vec![put(tombstone)?];
-        for held in &demand.items {
-            let update = self.held(demand, &held.item, -i64::from(held.quantity)).build();
-            items.push(
-                TransactWriteItem::builder()
-                    .update(update.map_err(|error| StoreError::call("TransactWriteItems", error))?)
-                    .build(),
-            );
-        }
-        // The only condition is that the stock is still held: where it fails, somebody else has
-        // given it back.
-        self.transact(items).await.map(drop)
-    }
+fn put_item(put: PutBuilder) -> Result<TransactWriteItem, StoreError> {
+    Ok(TransactWriteItem::builder().put(put.build().map_err(incomplete)?).build())
 }
 
-/// Nothing was decided for the order yet.
-const UNDECIDED: &str = "attribute_not_exists(#key)";
-
-/// A row that counts what is held of one item.
-#[derive(Default, serde::Deserialize)]
-struct Held {
-    held: u32,
+fn update_item(update: UpdateBuilder) -> Result<TransactWriteItem, StoreError> {
+    Ok(TransactWriteItem::builder().update(update.build().map_err(incomplete)?).build())
 }
 
-fn order_key(order: OrderId) -> AttributeValue {
-    AttributeValue::S(format!("order#{order}"))
+fn incomplete(error: BuildError) -> StoreError {
+    StoreError::call("TransactWriteItems", error)
 }
 
-fn held_key(location: &LocationId, day: civil::Date, item: &ItemId) -> AttributeValue {
-    AttributeValue::S(format!("held#{location}#{day}#{item}"))
+/// False if another transaction got in the way, or the table is throttled: a conflict is no
+/// shortage.
+fn only_conditions_failed(reasons: &[CancellationReason]) -> bool {
+    let fine = |code: Option<&str>| matches!(code, None | Some("None" | "ConditionalCheckFailed"));
+    reasons.iter().all(|reason| fine(reason.code()))
 }
 
-fn put(put: PutBuilder) -> Result<TransactWriteItem, StoreError> {
-    let put = put.build().map_err(|error| StoreError::call("TransactWriteItems", error))?;
-    Ok(TransactWriteItem::builder().put(put).build())
-}
-
-fn failed(reason: &CancellationReason) -> bool {
+fn condition_failed(reason: &CancellationReason) -> bool {
     reason.code() == Some("ConditionalCheckFailed")
 }
 
-fn unexplained() -> StoreError {
-    StoreError::call(
-        "TransactWriteItems",
-        std::io::Error::other("a condition failed, but the answer holds no row"),
-    )
+/// The reservation that a failed condition found.
+fn row_of(reason: &CancellationReason) -> Result<Reservation, StoreError> {
+    let row = reason.item().cloned().ok_or(StoreError::MissingRow)?;
+    Ok(decode::item(row)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reason(code: &str) -> CancellationReason {
+        CancellationReason::builder().code(code).build()
+    }
+
+    #[test]
+    fn a_transaction_conflict_is_not_a_failed_condition() {
+        for (codes, expected) in [
+            (&["ConditionalCheckFailed", "None"][..], true),
+            (&["None", "ConditionalCheckFailed"], true),
+            (&["ConditionalCheckFailed", "TransactionConflict"], false),
+            (&["ThrottlingError"], false),
+        ] {
+            let reasons: Vec<_> = codes.iter().copied().map(reason).collect();
+            assert_eq!(only_conditions_failed(&reasons), expected, "{codes:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_condition_without_its_row_is_a_missing_row() {
+        let error = row_of(&reason("ConditionalCheckFailed")).unwrap_err();
+        assert!(matches!(error, StoreError::MissingRow), "{error}");
+    }
+
+    #[test]
+    fn a_row_has_the_names_that_the_table_uses() {
+        let order = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse().unwrap();
+        let row = |expires_at| {
+            let row = ReservationRow::new(order, &Reservation::Released, expires_at);
+            serde_json::to_value(row).unwrap()
+        };
+        let forever = json!({
+            stock::KEY: Key::Reservation(order).to_string(), stock::STATE: "released"
+        });
+        assert_eq!(row(None), forever);
+        assert_eq!(row(Some(7))[tables::EXPIRES_AT], 7);
+    }
 }

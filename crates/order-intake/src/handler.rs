@@ -2,15 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 use platform::{
+    cause::chain,
     http::{Problem, Request, Response, accepted, json},
-    table::StoreError,
+    table::{StoreError, Write},
 };
 use shop::{
     id::{CustomerId, LocationId, OrderId},
     order::{Order, Status, Trigger},
     placement,
 };
-use tables::orders::{AdvanceError, Outcome};
+use tables::orders::{Outcome, TriggerError};
 
 use crate::{
     menus::{MenuCache, Menus},
@@ -22,9 +23,8 @@ use crate::{
 /// Orders, as far as this function may touch them: read and moved on like everywhere, and put and
 /// listed here alone.
 pub trait Orders: tables::orders::Orders {
-    /// Writes a new order in one round trip. What was there before under its id, if anything, stays
-    /// and is returned.
-    async fn put(&self, order: &Order) -> Result<Option<Order>, StoreError>;
+    /// Writes a new order, unless there is one with its id.
+    async fn put(&self, order: &Order) -> Result<Write<Order>, StoreError>;
 
     /// A customer's orders, newest first, after `page.after`; an order placed within the last
     /// moments may be missing.
@@ -49,7 +49,7 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
     /// to.
     pub async fn prepare(&self, now: Timestamp) {
         if let Err(error) = self.menus.fill(now).await {
-            tracing::warn!(%error, "the menus are not read yet");
+            tracing::warn!(error = chain(&error), "the menus are not read yet");
         }
     }
 
@@ -67,7 +67,7 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
         answer.unwrap_or_else(|failure| match failure {
             Failure::Problem(problem) => (*problem).into(),
             Failure::Store(_) | Failure::Advance(_) => {
-                tracing::error!(error = %failure, "could not answer");
+                tracing::error!(error = chain(&failure), "could not answer");
                 Problem::unavailable().into()
             }
         })
@@ -90,25 +90,25 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
                     .map_err(refused)
             }
         };
-        let (order, first) = match placed {
+        let (order, write) = match placed {
             Ok(order) => {
-                let first = self.orders.put(&order).await?;
-                (order, first)
+                let write = self.orders.put(&order).await?;
+                (order, write)
             }
             // Menu and clock may have changed since the same request was accepted: then it still
             // is.
             Err(refusal) => match self.orders.get(OrderId::derive(&customer, &key)).await? {
                 None => return Err(refusal.into()),
-                Some(order) => (order.clone(), Some(order)),
+                Some(order) => (order.clone(), Write::Conflict(order)),
             },
         };
-        let order = match first {
-            None => {
+        let order = match write {
+            Write::Committed => {
                 tracing::info!(order_id = %order.order_id, location = %order.location, total = order.total, "placed");
                 order
             }
-            Some(first) if first.fingerprint == fingerprint => first,
-            Some(_) => return Err(key_reused().into()),
+            Write::Conflict(first) if first.fingerprint == fingerprint => first,
+            Write::Conflict(_) => return Err(key_reused().into()),
         };
         let location = format!("/orders/{}", order.order_id);
         Ok(accepted(&location, &OrderView::from(order)))
@@ -121,7 +121,9 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
     /// A body that comes along is ignored: there is nothing to say beyond the path.
     async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Response, Failure> {
         let order = self.own_order(request).await?;
-        match tables::orders::advance(&self.orders, order, &Trigger::Cancelled, None, now).await? {
+        match tables::orders::apply_trigger(&self.orders, order, &Trigger::Cancelled, None, now)
+            .await?
+        {
             Outcome::Unchanged(order) if order.status != Status::Cancelled => {
                 Err(not_cancellable(order.status).into())
             }
@@ -171,7 +173,7 @@ enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Advance(#[from] AdvanceError),
+    Advance(#[from] TriggerError),
 }
 
 impl From<Problem> for Failure {
@@ -279,9 +281,10 @@ mod tests {
             for trigger in triggers {
                 let order =
                     self.tables.get(id.as_str().unwrap().parse().unwrap()).await.unwrap().unwrap();
-                let outcome = tables::orders::advance(&self.tables, order, trigger, None, at(NOW))
-                    .await
-                    .unwrap();
+                let outcome =
+                    tables::orders::apply_trigger(&self.tables, order, trigger, None, at(NOW))
+                        .await
+                        .unwrap();
                 assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
             }
         }

@@ -6,13 +6,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use platform::table::StoreError;
+use platform::table::{StoreError, Write};
 use shop::{
     id::{CustomerId, LocationId, OrderId},
     menu::{Location, Menu},
     order::{Order, Transition},
 };
-use tables::orders::{Applied, MemoryOrders};
+use tables::orders::MemoryOrders;
 
 use crate::{handler::Orders, menus::Menus, request::Page};
 
@@ -50,19 +50,23 @@ impl tables::orders::Orders for MemoryTables {
         self.orders.get(order).await
     }
 
-    async fn apply(&self, order: OrderId, transition: &Transition) -> Result<Applied, StoreError> {
+    async fn apply(
+        &self,
+        order: OrderId,
+        transition: &Transition,
+    ) -> Result<Write<Order>, StoreError> {
         self.orders.apply(order, transition).await
     }
 }
 
 impl Orders for MemoryTables {
-    async fn put(&self, order: &Order) -> Result<Option<Order>, StoreError> {
+    async fn put(&self, order: &Order) -> Result<Write<Order>, StoreError> {
         let mut orders = self.orders.rows();
-        let first = orders.get(&order.order_id).cloned();
-        if first.is_none() {
-            orders.insert(order.order_id, order.clone());
+        if let Some(first) = orders.get(&order.order_id) {
+            return Ok(Write::Conflict(first.clone()));
         }
-        Ok(first)
+        orders.insert(order.order_id, order.clone());
+        Ok(Write::Committed)
     }
 
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError> {

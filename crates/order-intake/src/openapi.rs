@@ -19,7 +19,7 @@ use shop::{
     order::{Status, Trigger},
     placement::OrderRequest,
 };
-use tables::orders::{Orders as _, Outcome, advance};
+use tables::orders::{Orders as _, Outcome, apply_trigger};
 
 use crate::{
     handler::OrderIntake,
@@ -476,8 +476,9 @@ impl Example {
     async fn go_through(&self, triggers: &[Trigger]) {
         for trigger in triggers {
             let order = self.tables.get(EXAMPLE_ORDER.parse().unwrap()).await.unwrap().unwrap();
-            let outcome =
-                advance(&self.tables, order, trigger, None, NOW.parse().unwrap()).await.unwrap();
+            let outcome = apply_trigger(&self.tables, order, trigger, None, NOW.parse().unwrap())
+                .await
+                .unwrap();
             assert!(matches!(outcome, Outcome::Changed(_)), "{outcome:?}");
         }
     }

@@ -1,17 +1,10 @@
 //! The Orders and Menu tables, as far as this function may touch them.
 
-use std::collections::HashMap;
-
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::{
-    Client,
-    error::SdkError,
-    operation::put_item::PutItemError,
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
-};
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use platform::{
     decode::{self, DecodeError},
-    table::StoreError,
+    table::{Row, StoreError, Table, Write},
 };
 use serde::de::DeserializeOwned;
 use shop::{
@@ -19,22 +12,19 @@ use shop::{
     menu::{Location, Menu},
     order::{Order, Transition},
 };
-use tables::orders::{Applied, OrdersTable};
+use tables::{
+    menus,
+    orders::{self, OrdersTable},
+};
 
 use crate::{handler::Orders, menus::Menus, request::Page};
-
-/// The index of a customer's orders by the time of placing.
-const BY_CUSTOMER: &str = "by-customer";
 
 /// Both tables in DynamoDB.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
-    client: Client,
     orders: OrdersTable,
-    menu: String,
+    menus: Table,
 }
-
-type Row = HashMap<String, AttributeValue>;
 
 fn read_all<T: DeserializeOwned>(rows: Vec<Row>) -> Result<Vec<T>, DecodeError> {
     rows.into_iter().map(decode::item).collect()
@@ -43,59 +33,53 @@ fn read_all<T: DeserializeOwned>(rows: Vec<Row>) -> Result<Vec<T>, DecodeError> 
 impl DynamoDb {
     /// The tables of these names.
     #[must_use]
-    pub fn new(config: &SdkConfig, orders: String, menu: String) -> Self {
+    pub fn new(config: &SdkConfig, orders: String, menus: String) -> Self {
         let client = Client::new(config);
-        Self { orders: OrdersTable::new(client.clone(), orders), client, menu }
+        Self {
+            orders: OrdersTable::new(client.clone(), orders),
+            menus: Table::new(client, menus, menus::KEY),
+        }
     }
 }
 
-impl tables::orders::Orders for DynamoDb {
+impl orders::Orders for DynamoDb {
     async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
         self.orders.get(order).await
     }
 
-    async fn apply(&self, order: OrderId, transition: &Transition) -> Result<Applied, StoreError> {
+    async fn apply(
+        &self,
+        order: OrderId,
+        transition: &Transition,
+    ) -> Result<Write<Order>, StoreError> {
         self.orders.apply(order, transition).await
     }
 }
 
 impl Orders for DynamoDb {
-    async fn put(&self, order: &Order) -> Result<Option<Order>, StoreError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(self.orders.name())
-            .set_item(Some(serde_dynamo::to_item(order)?))
-            .condition_expression("attribute_not_exists(order_id)")
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match put.send().await.map_err(SdkError::into_service_error) {
-            Ok(_) => Ok(None),
-            Err(PutItemError::ConditionalCheckFailedException(first)) => {
-                Ok(Some(decode::item(first.item.unwrap_or_default())?))
-            }
-            Err(error) => Err(StoreError::call("PutItem", error)),
-        }
+    async fn put(&self, order: &Order) -> Result<Write<Order>, StoreError> {
+        self.orders.table().put_if_absent(order).await
     }
 
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError> {
+        let customer = AttributeValue::S(customer.as_str().to_owned());
         let after: Option<Row> = match &page.after {
             None => None,
             Some(position) => {
                 let mut key: Row = serde_dynamo::to_item(position)?;
-                key.insert("customer_id".into(), AttributeValue::S(customer.as_str().to_owned()));
+                key.insert(orders::CUSTOMER.to_owned(), customer.clone());
                 Some(key)
             }
         };
-        let query = self
-            .client
+        let table = self.orders.table();
+        let query = table
+            .client()
             .query()
-            .table_name(self.orders.name())
-            .index_name(BY_CUSTOMER)
-            .key_condition_expression("customer_id = :customer")
-            .expression_attribute_values(
-                ":customer",
-                AttributeValue::S(customer.as_str().to_owned()),
-            )
+            .table_name(table.name())
+            .index_name(orders::BY_CUSTOMER)
+            .key_condition_expression("#customer = :customer")
+            .expression_attribute_names("#customer", orders::CUSTOMER)
+            .expression_attribute_values(":customer", customer)
             .scan_index_forward(false)
             .limit(i32::try_from(page.limit).unwrap_or(i32::MAX))
             .set_exclusive_start_key(after);
@@ -106,25 +90,23 @@ impl Orders for DynamoDb {
 
 impl Menus for DynamoDb {
     async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError> {
-        let key = AttributeValue::S(location.to_string());
-        let get = self.client.get_item().table_name(&self.menu).key("location", key);
-        let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
-        Ok(row.map(decode::item).transpose()?)
+        self.menus.get_eventually_consistent(location).await
     }
 
     async fn menus(&self) -> Result<Vec<Menu>, StoreError> {
-        let scan = self.client.scan().table_name(&self.menu);
+        let scan = self.menus.client().scan().table_name(self.menus.name());
         let rows = scan.send().await.map_err(|error| StoreError::call("Scan", error))?.items;
         Ok(read_all(rows.unwrap_or_default())?)
     }
 
     async fn locations(&self) -> Result<Vec<Location>, StoreError> {
         let rows = self
-            .client
+            .menus
+            .client()
             .scan()
-            .table_name(&self.menu)
+            .table_name(self.menus.name())
             .projection_expression("#location, #name, time_zone, currency")
-            .expression_attribute_names("#location", "location")
+            .expression_attribute_names("#location", menus::KEY)
             .expression_attribute_names("#name", "name")
             .into_paginator()
             .items()

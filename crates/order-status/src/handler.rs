@@ -8,7 +8,7 @@ use shop::{
     id::OrderId,
     order::Trigger,
 };
-use tables::orders::{AdvanceError, Orders, advance};
+use tables::orders::{Orders, TriggerError, apply_trigger};
 use uuid::Uuid;
 
 /// What the other domains report.
@@ -29,7 +29,7 @@ pub enum StatusError {
     Store(#[from] StoreError),
     /// The order could not be moved on.
     #[error(transparent)]
-    Advance(#[from] AdvanceError),
+    Advance(#[from] TriggerError),
     /// The deadline is still to come.
     #[error("the deadline is only at {0}; it comes again")]
     TooEarly(Timestamp),
@@ -88,7 +88,7 @@ impl<O: Orders> OrderStatus<O> {
         now: Timestamp,
     ) -> Result<(), StatusError> {
         let order = self.orders.get(id).await?.ok_or(StatusError::UnknownOrder)?;
-        advance(&self.orders, order, trigger, Some(cause), now).await?;
+        apply_trigger(&self.orders, order, trigger, Some(cause), now).await?;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use platform::{
     bus::{EventBus, PublishError},
     queue::Retryable,
-    table::StoreError,
+    table::{StoreError, Write},
 };
 use shop::{
     event::{Metadata, OrderData, OrderEvent, PaymentEvent, PaymentFailed, PaymentMade},
@@ -33,16 +33,7 @@ pub trait Payments {
         from: Option<&Payment>,
         next: &Payment,
         now: Timestamp,
-    ) -> Result<Written, StoreError>;
-}
-
-/// What came of a write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It is written.
-    Yes,
-    /// Somebody was faster: the row is this, and decides.
-    Instead(Payment),
+    ) -> Result<Write<Payment>, StoreError>;
 }
 
 /// Why an event could not be handled.
@@ -172,8 +163,8 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         let Intent { id, status } = self.provider.create(&new).await?;
         let charging = Payment::Committed { intent: id.clone(), progress: Progress::Charging };
         match self.payments.write(order.order_id, order.price(), None, &charging, now).await? {
-            Written::Yes => Ok((charging, Some(status))),
-            Written::Instead(first) => {
+            Write::Committed => Ok((charging, Some(status))),
+            Write::Conflict(first) => {
                 // If the order has another intent, or must have none, this one is abandoned.
                 if first.intent() != Some(&id) {
                     self.provider.cancel(&id).await?;
@@ -196,11 +187,11 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
                 .write(order.order_id, order.price(), current.as_ref(), &next, now)
                 .await?
             {
-                Written::Yes => {
+                Write::Committed => {
                     current = Some(next);
                     break;
                 }
-                Written::Instead(first) => current = Some(first),
+                Write::Conflict(first) => current = Some(first),
             }
         }
         let Some(payment) = current else { return Ok(None) };
@@ -250,8 +241,8 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         };
         match self.payments.write(order.order_id, order.price(), Some(&payment), &next, now).await?
         {
-            Written::Yes => Ok(next),
-            Written::Instead(first) => Ok(first),
+            Write::Committed => Ok(next),
+            Write::Conflict(first) => Ok(first),
         }
     }
 }

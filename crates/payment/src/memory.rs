@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use platform::{decode::DecodeError, table::StoreError};
+use platform::table::{StoreError, Write};
 use shop::{
     id::OrderId,
     money::Money,
@@ -17,7 +17,7 @@ use shop::{
 use stripe::{Error, Intent, IntentStatus, NewIntent, Refund, Unavailable};
 
 use crate::{
-    handler::{Payments, Written},
+    handler::Payments,
     provider::{Provider, ProviderError},
 };
 
@@ -57,20 +57,20 @@ impl Payments for MemoryPayments {
         from: Option<&Payment>,
         next: &Payment,
         now: Timestamp,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<Write<Payment>, StoreError> {
         let mut rows = self.rows();
         match (rows.get(&order), from) {
             (Some(row), from) if from.map(Payment::name) != Some(row.payment.name()) => {
-                return Ok(Written::Instead(row.payment.clone()));
+                return Ok(Write::Conflict(row.payment.clone()));
             }
             (None, Some(_)) => {
-                return Err(StoreError::Row(DecodeError::Unfit { place: "state".to_owned() }));
+                return Err(StoreError::MissingRow);
             }
             _ => {}
         }
         let expires_at = matches!(next, Payment::Forbidden).then(|| tombstone_expiry(now));
         rows.insert(order, Row { payment: next.clone(), expires_at });
-        Ok(Written::Yes)
+        Ok(Write::Committed)
     }
 }
 

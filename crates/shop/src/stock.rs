@@ -1,4 +1,4 @@
-//! Stock: what a shop bakes of an item on a day, and what is held of it for orders.
+//! Stock: what a shop bakes a day, and what is held of it for orders.
 
 use std::collections::BTreeMap;
 
@@ -8,39 +8,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ItemId, LocationId};
 
-/// How many pieces of each item a shop bakes a day. It may change at any time; what is held stays
-/// held.
+/// How many pieces of each item a shop bakes a day. A plan may change at any time; pieces that are
+/// held stay held.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BakePlan {
-    /// Pieces a day; an item that is missing is not baked.
+    /// Pieces a day. An item that is not listed is not baked.
     pub capacity: BTreeMap<ItemId, u32>,
 }
 
 impl BakePlan {
-    /// Pieces of that item a day.
+    /// The capacity for an item: 0 if the plan does not list it.
     #[must_use]
     pub fn of(&self, item: &ItemId) -> u32 {
         self.capacity.get(item).copied().unwrap_or(0)
     }
 }
 
-/// Pieces of one item.
+/// A number of pieces of one item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quantity {
-    /// Of what.
+    /// The item.
     pub item: ItemId,
-    /// How many.
+    /// The number of pieces.
     pub quantity: u32,
 }
 
-/// What an order needs, and where and when. An item appears once.
+/// The pieces that an order needs from one shop on one day. Each item appears once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demand {
     /// The shop.
     pub location: LocationId,
-    /// The day in the shop's own calendar.
+    /// The day in the shop's time zone.
     pub pickup_day: civil::Date,
-    /// Pieces of each item.
+    /// The number of pieces of each item.
     pub items: Vec<Quantity>,
 }
 
@@ -55,35 +55,46 @@ pub struct Shortage {
     pub left: u32,
 }
 
-/// What inventory has decided for an order.
+/// The stock of an order: what inventory has decided, and what its row holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Reservation {
-    /// Its stock is held.
+    /// All pieces are held.
     Held(Demand),
-    /// There was too little.
+    /// Too few pieces were left, and none is held.
     Rejected {
-        /// What fell short.
+        /// The items that fell short.
         shortages: Vec<Shortage>,
     },
-    /// Its stock was given back, or must never be held: a release that overtook its reservation
-    /// leaves this.
+    /// No piece is held, and none ever will be. A release that arrives before its order leaves
+    /// this as a tombstone.
     Released,
 }
 
-/// What a release has to do about an order.
+/// What can happen to the stock of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// Write down that nothing may be held for it any more.
-    LeaveTombstone,
-    /// Give this back.
-    GiveBack(Demand),
-    /// Nothing is held and nothing ever will be.
-    Nothing,
+pub enum Trigger {
+    /// The order was placed and needs these pieces.
+    ReserveRequested(Demand),
+    /// Some items of the order fell short.
+    StockShort(Vec<Shortage>),
+    /// The order ended early.
+    ReleaseRequested,
 }
 
 impl Reservation {
-    /// The state's name, as the row has it in `state`.
+    /// The reservation after `trigger`, or `None` if the trigger does not apply to `current`.
+    #[must_use]
+    pub fn next(current: Option<&Self>, trigger: Trigger) -> Option<Self> {
+        match (current, trigger) {
+            (None, Trigger::ReserveRequested(demand)) => Some(Self::Held(demand)),
+            (None, Trigger::StockShort(shortages)) => Some(Self::Rejected { shortages }),
+            (None | Some(Self::Held(_)), Trigger::ReleaseRequested) => Some(Self::Released),
+            _ => None,
+        }
+    }
+
+    /// The state's name, as the row spells it in `state`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -92,50 +103,54 @@ impl Reservation {
             Self::Released => "released",
         }
     }
-
-    /// What a release has to do, given what was decided for the order before.
-    #[must_use]
-    pub fn release(decided: Option<Self>) -> Release {
-        match decided {
-            None => Release::LeaveTombstone,
-            Some(Self::Held(demand)) => Release::GiveBack(demand),
-            Some(Self::Rejected { .. } | Self::Released) => Release::Nothing,
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn demand() -> Demand {
+    fn demand(quantity: u32) -> Demand {
         Demand {
             location: "paris".parse().unwrap(),
             pickup_day: civil::date(2026, 11, 24),
-            items: vec![Quantity { item: "croissant".parse().unwrap(), quantity: 2 }],
+            items: vec![Quantity { item: "croissant".parse().unwrap(), quantity }],
+        }
+    }
+
+    fn shortages() -> Vec<Shortage> {
+        vec![Shortage { item: "croissant".parse().unwrap(), requested: 2, left: 1 }]
+    }
+
+    #[test]
+    fn the_first_trigger_of_an_order_decides_its_reservation() {
+        for (trigger, next) in [
+            (Trigger::ReserveRequested(demand(2)), Reservation::Held(demand(2))),
+            (Trigger::StockShort(shortages()), Reservation::Rejected { shortages: shortages() }),
+            // A tombstone: the release has arrived before the order.
+            (Trigger::ReleaseRequested, Reservation::Released),
+        ] {
+            assert_eq!(Reservation::next(None, trigger.clone()), Some(next), "{trigger:?}");
         }
     }
 
     #[test]
-    fn a_release_gives_back_exactly_what_is_held() {
-        assert_eq!(
-            Reservation::release(Some(Reservation::Held(demand()))),
-            Release::GiveBack(demand())
-        );
-    }
-
-    #[test]
-    fn a_release_that_overtakes_its_reservation_leaves_a_tombstone() {
-        assert_eq!(Reservation::release(None), Release::LeaveTombstone);
-    }
-
-    #[test]
-    fn a_repeated_release_gives_nothing_back() {
-        assert_eq!(Reservation::release(Some(Reservation::Released)), Release::Nothing);
-        assert_eq!(
-            Reservation::release(Some(Reservation::Rejected { shortages: vec![] })),
-            Release::Nothing
-        );
+    fn after_that_only_held_stock_changes_and_only_by_a_release() {
+        let held = Reservation::Held(demand(2));
+        let rejected = Reservation::Rejected { shortages: shortages() };
+        for (current, trigger, next) in [
+            (&held, Trigger::ReleaseRequested, Some(Reservation::Released)),
+            (&held, Trigger::ReserveRequested(demand(3)), None),
+            (&held, Trigger::StockShort(shortages()), None),
+            (&rejected, Trigger::ReleaseRequested, None),
+            (&rejected, Trigger::ReserveRequested(demand(2)), None),
+            (&rejected, Trigger::StockShort(vec![]), None),
+            (&Reservation::Released, Trigger::ReleaseRequested, None),
+            (&Reservation::Released, Trigger::ReserveRequested(demand(2)), None),
+            (&Reservation::Released, Trigger::StockShort(shortages()), None),
+        ] {
+            let after = Reservation::next(Some(current), trigger.clone());
+            assert_eq!(after, next, "{current:?} {trigger:?}");
+        }
     }
 
     #[test]
@@ -147,10 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn a_reservation_reads_back_as_it_was_written() {
+    fn a_row_spells_the_state_as_its_name_and_reads_back() {
         for row in [
-            Reservation::Held(demand()),
-            Reservation::Rejected { shortages: vec![] },
+            Reservation::Held(demand(2)),
+            Reservation::Rejected { shortages: shortages() },
             Reservation::Released,
         ] {
             let json = serde_json::to_value(&row).unwrap();

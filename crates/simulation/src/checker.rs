@@ -569,7 +569,7 @@ impl Witness {
                 *wanted.entry(key).or_insert(0) += line.quantity;
             }
             let decided =
-                block_on(world.stock.decided(order.order_id)).expect("a memory does not fail");
+                block_on(world.stock.find(order.order_id)).expect("a memory does not fail");
             if !matches!(decided, Some(Reservation::Held(_))) {
                 let decided = decided.as_ref().map(Reservation::name);
                 let what = format!(

@@ -19,14 +19,14 @@ use order_relay::{
     memory::MemoryDeadLetters,
 };
 use payment::{
-    handler::{Payments, Written},
+    handler::Payments,
     memory::{MemoryPayments, MemoryProvider},
     provider::{Provider, ProviderError},
 };
 use platform::{
     bus::{EventBus, MemoryBus, PublishError},
     queue::{HideError, Visibility},
-    table::StoreError,
+    table::{StoreError, Write},
 };
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
@@ -39,7 +39,6 @@ use shop::{
     stock::{BakePlan, Demand, Reservation},
 };
 use stripe::{Intent, NewIntent, Refund, Unavailable};
-use tables::orders::Applied;
 
 use crate::{
     call::Port,
@@ -77,7 +76,11 @@ impl<O: tables::orders::Orders + 'static> tables::orders::Orders for Unreliable<
         self.world.call(Port::Orders, "get", move || block_on(orders.get(order)), throttled).await
     }
 
-    async fn apply(&self, order: OrderId, transition: &Transition) -> Result<Applied, StoreError> {
+    async fn apply(
+        &self,
+        order: OrderId,
+        transition: &Transition,
+    ) -> Result<Write<Order>, StoreError> {
         let (world, orders, transition) =
             (self.world.clone(), self.behind.clone(), transition.clone());
         let apply = move || world.writing(order, || block_on(orders.apply(order, &transition)));
@@ -86,7 +89,7 @@ impl<O: tables::orders::Orders + 'static> tables::orders::Orders for Unreliable<
 }
 
 impl order_intake::handler::Orders for Unreliable<MemoryTables> {
-    async fn put(&self, order: &Order) -> Result<Option<Order>, StoreError> {
+    async fn put(&self, order: &Order) -> Result<Write<Order>, StoreError> {
         let (world, tables, order) = (self.world.clone(), self.behind.clone(), order.clone());
         let put = move || world.writing(order.order_id, || block_on(tables.put(&order)));
         self.world.call(Port::Orders, "put", put, throttled).await
@@ -131,11 +134,9 @@ impl Stock for Unreliable<MemoryStock> {
             .await
     }
 
-    async fn decided(&self, order: OrderId) -> Result<Option<Reservation>, StoreError> {
+    async fn find(&self, order: OrderId) -> Result<Option<Reservation>, StoreError> {
         let stock = self.behind.clone();
-        self.world
-            .call(Port::Stock, "decided", move || block_on(stock.decided(order)), throttled)
-            .await
+        self.world.call(Port::Stock, "find", move || block_on(stock.find(order)), throttled).await
     }
 
     async fn hold(
@@ -160,30 +161,30 @@ impl Stock for Unreliable<MemoryStock> {
         order: OrderId,
         refusal: &Reservation,
         now: Timestamp,
-    ) -> Result<Option<Reservation>, StoreError> {
+    ) -> Result<Write<Reservation>, StoreError> {
         let (world, stock, refusal) = (self.world.clone(), self.behind.clone(), refusal.clone());
         let refuse = move || {
-            let first = block_on(stock.refuse(order, &refusal, now))?;
-            if first.is_none() {
+            let write = block_on(stock.refuse(order, &refusal, now))?;
+            if write == Write::Committed {
                 world.witness.borrow_mut().refused(order, &refusal);
             }
-            Ok(first)
+            Ok(write)
         };
         self.world.call(Port::Stock, "refuse", refuse, throttled).await
     }
 
-    async fn give_back(
+    async fn release(
         &self,
         order: OrderId,
         demand: &Demand,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Write<Reservation>, StoreError> {
         let (stock, demand) = (self.behind.clone(), demand.clone());
         self.world
             .call(
                 Port::Stock,
-                "give back",
-                move || block_on(stock.give_back(order, &demand, now)),
+                "release",
+                move || block_on(stock.release(order, &demand, now)),
                 throttled,
             )
             .await
@@ -205,12 +206,12 @@ impl Payments for Unreliable<MemoryPayments> {
         from: Option<&Payment>,
         next: &Payment,
         now: Timestamp,
-    ) -> Result<Written, StoreError> {
+    ) -> Result<Write<Payment>, StoreError> {
         let (world, payments, from, next) =
             (self.world.clone(), self.behind.clone(), from.cloned(), next.clone());
         let write = move || {
             let written = block_on(payments.write(order, price, from.as_ref(), &next, now))?;
-            if written == Written::Yes {
+            if written == Write::Committed {
                 world.witness.borrow_mut().paid(order, &next);
             }
             Ok(written)

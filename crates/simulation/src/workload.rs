@@ -14,7 +14,7 @@ use shop::{
     order::{Status, Trigger},
     stock::BakePlan,
 };
-use tables::orders::{Orders, Outcome, advance};
+use tables::orders::{Orders, Outcome, apply_trigger};
 
 use crate::{
     call::Port,
@@ -423,7 +423,7 @@ fn placed(response: &Response) -> OrderId {
 /// Takes an order one step on; false when that does not work out (yet).
 async fn move_on(orders: &impl Orders, id: OrderId, step: &Trigger, now: Timestamp) -> bool {
     let Ok(Some(order)) = orders.get(id).await else { return false };
-    match advance(orders, order, step, None, now).await {
+    match apply_trigger(orders, order, step, None, now).await {
         Ok(Outcome::Changed(_)) => true,
         Ok(Outcome::Unchanged(order)) => {
             order.status.ended_early() || order.status == Status::Collected

@@ -3,16 +3,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use platform::table::StoreError;
+use platform::table::{StoreError, Write};
 use shop::{
     id::OrderId,
     order::{Order, Transition},
 };
 
-use super::{Applied, Orders};
+use super::Orders;
 
-/// Orders in memory, for tests: the behaviour of [`super::OrdersTable`] without DynamoDB. They live
-/// as long as the last clone of this value.
+/// Orders in memory, for tests: behaves like [`super::OrdersTable`] without DynamoDB. Clones share
+/// the rows.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryOrders {
     rows: Arc<Mutex<BTreeMap<OrderId, Order>>>,
@@ -28,7 +28,6 @@ impl MemoryOrders {
         }
     }
 
-    /// The rows, for as long as the guard is held.
     pub fn rows(&self) -> MutexGuard<'_, BTreeMap<OrderId, Order>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -39,13 +38,17 @@ impl Orders for MemoryOrders {
         Ok(self.rows().get(&order).cloned())
     }
 
-    async fn apply(&self, order: OrderId, transition: &Transition) -> Result<Applied, StoreError> {
-        match self.rows().get_mut(&order) {
-            Some(row) if row.revision == transition.from_revision => {
-                *row = row.clone().after(transition.clone());
-                Ok(Applied::Yes)
-            }
-            _ => Ok(Applied::Outdated),
+    async fn apply(
+        &self,
+        order: OrderId,
+        transition: &Transition,
+    ) -> Result<Write<Order>, StoreError> {
+        let mut rows = self.rows();
+        let row = rows.get_mut(&order).ok_or(StoreError::MissingRow)?;
+        if row.revision != transition.from_revision {
+            return Ok(Write::Conflict(row.clone()));
         }
+        *row = row.clone().after(transition.clone());
+        Ok(Write::Committed)
     }
 }
