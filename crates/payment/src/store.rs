@@ -32,7 +32,7 @@ struct Row<'a> {
     #[serde(flatten)]
     price: Money,
     updated_at: Timestamp,
-    /// A tombstone alone goes by itself: all else is the record of somebody's money.
+    /// Only a tombstone expires: every other row is the record of a customer's money.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
 }
@@ -55,8 +55,7 @@ impl Payments for DynamoDb {
         let Some(from) = from else {
             return self.table.put_if_absent(&row).await;
         };
-        // An order has one intent for ever, so the name of the state tells it apart from every
-        // other.
+        // An order never changes its intent, so the state's name identifies the row.
         self.table
             .put(&row)?
             .condition_expression("#state = :from")
@@ -64,5 +63,70 @@ impl Payments for DynamoDb {
             .expression_attribute_values(":from", AttributeValue::S(from.name().to_owned()))
             .commit()
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fixtures::{ORDER, PLACED_AT, at};
+    use platform::decode;
+    use serde_json::{Value, json};
+    use shop::{
+        money::Currency,
+        payment::{IntentId, Progress},
+    };
+
+    use super::*;
+
+    fn stored(payment: &Payment, expires_at: Option<i64>) -> serde_dynamo::Item {
+        let row = Row {
+            order_id: ORDER.parse().unwrap(),
+            payment,
+            price: Money { amount: 380, currency: Currency::Eur },
+            updated_at: at(PLACED_AT),
+            expires_at,
+        };
+        serde_dynamo::to_item(row).unwrap()
+    }
+
+    #[test]
+    fn a_row_holds_the_payment_next_to_the_price_and_the_time() {
+        let payment = Payment::Committed {
+            intent: IntentId::new("pi_1"),
+            progress: Progress::Declined { reason: "insufficient_funds".to_owned() },
+        };
+        let row = stored(&payment, None);
+        assert_eq!(decode::item::<Payment>(row.clone()), Ok(payment));
+        assert_eq!(
+            serde_dynamo::from_item::<_, Value>(row).unwrap(),
+            json!({
+                "order_id": ORDER,
+                "state": "declined",
+                "intent": "pi_1",
+                "reason": "insufficient_funds",
+                "amount": 380,
+                "currency": "EUR",
+                "updated_at": "2026-11-24T08:00:00Z",
+            })
+        );
+    }
+
+    #[test]
+    fn a_tombstone_expires() {
+        let row = stored(&Payment::Forbidden, Some(tombstone_expiry(at(PLACED_AT))));
+        assert_eq!(decode::item::<Payment>(row.clone()), Ok(Payment::Forbidden));
+        let row = serde_dynamo::from_item::<_, Value>(row).unwrap();
+        // 35 days after it was written.
+        assert_eq!(row["expires_at"], json!(at("2026-12-29T08:00:00Z").as_second()));
+        assert_eq!(row["state"], "forbidden");
+    }
+
+    #[test]
+    fn a_row_without_its_intent_is_refused() {
+        let captured =
+            Payment::Committed { intent: IntentId::new("pi_1"), progress: Progress::Captured };
+        let mut row = stored(&captured, None).into_inner();
+        row.remove("intent");
+        assert!(decode::item::<Payment>(row).is_err());
     }
 }
