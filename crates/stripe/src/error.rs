@@ -32,14 +32,14 @@ pub enum Error {
     Unauthorized,
     /// The call is wrong and will fail the same way when repeated.
     #[error(
-        "the payment provider refuses the request: status {status}, code {}, parameter {}; \
-         look up request {} in the provider's log",
+        "the payment provider refuses the request \
+         (status {status}, code {}, parameter {}, request id {}); \
+         look the request up in the provider's log",
         or_none(code),
         or_none(param),
         or_none(request_id)
     )]
     Refused {
-        /// The HTTP status.
         status: u16,
         /// The provider's code, such as `amount_too_small`.
         code: Option<String>,
@@ -227,8 +227,9 @@ mod tests {
     fn a_refused_request_is_described_by_what_the_provider_said() {
         assert_eq!(
             refused(Some("amount_too_small")).to_string(),
-            "the payment provider refuses the request: status 400, code amount_too_small, \
-             parameter amount; look up request none in the provider's log"
+            "the payment provider refuses the request \
+             (status 400, code amount_too_small, parameter amount, request id none); \
+             look the request up in the provider's log"
         );
     }
 }

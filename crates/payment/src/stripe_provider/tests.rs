@@ -16,8 +16,7 @@ use super::*;
 
 const API_KEY: &str = "sk_test_provider";
 
-/// Secrets Manager, reduced to the answers that it gives in turn: the text of a secret, or none,
-/// with which it denies access.
+/// The answers that Secrets Manager gives in turn: the text of the secret, or `None` to deny access.
 type Secrets = Arc<StdMutex<VecDeque<Option<&'static str>>>>;
 
 /// A provider whose secret holds these texts in turn, in front of the sandbox.
