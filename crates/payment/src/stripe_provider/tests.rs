@@ -77,6 +77,14 @@ async fn the_key_is_fetched_once_for_all_calls() {
 }
 
 #[tokio::test]
+async fn calls_that_start_together_share_one_fetch() {
+    let (provider, secrets) = provider(&[Some(API_KEY)]).await;
+    let (first, second) = tokio::join!(find(&provider), find(&provider));
+    assert!(is_not_found(&first) && is_not_found(&second), "{first:?}, {second:?}");
+    assert_eq!(unfetched(&secrets), 0);
+}
+
+#[tokio::test]
 async fn a_rejected_key_is_fetched_again_by_the_next_call() {
     let (provider, secrets) = provider(&[Some("sk_test_expired"), Some(API_KEY)]).await;
     let error = find(&provider).await;

@@ -9,7 +9,7 @@ use std::{
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use stripe::{Client, Error, Intent, IntentStatus, Refund, RetrySettings, Unavailable};
@@ -92,8 +92,13 @@ async fn reply(State(script): State<Arc<Script>>, request: Request) -> Response 
         Some(Raw(status, body)) => (status, body.to_owned()),
         None => panic!("more requests than replies"),
     };
+    let status = StatusCode::from_u16(status).unwrap();
     let headers = [("content-type", "application/json"), ("request-id", "req_Xb2mAJ0BFgSsoO")];
-    (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
+    let mut response = (status, headers, body).into_response();
+    if status.is_redirection() {
+        response.headers_mut().insert("location", HeaderValue::from_static("/elsewhere"));
+    }
+    response
 }
 
 fn recorded(name: &str) -> (u16, String) {
@@ -326,6 +331,14 @@ async fn a_request_is_sent_as_often_as_allowed_and_at_least_once() {
         provider.client.confirm(&recorded_id()).await.unwrap_err();
         assert_eq!(provider.lines().len(), requests);
     }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let provider = Scripted::new(&[Raw(302, "")]).await;
+    let error = provider.client.find(&recorded_id()).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { status: 302, .. }), "{error:?}");
+    assert_eq!(provider.lines().len(), 1);
 }
 
 #[tokio::test]
