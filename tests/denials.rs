@@ -95,7 +95,7 @@ async fn resources(system: &System, of_type: &str) -> Vec<(String, String)> {
     let client = CloudFormation::new(&system.stack.aws());
     let resources = client
         .list_stack_resources()
-        .stack_name(&system.stack.stack_name)
+        .stack_name(&system.stack.embedded.stack_name)
         .into_paginator()
         .items()
         .send();

@@ -210,7 +210,7 @@ async fn an_orders_timeline_shows_everything_that_happened_and_no_secrets() {
         "stands at cancelled, with 0.00 EUR taken and 0.00 EUR given back",
         intent,
         "released",
-        "shown of revision 3",
+        "sent for revision 3",
         "order-relay",
         "notifications",
         "inventory.reserved",
@@ -255,7 +255,7 @@ async fn an_orders_timeline_shows_everything_that_happened_and_no_secrets() {
 }
 
 #[tokio::test]
-async fn an_event_announced_again_has_the_same_id_and_reaches_consumers_that_missed_it() {
+async fn an_event_published_again_has_the_same_id_and_reaches_consumers_that_missed_it() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let id = camille.place(&croissants(&system.shop().await, 1)).await;
@@ -279,10 +279,10 @@ async fn an_event_announced_again_has_the_same_id_and_reaches_consumers_that_mis
     eventually("the notice to be settled", shown).await;
     forget.send().await.unwrap();
 
-    let announced = system.ops(&["order", &id, "announce"]).await;
+    let published = system.ops(&["order", &id, "publish"]).await;
     assert!(
-        announced.status == 0 && announced.text.contains("order.confirmed announced"),
-        "{announced:?}"
+        published.status == 0 && published.text.contains("order.confirmed published"),
+        "{published:?}"
     );
     camille.mails(2).await;
     let copies = async || {
@@ -357,7 +357,7 @@ async fn an_event_that_a_rule_could_not_deliver_is_sent_to_its_target() {
 }
 
 #[tokio::test]
-async fn a_redriven_stream_record_is_announced_if_it_can_be_read_and_stays_otherwise() {
+async fn a_redriven_stream_record_is_published_if_it_can_be_read_and_stays_otherwise() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let order = camille.place(&croissants(&system.shop().await, 1)).await;
@@ -389,8 +389,8 @@ async fn a_redriven_stream_record_is_announced_if_it_can_be_read_and_stays_other
     mended["dynamodb"]["NewImage"] = serde_json::to_value(image).unwrap();
     dead_letters.send(&[mended.to_string()]).await;
 
-    let announce = system.ops(&["dlq", "redrive", "relay", "--order", &order]).await;
-    assert!(announce.status == 0 && announce.text.contains("1 announced"), "{announce:?}");
+    let published = system.ops(&["dlq", "redrive", "relay", "--order", &order]).await;
+    assert!(published.status == 0 && published.text.contains("1 published"), "{published:?}");
     let twice = async || {
         let confirmed = system
             .events(&order)

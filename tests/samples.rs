@@ -159,7 +159,7 @@ async fn every_sample_batch_comes_from_the_queue_that_its_file_is_named_after() 
         else {
             continue;
         };
-        let name = format!("{}-{queue}", system.stack.stack_name);
+        let name = format!("{}-{queue}", system.stack.embedded.stack_name);
         let url = sqs.get_queue_url().queue_name(&name).send().await.unwrap().queue_url.unwrap();
         let attributes =
             sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);

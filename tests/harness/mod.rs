@@ -212,7 +212,8 @@ impl System {
     /// The bodies of the messages in all queues by the queue's URL, including those that are
     /// delayed or in flight. Receives none of them.
     pub(crate) async fn messages(&self) -> BTreeMap<String, Vec<String>> {
-        let Stack { endpoint, region, .. } = &self.stack;
+        let Stack { embedded, region, .. } = &self.stack;
+        let endpoint = &embedded.endpoint;
         let answer = Answer::to(self.http.get(format!("{endpoint}/_ministack/sqs/messages"))).await;
         let queues = answer.body["messages"]["000000000000"][region].as_object().unwrap();
         let bodies = |messages: &Value| {
@@ -224,7 +225,7 @@ impl System {
 
     /// A function's whole log.
     pub(crate) async fn log(&self, function: &str) -> String {
-        let mut log = self.stack.logs(Some(function)).await.unwrap();
+        let mut log = self.stack.logs().await.unwrap().of(function).unwrap();
         log.written().await.unwrap().into_iter().map(|line| line.message + "\n").collect()
     }
 
@@ -233,7 +234,7 @@ impl System {
         let client = CloudFormation::new(&self.stack.aws());
         let resource = client
             .describe_stack_resource()
-            .stack_name(&self.stack.stack_name)
+            .stack_name(&self.stack.embedded.stack_name)
             .logical_resource_id(logical_id);
         resource.send().await.unwrap().stack_resource_detail.unwrap().physical_resource_id.unwrap()
     }

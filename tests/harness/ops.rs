@@ -35,13 +35,15 @@ impl System {
     /// Runs `cargo ops` for this stack as if it were in an AWS account.
     pub(crate) async fn ops_by_name(&self, arguments: &[&str]) -> Output {
         let account = [
-            ("AWS_ENDPOINT_URL", &*self.stack.endpoint),
+            ("AWS_ENDPOINT_URL", &*self.stack.embedded.endpoint),
             ("AWS_REGION", &*self.stack.region),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
         ];
-        run(|ops| ops.envs(account).args(["--stack", &*self.stack.stack_name]).args(arguments))
-            .await
+        run(|ops| {
+            ops.envs(account).args(["--stack", &*self.stack.embedded.stack_name]).args(arguments)
+        })
+        .await
     }
 }
 

@@ -28,8 +28,8 @@ impl Aws {
     }
 
     /// The emulator's certificate, which the functions trust instead of all public authorities.
-    /// Lambda has about 140 of those; reading them takes a function 3 to 5 ms of its init, which the
-    /// figures do not include.
+    /// Lambda has about 140 of those. Reading them takes a function 3 to 5 ms of its init, which
+    /// the figures do not include.
     pub(crate) fn certificate(&self) -> Option<&Path> {
         self.emulator.certificate()
     }

@@ -1,4 +1,4 @@
-//! Counts and times a function's calls of AWS on their way to the emulator.
+//! Counting and timing a function's calls of AWS.
 
 use std::{
     collections::BTreeMap,
@@ -18,10 +18,10 @@ use axum::{
 use reqwest::Client;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// What each call took, until the emulator's answer was there in full, by name of the operation.
+/// The durations of all calls, until the emulator's answer was complete, by operation.
 pub(crate) type Calls = BTreeMap<String, Vec<Duration>>;
 
-/// A plain HTTP proxy in front of the emulator, until dropped.
+/// An HTTP proxy in front of the emulator, which runs until it is dropped.
 pub(crate) struct CallCounter {
     endpoint: String,
     calls: Arc<Mutex<Calls>>,
@@ -36,24 +36,24 @@ struct Proxy {
 }
 
 impl CallCounter {
-    /// Starts one that passes on to `target`.
+    /// Starts a proxy that forwards to `target`.
     pub(crate) async fn start(target: &str, client: &Client) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         let calls = Arc::default();
         let proxy =
             Proxy { target: target.to_owned(), client: client.clone(), calls: Arc::clone(&calls) };
-        let routes = Router::new().fallback(pass_on).with_state(proxy);
+        let routes = Router::new().fallback(forward).with_state(proxy);
         let server = tokio::spawn(async { axum::serve(listener, routes).await });
         Ok(Self { endpoint, calls, server })
     }
 
-    /// Where to send calls.
+    /// The URL to send calls to.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The calls since this was asked last.
+    /// Removes and returns the calls since the last time.
     pub(crate) fn take(&self) -> Calls {
         std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -65,7 +65,7 @@ impl Drop for CallCounter {
     }
 }
 
-async fn pass_on(
+async fn forward(
     State(proxy): State<Proxy>,
     method: Method,
     uri: Uri,
@@ -93,7 +93,8 @@ async fn pass_on(
     Ok((status, headers, body).into_response())
 }
 
-/// `PutItem` for a service with a target header, `POST /v2/email/outbound-emails` for any other.
+/// The name of an operation: `PutItem` for a service with a target header, and the method and path,
+/// such as `POST /v2/email/outbound-emails`, for other services.
 fn operation(method: &Method, uri: &Uri, headers: &HeaderMap) -> String {
     let target =
         headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.rsplit('.').next());
@@ -105,11 +106,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn calls_are_counted_by_operation_and_answered_by_the_one_behind() {
-        let behind = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let target = format!("http://{}", behind.local_addr().unwrap());
+    async fn calls_are_counted_by_operation_and_answered_by_the_target() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let target = format!("http://{}", server.local_addr().unwrap());
         let echo = Router::new().fallback(async |body: String| (StatusCode::IM_A_TEAPOT, body));
-        tokio::spawn(async { axum::serve(behind, echo).await });
+        tokio::spawn(async { axum::serve(server, echo).await });
 
         let client = Client::builder().no_proxy().build().unwrap();
         let counter = CallCounter::start(&target, &client).await.unwrap();

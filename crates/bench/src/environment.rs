@@ -1,4 +1,4 @@
-//! An execution environment: one process of a function, and what it costs.
+//! An execution environment: one process of a function, and its resource usage.
 
 use std::{
     fs::{self, File},
@@ -17,17 +17,17 @@ use crate::{
     runtime_api::{Answer, RuntimeApi},
 };
 
-/// A ready function. Dropping it kills its process.
+/// A function that is ready for events. Dropping it kills its process.
 pub(crate) struct Environment {
     api: RuntimeApi,
     process: Child,
 }
 
 impl Environment {
-    /// Starts a function's binary, and tells how long after that it asked for its first event.
+    /// Starts a function's binary. Returns the time until it asked for its first event, too.
     ///
-    /// `settings` is all that it finds in its environment beside what Lambda itself sets. Its
-    /// output goes to `log`.
+    /// The environment variables are `settings` and those that Lambda sets. The output goes to the
+    /// file `log`.
     pub(crate) async fn start(
         binary: &Path,
         settings: &[(&str, String)],
@@ -56,13 +56,13 @@ impl Environment {
         Ok((environment, ready - spawned))
     }
 
-    /// Holds the function's CPU from now on.
-    pub(crate) fn hold(&self, share: &CpuShare) -> Result<()> {
-        share.hold(self.process.id()).context("moving the function into its control group")
+    /// Limits the function's CPU from now on.
+    pub(crate) fn limit(&self, share: &CpuShare) -> Result<()> {
+        share.limit(self.process.id()).context("moving the function into its control group")
     }
 
-    /// Has the function answer an event. An answer that says no is an error: a refusal is not what
-    /// is to be timed.
+    /// Sends an event to the function and waits for the answer. A refusal is an error, because it
+    /// must not be timed as an answer.
     pub(crate) async fn invoke(&mut self, event: String) -> Result<Duration> {
         let Answer { body, elapsed } = self.api.invoke(Bytes::from(event)).await?;
         let answer: Value =
@@ -71,24 +71,24 @@ impl Environment {
         Ok(elapsed)
     }
 
-    /// CPU time of all its threads so far.
+    /// The CPU time of all its threads so far.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
         let mut nanoseconds = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            // The first of three numbers, in nanoseconds; /proc/PID/stat counts in ticks of 10 ms.
+            // The first of three numbers is in nanoseconds. /proc/PID/stat has only ticks of 10 ms.
             let statistics = fs::read_to_string(thread?.path().join("schedstat"))?;
-            let on_cpu = statistics.split_whitespace().next().context("no figures in schedstat")?;
+            let on_cpu = statistics.split_whitespace().next().context("schedstat is empty")?;
             nanoseconds += on_cpu.parse::<u64>()?;
         }
         Ok(Duration::from_nanos(nanoseconds))
     }
 
-    /// The most memory that was resident at once, in bytes; pages of the binary included.
+    /// The peak of its resident memory in bytes, which includes pages of the binary.
     pub(crate) fn peak_memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let peak =
             status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        Ok(peak.context("no VmHWM in the process's status")?.parse::<u64>()? * 1024)
+        Ok(peak.context("the status of the process has no VmHWM")?.parse::<u64>()? * 1024)
     }
 
     async fn ready(&mut self) -> Result<Instant> {
@@ -108,7 +108,7 @@ impl Environment {
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        // Waited for, so that its control group is empty. An error means that it has ended already.
+        // Waits, so that its control group is empty. An error means that it has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -127,13 +127,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_answer_and_a_failed_record_are_refusals() {
+    fn a_problem_answer_or_a_failed_record_is_a_refusal() {
         assert!(!accepts(&json!({"statusCode": 409, "body": "{}"})));
         assert!(!accepts(&json!({"batchItemFailures": [{"itemIdentifier": "1"}]})));
     }
 
     #[test]
-    fn an_accepted_order_a_whole_batch_and_nothing_at_all_are_no_refusals() {
+    fn an_accepted_order_a_complete_batch_or_no_content_is_not_a_refusal() {
         assert!(accepts(&json!({"statusCode": 202, "body": "{}"})));
         assert!(accepts(&json!({"batchItemFailures": []})));
         assert!(accepts(&Value::Null));

@@ -1,4 +1,5 @@
-//! Measures the functions: what a call costs, cold and warm, at the CPU share of a memory size.
+//! `cargo measure`: what a call of each function costs, cold and warm, at the CPU share of a memory
+//! size.
 
 mod aws;
 mod call_counter;
@@ -6,6 +7,7 @@ mod cpu_share;
 mod environment;
 mod fixtures;
 mod measurement;
+mod report;
 mod runtime_api;
 mod statistics;
 mod workload;
@@ -20,146 +22,202 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, builder::PossibleValuesParser};
 use local::{Emulator, EmulatorOptions, Progress, Purpose};
+use stack::workspace;
 
 use crate::{
     aws::Aws,
     call_counter::CallCounter,
     cpu_share::CpuShare,
     fixtures::Fixtures,
-    measurement::{Effort, Subject, table},
-    workload::{FUNCTIONS, Workload},
+    measurement::{Effort, Measurement, Subject},
+    report::Conditions,
+    workload::{FUNCTIONS, Function, Workload},
 };
 
-/// A function that does nothing, beside which the others are measured.
+/// A function that does nothing, for comparison.
 const FLOOR: &str = "floor";
 
-/// Measures functions beside one that does nothing, the floor, and prints a table.
+/// Measures functions and one that does nothing, the floor, and prints a table.
 ///
-/// They run as on Lambda: at full CPU until they are ready, then at the share of a memory size,
-/// which takes root and control groups. They call the embedded AWS over TLS. Calls follow each
-/// other without a pause, so the slowest are those that wait for the next period's share. Measure
-/// on an idle machine: under load everything costs a multiple.
+/// The functions run as on Lambda: at full CPU until they are ready, then at the share of a memory
+/// size, which requires root and control groups. They call the embedded AWS over TLS. There is no
+/// pause between calls, so the slowest calls are those that wait for the CPU share of the next
+/// period. Measure on an idle machine: under load, everything costs several times as much.
 #[derive(Parser)]
-#[command(name = "cargo measure")]
+#[command(name = "cargo measure", bin_name = "cargo measure")]
 struct Arguments {
-    /// What to measure; all functions when nothing is named.
-    #[arg(value_parser = PossibleValuesParser::new(FUNCTIONS.iter().map(|function| function.name).chain([FLOOR])))]
+    /// Functions to measure [default: all]
+    #[arg(value_parser = PossibleValuesParser::new(names().chain([FLOOR])))]
     functions: Vec<String>,
-    /// Memory size whose share of a core the functions get, in MB.
+    /// Memory size in MB whose CPU share the functions get
     #[arg(long, default_value_t = 128)]
     memory: u64,
-    /// Processes to start of each function.
-    #[arg(long, default_value_t = 20)]
-    spawns: usize,
-    /// Warm calls of each process.
-    #[arg(long, default_value_t = 100)]
-    calls: usize,
-    /// Where the binaries are, such as `.aws-sam/build`; without it, cargo builds them.
-    #[arg(long)]
+    /// Processes to start of each function
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    spawns: u32,
+    /// Warm calls of each process
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    calls: u32,
+    /// Directory of the binaries, such as `.aws-sam/build` [default: build them with cargo]
+    #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|function| function.name)
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    tokio::select! {
-        measured = measure(&arguments) => measured,
+    let report = tokio::select! {
+        report = run(&arguments) => report?,
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-    }
+    };
+    writeln!(std::io::stdout(), "{report}").context("writing the report")
 }
 
-async fn measure(arguments: &Arguments) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
-    let directory = target.join("bench");
+/// Measures everything, and returns the report.
+async fn run(arguments: &Arguments) -> Result<String> {
+    let directory = workspace::target().join("bench");
     fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
-
     let named = &arguments.functions;
-    let functions: Vec<_> = FUNCTIONS
+    let functions: Vec<&Function> = FUNCTIONS
         .iter()
         .filter(|function| named.is_empty() || named.iter().any(|name| name == function.name))
         .collect();
-    let build = |names: Vec<&str>| build(&root, &target, &names);
     let binaries = match &arguments.binaries {
         Some(binaries) => binaries.clone(),
         None => build(functions.iter().map(|function| function.name).chain([FLOOR]).collect())?,
     };
-    // SAM does not build it.
-    let floor =
-        binary(&binaries, FLOOR, FLOOR).or_else(|_| binary(&build(vec![FLOOR])?, FLOOR, FLOOR))?;
 
     let effort = Effort { spawns: arguments.spawns, calls: arguments.calls };
     let share = CpuShare::of(arguments.memory);
-    let log = |name| directory.join(name).with_extension("log");
+    let mut measurements =
+        vec![measure_floor(effort, share.as_ref().ok(), &binaries, &directory).await?];
+    if !functions.is_empty() {
+        let share = share.as_ref().ok();
+        measurements
+            .extend(measure_functions(&functions, effort, share, &binaries, &directory).await?);
+    }
+    let cpu = match share {
+        Ok(_) => format!("limited to the share of {} MB", arguments.memory),
+        Err(error) => format!("NOT LIMITED, because no control group can be created ({error})"),
+    };
+    let binaries = match &arguments.binaries {
+        Some(directory) => format!("from {}", directory.display()),
+        None => "release profile".to_owned(),
+    };
+    let conditions = Conditions { cpu, binaries, effort };
+    Ok(format!("{conditions}\n\n{}", report::table(&measurements)))
+}
 
+async fn measure_floor(
+    effort: Effort,
+    share: Option<&CpuShare>,
+    binaries: &Path,
+    directory: &Path,
+) -> Result<Measurement> {
     progress(FLOOR);
-    let floor = Subject {
+    // `sam build` does not build the floor.
+    let path = match binary(binaries, FLOOR, FLOOR) {
+        Ok(path) => path,
+        Err(_) => binary(&build(vec![FLOOR])?, FLOOR, FLOOR)?,
+    };
+    let subject = Subject {
         name: FLOOR,
-        binary: floor,
-        log: log(FLOOR),
+        binary: path,
+        log: log(directory, FLOOR),
         workload: None,
         settings: Vec::new(),
     };
-    let mut measurements = vec![floor.measure(effort, share.as_ref().ok(), None).await?];
-
-    if !functions.is_empty() {
-        let emulator = EmulatorOptions {
-            progress: Progress::Shown,
-            ..EmulatorOptions::new(&directory, Purpose::Measurement)
-        };
-        let aws = Aws::new(Emulator::start(&emulator).await?);
-        let fixtures = Fixtures::create(aws, &root.join("crates/local/demo/shops.json")).await?;
-        let counter =
-            CallCounter::start(fixtures.aws().endpoint(), fixtures.aws().client()).await?;
-        for function in functions {
-            progress(function.name);
-            let subject = Subject {
-                name: function.name,
-                binary: binary(&binaries, function.name, function.logical_id)?,
-                log: log(function.name),
-                workload: Some(Workload::of(function, &root.join("events"), &fixtures)?),
-                settings: fixtures.settings().to_vec(),
-            };
-            let measured = subject.measure(effort, share.as_ref().ok(), Some(&counter)).await;
-            measurements
-                .push(measured.with_context(|| format!("see {}", log(function.name).display()))?);
-        }
-    }
-
-    let cpu = match share {
-        Ok(_) => format!("CPU held to the share of {} MB", arguments.memory),
-        Err(error) => format!("CPU NOT HELD, since control groups cannot be made here ({error})"),
-    };
-    let Effort { spawns, calls } = effort;
-    let caption = format!("{cpu}. Medians of {spawns} processes; warm: {calls} calls of each.");
-    writeln!(std::io::stdout(), "{caption}\n\n{}", table(&measurements))?;
-    Ok(())
+    subject.measure(effort, share, None).await
 }
 
-/// Builds binaries as `sam build` does, which is the release profile, and tells where they are.
-fn build(root: &Path, target: &Path, names: &[&str]) -> Result<PathBuf> {
+async fn measure_functions(
+    functions: &[&Function],
+    effort: Effort,
+    share: Option<&CpuShare>,
+    binaries: &Path,
+    directory: &Path,
+) -> Result<Vec<Measurement>> {
+    let emulator = EmulatorOptions {
+        progress: Progress::Shown,
+        ..EmulatorOptions::new(directory, Purpose::Measurement)
+    };
+    let aws = Aws::new(Emulator::start(&emulator).await?);
+    let root = workspace::root();
+    let fixtures = Fixtures::create(aws, &root.join("crates/local/demo/shops.json")).await?;
+    let counter = CallCounter::start(fixtures.aws().endpoint(), fixtures.aws().client()).await?;
+    let mut measurements = Vec::new();
+    for function in functions {
+        progress(function.name);
+        let log = log(directory, function.name);
+        let subject = Subject {
+            name: function.name,
+            binary: binary(binaries, function.name, function.logical_id)?,
+            log: log.clone(),
+            workload: Some(Workload::of(function, &root.join("events"), &fixtures)?),
+            settings: fixtures.settings().to_vec(),
+        };
+        let measured = subject.measure(effort, share, Some(&counter)).await;
+        measurements.push(measured.with_context(|| format!("see {}", log.display()))?);
+    }
+    Ok(measurements)
+}
+
+/// Builds binaries in the release profile, which is also that of `sam build`. Returns their
+/// directory.
+fn build(names: Vec<&str>) -> Result<PathBuf> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args(["build", "--release"])
         .args(names.iter().flat_map(|name| ["--bin", name]))
-        .current_dir(root);
+        .current_dir(workspace::root());
     ensure!(
         cargo.status().context("running cargo")?.success(),
         "the build failed: see the messages above"
     );
-    Ok(target.join("release"))
+    Ok(workspace::target().join("release"))
 }
 
-/// A function's binary, where cargo puts it or where `sam build` does.
+/// The path of a function's binary, as cargo or `sam build` names it.
 fn binary(directory: &Path, name: &str, logical_id: &str) -> Result<PathBuf> {
-    let places = [directory.join(name), directory.join(logical_id).join("bootstrap")];
-    let found = places.into_iter().find(|path| path.is_file());
+    let paths = [directory.join(name), directory.join(logical_id).join("bootstrap")];
+    let found = paths.into_iter().find(|path| path.is_file());
     found.with_context(|| {
-        format!("neither {name} nor {logical_id}/bootstrap is in {}", directory.display())
+        format!(
+            "{} has neither {name} nor {logical_id}/bootstrap: build the functions, or omit \
+             --binaries",
+            directory.display()
+        )
     })
 }
 
+fn log(directory: &Path, name: &str) -> PathBuf {
+    directory.join(name).with_extension("log")
+}
+
 fn progress(name: &str) {
-    // Nobody reads it if it cannot be written.
+    // A failure cannot be reported anywhere.
     let _ = writeln!(std::io::stderr(), "measuring {name}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn at_least_one_call_of_one_process_is_measured() {
+        assert!(Arguments::try_parse_from(["measure", "--spawns", "0"]).is_err());
+        assert!(Arguments::try_parse_from(["measure", "--calls", "0"]).is_err());
+        assert!(Arguments::try_parse_from(["measure", "floor", "--calls", "1"]).is_ok());
+    }
 }

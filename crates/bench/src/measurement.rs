@@ -1,4 +1,4 @@
-//! Measuring one function, and the table of the results.
+//! Measuring a function.
 
 use std::{
     fs,
@@ -18,42 +18,50 @@ use crate::{
     workload::Workload,
 };
 
-/// How much is measured.
+/// The number of measurements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Fresh processes.
-    pub(crate) spawns: usize,
-    /// Warm calls of each.
-    pub(crate) calls: usize,
+    /// New processes.
+    pub(crate) spawns: u32,
+    /// Warm calls of each process.
+    pub(crate) calls: u32,
 }
 
 /// A function, ready to be measured.
 pub(crate) struct Subject<'a> {
     pub(crate) name: &'a str,
     pub(crate) binary: PathBuf,
-    /// Where the output of its processes goes.
+    /// The file for the output of its processes.
     pub(crate) log: PathBuf,
-    /// None for a function that takes any event and calls nothing.
+    /// `None` for a function that accepts any event and calls nothing.
     pub(crate) workload: Option<Workload<'a>>,
     pub(crate) settings: Vec<(&'static str, String)>,
 }
 
-/// What a function was found to cost.
+/// The costs of a function.
 #[derive(Debug)]
 pub(crate) struct Measurement {
-    name: String,
-    ready: Times,
-    first: Times,
-    cold: Times,
-    warm: Times,
-    cpu_per_call: Duration,
-    peak_memory: u64,
-    calls: Option<(Calls, usize)>,
-    package: usize,
+    pub(crate) name: String,
+    /// From the start of the process until it asks for its first event.
+    pub(crate) ready: Times,
+    /// The first call.
+    pub(crate) first: Times,
+    /// From the start of the process until its first answer.
+    pub(crate) cold: Times,
+    /// All later calls.
+    pub(crate) warm: Times,
+    /// The CPU time of a warm call.
+    pub(crate) cpu_per_call: Duration,
+    /// In bytes.
+    pub(crate) peak_memory: u64,
+    /// The calls of AWS in a number of warm calls.
+    pub(crate) calls: Option<(Calls, u32)>,
+    /// The size of the deployment package in bytes.
+    pub(crate) package: usize,
 }
 
 impl Subject<'_> {
-    /// Times it, with its CPU held from when it is ready.
+    /// Measures the function. Its CPU is limited once it is ready.
     pub(crate) async fn measure(
         &self,
         effort: Effort,
@@ -66,7 +74,7 @@ impl Subject<'_> {
             let (mut environment, ready) =
                 Environment::start(&self.binary, &self.settings, &self.log).await?;
             let event = self.event().await?;
-            share.map_or(Ok(()), |share| environment.hold(share))?;
+            share.map_or(Ok(()), |share| environment.limit(share))?;
             starts.push((ready, environment.invoke(event).await?));
             let before = environment.cpu_time()?;
             for _ in 0..effort.calls {
@@ -91,9 +99,9 @@ impl Subject<'_> {
         })
     }
 
-    /// Counts the calls of AWS that `times` warm calls make. A run of its own, since the way past
-    /// the counter is longer.
-    async fn count(&self, times: usize, counter: &CallCounter) -> Result<Calls> {
+    /// Counts the calls of AWS in `times` warm calls. This is a separate run, because the proxy
+    /// slows the calls down.
+    async fn count(&self, times: u32, counter: &CallCounter) -> Result<Calls> {
         let mut settings = self.settings.clone();
         settings.push(("AWS_ENDPOINT_URL", counter.endpoint().to_owned()));
         let (mut environment, _) = Environment::start(&self.binary, &settings, &self.log).await?;
@@ -113,132 +121,12 @@ impl Subject<'_> {
     }
 }
 
-/// The size of a deployment package, in bytes: a zip file with the binary alone, which is what `sam
-/// build` packs.
+/// The size of the deployment package in bytes: a zip file with only the binary, as `sam build`
+/// creates it.
 fn package(binary: &Path) -> Result<usize> {
     let binary = fs::read(binary).with_context(|| format!("reading {}", binary.display()))?;
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     zip.start_file("bootstrap", SimpleFileOptions::default())?;
     zip.write_all(&binary)?;
     Ok(zip.finish()?.into_inner().len())
-}
-
-/// A Markdown table of measurements.
-pub(crate) fn table(measurements: &[Measurement]) -> String {
-    let header = [
-        "function",
-        "spawn to ready",
-        "first answer",
-        "spawn to first answer (worst)",
-        "warm p50 / p99",
-        "CPU per call",
-        "peak memory",
-        "zip",
-        "AWS calls per invocation, and what the emulator takes for each",
-    ];
-    let mut rows = vec![header.map(str::to_owned)];
-    rows.extend(measurements.iter().map(Measurement::row));
-    let widths: [usize; 9] = std::array::from_fn(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
-    });
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        let cells = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("| {cell:<width$} "))
-            .collect::<String>();
-        text.push_str(&format!("{cells}|\n"));
-        if number == 0 {
-            let rule = widths.map(|width| format!("|{}", "-".repeat(width + 2))).concat();
-            text.push_str(&format!("{rule}|\n"));
-        }
-    }
-    text
-}
-
-impl Measurement {
-    fn row(&self) -> [String; 9] {
-        [
-            self.name.clone(),
-            milliseconds(self.ready.median()),
-            milliseconds(self.first.median()),
-            format!(
-                "{} ({})",
-                milliseconds(self.cold.median()),
-                milliseconds(self.cold.percentile(100))
-            ),
-            format!(
-                "{} / {}",
-                milliseconds(self.warm.median()),
-                milliseconds(self.warm.percentile(99))
-            ),
-            milliseconds(self.cpu_per_call),
-            megabytes(self.peak_memory),
-            megabytes(self.package as u64),
-            self.calls
-                .as_ref()
-                .map_or_else(|| "none".to_owned(), |(calls, times)| per_invocation(calls, *times)),
-        ]
-    }
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{:.2} ms", time.as_secs_f64() * 1e3)
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
-fn per_invocation(calls: &Calls, times: usize) -> String {
-    let one = |(operation, took): (&String, &Vec<Duration>)| {
-        let (count, took) =
-            (took.len(), milliseconds(took.iter().copied().collect::<Times>().median()));
-        if count % times == 0 {
-            format!("{} {operation} ({took})", count / times)
-        } else {
-            format!("{:.2} {operation} ({took})", count as f64 / times as f64)
-        }
-    };
-    if calls.is_empty() {
-        "none".to_owned()
-    } else {
-        calls.iter().map(one).collect::<Vec<_>>().join(", ")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_are_told_per_invocation() {
-        let took = |count| vec![Duration::from_micros(1500); count];
-        let calls =
-            Calls::from([("GetItem".to_owned(), took(1)), ("PutItem".to_owned(), took(20))]);
-        assert_eq!(per_invocation(&calls, 20), "0.05 GetItem (1.50 ms), 1 PutItem (1.50 ms)");
-        assert_eq!(per_invocation(&Calls::new(), 20), "none");
-    }
-
-    #[test]
-    fn every_line_of_a_table_has_the_same_width() {
-        let times = || [Duration::from_micros(1500)].into_iter().collect();
-        let measurement = Measurement {
-            name: "order-intake".to_owned(),
-            ready: times(),
-            first: times(),
-            cold: times(),
-            warm: times(),
-            cpu_per_call: Duration::from_micros(250),
-            peak_memory: 9_200_000,
-            calls: None,
-            package: 3_100_000,
-        };
-        let table = table(&[measurement]);
-        let lines: Vec<_> = table.lines().collect();
-        assert_eq!(lines.len(), 3);
-        assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{table}");
-        assert!(lines[2].contains("| 1.50 ms / 1.50 ms |"), "{table}");
-    }
 }

@@ -17,34 +17,34 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// How long a function may take to get ready, and to answer.
+/// How long a function may take to become ready, and to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why a function gave no answer.
+/// Why a function did not answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The function reported an error, before its first or during an invocation.
+    /// The function reported an error during its init or an invocation.
     #[error("the function failed: {0}")]
     Failed(String),
-    /// No sign of the function within 30 s.
+    /// The function made no call for 30 s.
     #[error("the function did not call the runtime API within {} s", TIMEOUT.as_secs())]
     Silent,
-    /// The function answered without an invocation, or asked for the next one without an answer.
+    /// The function answered without an invocation, or asked for the next one without answering.
     #[error("the function called the runtime API out of turn")]
     OutOfTurn,
 }
 
-/// An answer and what it took: from handing over the event until the answer was there in full.
+/// An answer and its duration: from sending the event until the answer was complete.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The body as the function sent it.
+    /// The unchanged body.
     pub(crate) body: Bytes,
-    /// Includes the host's own share, a few hundredths of a millisecond: measure the floor beside
+    /// Includes the overhead of this server, a few hundredths of a millisecond. The floor shows
     /// it.
     pub(crate) elapsed: Duration,
 }
 
-/// Serves the runtime API on a port of its own, until dropped.
+/// A server of the runtime API on its own port, which runs until it is dropped.
 pub(crate) struct RuntimeApi {
     address: SocketAddr,
     calls: mpsc::UnboundedReceiver<Call>,
@@ -52,7 +52,7 @@ pub(crate) struct RuntimeApi {
     server: JoinHandle<std::io::Result<()>>,
 }
 
-/// A call of the function, told to whoever drives it.
+/// A call of the runtime API by the function.
 enum Call {
     Next(Instant, oneshot::Sender<Bytes>),
     Answered(Instant, Bytes),
@@ -85,7 +85,7 @@ impl RuntimeApi {
         self.address.to_string()
     }
 
-    /// Waits until the function asks for an event, and tells when it did.
+    /// Waits until the function asks for an event, and returns the time of that call.
     pub(crate) async fn ready(&mut self) -> Result<Instant, Error> {
         match self.call().await? {
             Call::Next(at, event) => {
@@ -129,7 +129,7 @@ fn failed(body: &Bytes) -> Error {
 
 async fn next(State(calls): State<Calls>) -> impl IntoResponse {
     let (sender, event) = oneshot::channel();
-    // Whoever drives the function has gone only when the run is over.
+    // The receiver is only gone when the run is over.
     let _ = calls.send(Call::Next(Instant::now(), sender));
     let event = event.await.map_err(|_| StatusCode::GONE)?;
     let deadline = Timestamp::now().as_millisecond() + TIMEOUT.as_millis() as i64;
@@ -161,7 +161,7 @@ async fn error(State(calls): State<Calls>, body: Bytes) -> StatusCode {
 mod tests {
     use super::*;
 
-    /// What a function says, with any HTTP client.
+    /// A function's side of the API.
     struct Function {
         http: reqwest::Client,
         base: String,
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_comes_with_an_id_to_which_the_function_answers() {
+    async fn an_event_has_an_id_that_the_answer_refers_to() {
         let mut api = RuntimeApi::start().await.unwrap();
         let function = Function::of(&api);
         let served = tokio::spawn(async move {
@@ -207,20 +207,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_invocation_is_no_answer() {
+    async fn a_failed_invocation_is_an_error() {
         let mut api = RuntimeApi::start().await.unwrap();
         let function = Function::of(&api);
         tokio::spawn(async move {
             function.next().await;
             function.post("invocation/1/error", "out of luck").await
         });
-        assert!(
-            matches!(api.invoke(Bytes::new()).await, Err(Error::Failed(reason)) if reason == "out of luck")
-        );
+        let invoked = api.invoke(Bytes::new()).await;
+        assert!(matches!(invoked, Err(Error::Failed(reason)) if reason == "out of luck"));
     }
 
     #[tokio::test]
-    async fn an_answer_that_nobody_asked_for_is_out_of_turn() {
+    async fn an_answer_without_an_event_is_out_of_turn() {
         let mut api = RuntimeApi::start().await.unwrap();
         Function::of(&api).post("invocation/1/response", "unasked").await;
         assert!(matches!(api.ready().await, Err(Error::OutOfTurn)));

@@ -1,20 +1,19 @@
-//! Percentiles of what was timed.
+//! Percentiles of durations.
 
 use std::time::Duration;
 
-/// Times of the same thing, sorted.
+/// Durations of the same operation, sorted.
 #[derive(Debug, Default)]
 pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
-    /// The smallest time that at least `percent` of all times do not exceed (nearest rank); zero
-    /// without any.
+    /// The smallest duration that at least `percent` of all durations do not exceed (nearest rank).
+    /// Zero if there are no durations.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 
-    /// The time in the middle.
     pub(crate) fn median(&self) -> Duration {
         self.percentile(50)
     }
@@ -37,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_times_that_were_measured() {
+    fn percentiles_are_measured_durations() {
         let times = milliseconds((1..=200).rev());
         assert_eq!(times.median(), Duration::from_millis(100));
         assert_eq!(times.percentile(99), Duration::from_millis(198));
@@ -45,14 +44,14 @@ mod tests {
     }
 
     #[test]
-    fn one_time_is_every_percentile() {
+    fn a_single_duration_is_every_percentile() {
         let times = milliseconds([7]);
         assert_eq!(times.median(), Duration::from_millis(7));
         assert_eq!(times.percentile(99), Duration::from_millis(7));
     }
 
     #[test]
-    fn the_median_of_an_odd_number_is_the_middle_one() {
+    fn the_median_of_an_odd_number_of_durations_is_the_middle_one() {
         assert_eq!(milliseconds([9, 1, 5]).median(), Duration::from_millis(5));
     }
 }

@@ -1,4 +1,4 @@
-//! What a function is given to do: its sample event, over and over, each time as something new.
+//! The events for a function: its sample event with a new identity each time.
 
 use std::{fs, path::Path};
 
@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use crate::fixtures::Fixtures;
 
-/// A function, and the sample event with which it is measured.
+/// A function and its sample event.
 #[derive(Debug)]
 pub(crate) struct Function {
-    /// Name of its binary.
+    /// The name of its binary.
     pub(crate) name: &'static str,
-    /// Its name in `template.yaml`, and so in what `sam build` makes.
+    /// Its logical id in `template.yaml`, which also names its directory after `sam build`.
     pub(crate) logical_id: &'static str,
     event: &'static str,
-    /// The field that makes the event another one.
+    /// The field that identifies the event's subject.
     identity: &'static str,
 }
 
@@ -60,21 +60,21 @@ pub(crate) const FUNCTIONS: [Function; 6] = [
     },
 ];
 
-/// The sample whose first record is the row of an order that was just placed.
+/// The sample whose first record is the row of a placed order.
 const PLACED_ORDER: &str = "order-relay-orders-stream.json";
 
 /// Events for one function.
 pub(crate) struct Workload<'a> {
     sample: Sample,
     identity: &'static str,
-    /// The order that a result is about, for the function that updates it.
+    /// The order to create for each event, for the function that updates orders.
     order: Option<Sample>,
     fixtures: &'a Fixtures,
 }
 
 impl<'a> Workload<'a> {
-    /// The function's sample in the directory `events`, of a batch its first record, and about a
-    /// customer that exists.
+    /// The function's sample from the directory `events`, reduced to its first record, and for an
+    /// existing customer.
     pub(crate) fn of(function: &Function, events: &Path, fixtures: &'a Fixtures) -> Result<Self> {
         let read = |file| {
             anyhow::Ok(Sample::read(&events.join(file))?.with("customer_id", fixtures.customer()))
@@ -83,7 +83,7 @@ impl<'a> Workload<'a> {
         Ok(Self { sample: read(function.event)?, identity: function.identity, order, fixtures })
     }
 
-    /// The next event, once there is all that it needs.
+    /// Creates what the next event needs, and returns the event.
     pub(crate) async fn next(&self) -> Result<String> {
         let identity = Uuid::new_v4().to_string();
         if let Some(order) = &self.order {
@@ -91,7 +91,7 @@ impl<'a> Workload<'a> {
             let row = order
                 .event
                 .pointer("/Records/0/dynamodb/NewImage")
-                .context("the sample holds no order")?;
+                .context("the sample contains no order")?;
             self.fixtures.put("orders", row).await?;
         }
         Ok(self.sample.with(self.identity, &identity).event.to_string())
@@ -116,8 +116,8 @@ impl Sample {
         Ok(Self { event })
     }
 
-    /// The same with another value in every field of that name: of the event itself, of an item of
-    /// DynamoDB in it, and of JSON that is the text of a field.
+    /// The same event with another value in every field of a name. This includes attributes of
+    /// DynamoDB items, and JSON text in fields.
     fn with(&self, field: &str, value: &str) -> Self {
         let mut event = self.event.clone();
         replace(&mut event, field, value);
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_is_found_in_a_queued_message() {
+    fn a_field_is_replaced_in_a_queued_message() {
         let body = json!({"detail": {"data": {"order_id": "old", "total": 380}}}).to_string();
         let queued = Sample { event: json!({"Records": [{"messageId": "1", "body": body}]}) };
         let renewed = queued.with("order_id", "new");
@@ -167,9 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_found_in_a_row_of_a_table() {
-        let image = json!({"dynamodb": {"Keys": {"order_id": {"S": "old"}}, "NewImage": {"order_id": {"S": "old"}}}});
-        let renewed = Sample { event: image }.with("order_id", "new");
+    fn a_field_is_replaced_in_a_row() {
+        let row = json!({"order_id": {"S": "old"}});
+        let record = json!({"dynamodb": {"Keys": row, "NewImage": row}});
+        let renewed = Sample { event: record }.with("order_id", "new");
         assert_eq!(renewed.event["dynamodb"]["Keys"], json!({"order_id": {"S": "new"}}));
         assert_eq!(renewed.event["dynamodb"]["NewImage"], json!({"order_id": {"S": "new"}}));
     }

@@ -1,4 +1,4 @@
-//! What the roles of a stack's functions have asked to be allowed, as IAM decided it.
+//! IAM's decisions about the roles of a stack's functions.
 
 use std::{
     fs,
@@ -9,17 +9,17 @@ use serde::Deserialize;
 
 use crate::{Error, error::io};
 
-/// A decision of IAM. However often it was made, it is recorded once.
+/// A decision of IAM, recorded once however often it was made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Authorization {
-    /// The name of the role that asked.
+    /// The name of the role.
     pub role: String,
-    /// What it asked for, such as `dynamodb:PutItem`; what a transaction does is asked for item by
-    /// item.
+    /// The action, such as `dynamodb:PutItem`. A transaction needs permission for each of its
+    /// items.
     pub action: String,
-    /// On which resource: its ARN, or `*` where the emulator does not know.
+    /// The ARN of the resource, or `*` if the emulator does not know it.
     pub resource: String,
-    /// Whether it was allowed.
+    /// Whether IAM allowed it.
     pub granted: bool,
 }
 
@@ -27,13 +27,13 @@ pub(crate) fn file(state: &Path) -> PathBuf {
     state.join("authorizations.jsonl")
 }
 
-/// All decisions since the host of a state directory was started, in the order in which they were
-/// first made.
+/// All decisions since the host of a state directory was started, in the order of their first
+/// occurrence.
 pub(crate) fn read(state: &Path) -> Result<Vec<Authorization>, Error> {
     let path = file(state);
     let read = || -> std::io::Result<Vec<Authorization>> {
         let text = fs::read_to_string(&path)?;
-        // The end of the last line may still be to come.
+        // The last line may not be fully written yet.
         let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         lines.map(|line| Ok(serde_json::from_str(line)?)).collect()
     };

@@ -1,4 +1,4 @@
-//! The functions' binaries.
+//! Building the binaries of the functions.
 
 use std::{
     collections::BTreeMap,
@@ -13,15 +13,15 @@ use tokio::{
     process::Command,
 };
 
-use crate::{
-    Error, error::io, process::ProcessGroup, progress::Progress, template::Template, workspace,
-};
+use stack::workspace;
+
+use crate::{Error, error::io, process::ProcessGroup, progress::Progress, template::Template};
 
 /// Binaries of the workspace, by name.
 #[derive(Clone, Debug)]
 pub struct Binaries(BTreeMap<String, PathBuf>);
 
-/// What cargo says of each artifact, as far as it matters here.
+/// The part of cargo's message about an artifact that is needed here.
 #[derive(Deserialize)]
 struct Artifact {
     target: Target,
@@ -34,11 +34,11 @@ struct Target {
 }
 
 impl Binaries {
-    /// Builds what is out of date of the functions in this repository's template, and of `tools`,
-    /// which are other binaries of the workspace. The compiler talks to standard error.
+    /// Builds the functions of this repository's template, and `tools`, which are other binaries of
+    /// the workspace. The compiler prints its messages to standard error.
     ///
-    /// No package is selected, so that features are resolved as for `cargo local` itself and
-    /// nothing is compiled twice.
+    /// Selects binaries instead of packages, so that features are resolved as for `cargo local`
+    /// itself and nothing is compiled twice.
     ///
     /// # Errors
     /// The template cannot be read, cargo cannot be run, or the build fails.
@@ -75,7 +75,7 @@ impl Binaries {
         Ok(Self(binaries))
     }
 
-    /// Where the binary of that name is, if it was built.
+    /// The path of a binary, if it was built.
     #[must_use]
     pub fn path(&self, name: &str) -> Option<&Path> {
         self.0.get(name).map(PathBuf::as_path)

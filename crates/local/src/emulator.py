@@ -1,8 +1,9 @@
-"""Runs the emulator for as long as its standard input stays open.
+"""Runs the emulator for as long as standard input stays open.
 
-The pipe closes when whoever started this ends, however that happens; then the functions' processes end with it.
+The pipe closes when the parent process ends, for whatever reason. Then this process ends too, and
+so do the processes of the functions.
 
-What the roles of the functions ask to be allowed is written to the file that is the argument.
+The argument is the file in which IAM's decisions about the roles of the functions are recorded.
 """
 
 import json
@@ -16,27 +17,28 @@ import threading
 def end_with_parent():
     sys.stdin.buffer.read()
     try:
-        # Ends the functions and collects them, so that none is left as a zombie.
+        # Ends the processes of the functions and waits for them, so that no zombie is left.
         if runtime := sys.modules.get("ministack.core.lambda_runtime"):
             runtime.reset()
     finally:
-        # The functions' unpacked code: a quarter of a gigabyte in debug builds.
+        # The unpacked code of the functions takes a quarter of a gigabyte in debug builds.
         shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
         os.killpg(0, signal.SIGKILL)
 
 
 threading.Thread(target=end_with_parent, daemon=True).start()
 
-from hypercorn.config import Config  # noqa: E402 - takes a while, and the parent may be gone by then
+# Imported late, because the import takes a while and the parent may end meanwhile.
+from hypercorn.config import Config  # noqa: E402
 from ministack import app  # noqa: E402
 from ministack.core import iam_evaluator  # noqa: E402
 
-# Over TLS as AWS: the services that are called here speak HTTP/1.1.
+# The AWS services that the functions call speak HTTP/1.1 over TLS.
 Config.alpn_protocols = ["http/1.1"]
 
 
 def record_authorizations(path):
-    """Writes down what a role is granted or denied, each once: IAM decides thousands of times about the same few."""
+    """Records each decision about a role once. IAM makes the same few thousands of times."""
     decide = iam_evaluator.enforce
     file = open(path, "w", buffering=1)
     recorded = set()
@@ -45,19 +47,23 @@ def record_authorizations(path):
         denied = decide(access_key_id, action, service, region, resource_arn, service_context)
         caller = iam_evaluator.resolve_caller_identity(access_key_id)
         if caller and ":assumed-role/" in caller["userArn"]:
-            role = caller["userArn"].split("/")[1]
             authorization = json.dumps(
-                {"role": role, "action": action, "resource": resource_arn, "granted": denied is None}
+                {
+                    "role": caller["userArn"].split("/")[1],
+                    "action": action,
+                    "resource": resource_arn,
+                    "granted": denied is None,
+                }
             )
             if authorization not in recorded:
                 recorded.add(authorization)
                 file.write(authorization + "\n")
         return denied
 
-    # Every service looks it up by this name when it is called.
+    # Every service looks the function up by this name for each call.
     iam_evaluator.enforce = recording
 
 
-# The emulator reads the arguments that are left.
+# The emulator parses the remaining arguments.
 record_authorizations(sys.argv.pop(1))
 app.main()

@@ -14,9 +14,11 @@ use tokio::{
     time::Instant,
 };
 
+use stack::{embedded::REGION, workspace};
+
 use crate::{
-    Error, authorizations, aws::REGION, error::io, http, options::DEFAULT_BIND,
-    process::ProcessGroup, progress::Progress, python, workspace,
+    Error, authorizations, error::io, http, options::DEFAULT_BIND, process::ProcessGroup,
+    progress::Progress, python,
 };
 
 /// A cold start on a busy machine takes a few seconds.

@@ -1,197 +1,175 @@
-//! What can go wrong, each with what to do about it.
+//! Why the embedded AWS or a command failed, each with what to do about it.
 
 use std::{io, net::Ipv4Addr, path::PathBuf};
 
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 
-/// Why the embedded AWS, or a command to it, failed.
+/// Why the embedded AWS or a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or a process could not be used.
     #[error("{doing}: {source}")]
     Io {
-        /// What was attempted, with its path.
+        /// The operation, with its path.
         doing: String,
         /// The system's answer.
         source: io::Error,
     },
 
-    /// No interpreter that is recent enough.
+    /// There is no interpreter that is recent enough.
     #[error(
-        "Python 3.10 or later is needed{found}. Install it, or name one in the environment variable PYTHON"
+        "Python 3.10 or later is needed{found}. Install it, or set the environment variable PYTHON \
+         to another interpreter"
     )]
     Python {
-        /// The one that was found, if any.
+        /// The version that was found, if any, as the end of a sentence.
         found: String,
     },
     /// `python -m venv` failed.
     #[error(
-        "could not create a Python environment (on Debian and Ubuntu, `apt install python3-venv` helps): {0}"
+        "could not create a Python environment (on Debian and Ubuntu, run `apt install \
+         python3-venv`): {0}"
     )]
     PythonEnvironment(String),
-    /// `pip install` failed; it has printed why.
+    /// `pip install` failed. It has printed the reason.
     #[error(
-        "could not install Python packages with pip; see its message above, and check the connection to PyPI"
+        "could not install Python packages with pip: see its messages above, and check the \
+         connection to PyPI"
     )]
     PythonPackages,
 
-    /// `cargo build` failed; it has printed why.
-    #[error("the build failed; see the compiler's message above")]
+    /// `cargo build` failed. It has printed the reason.
+    #[error("the build failed: see the compiler's messages above")]
     Build,
-    /// The template names a binary that the workspace does not have.
+    /// The template names a binary that does not exist.
     #[error(
-        "the template's function {function} wants a binary `{binary}`, but the workspace builds none of that name"
+        "the template's function {function} names the binary `{binary}`, which the workspace does \
+         not have: correct its Metadata.BuildProperties.Binary"
     )]
     NoSuchBinary {
-        /// Logical id.
+        /// The logical id of the function.
         function: String,
-        /// Its `Metadata.BuildProperties.Binary`.
+        /// The name of the binary.
         binary: String,
     },
 
     /// The template is not YAML, or not a SAM template.
     #[error("{}: {reason}", path.display())]
     Template {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         reason: String,
     },
 
-    /// Something else listens there.
-    #[error("port {port} is in use: stop what listens there, or choose another with {flag}")]
+    /// Another process listens on the port.
+    #[error(
+        "port {port} is in use: end the process that listens on it, or choose another with {flag}"
+    )]
     PortInUse {
-        /// Which port.
+        /// The port.
         port: u16,
-        /// The flag that sets it.
+        /// The option that sets it.
         flag: &'static str,
     },
-    /// Only an address of this machine can be listened on.
+    /// The address to listen on does not belong to this machine.
     #[error("this machine has no address {0}: choose one of its own with --bind")]
     NoSuchAddress(Ipv4Addr),
     /// The emulator ended, or never answered.
     #[error("the emulator {what}: {reason}; see {}", log.display())]
     Emulator {
-        /// What it did.
+        /// What happened to it.
         what: &'static str,
-        /// Its log.
+        /// The path of its log.
         log: PathBuf,
-        /// The last line of that.
+        /// The last line of its log.
         reason: String,
     },
-    /// The background process ended before it was ready.
+    /// The host failed, or the background process that runs it.
     #[error("{0}")]
     Host(String),
 
-    /// There is nothing to talk to.
-    #[error("no stack is running in {}: start one with `cargo local` or `cargo local up --detach`", .0.display())]
-    NotRunning(PathBuf),
-    /// One stack at a time in a directory.
-    #[error("a stack is already running in {}: stop it with `cargo local down`, or give this one another --state-dir", .0.display())]
+    /// Another stack uses the state directory.
+    #[error(
+        "a stack is already running in {}: stop it with `cargo local down`, or choose another \
+         directory with --state-dir",
+        .0.display()
+    )]
     AlreadyRunning(PathBuf),
-    /// It has started, but is not deployed yet, or its deployment failed.
-    #[error("the stack in {} is still starting: try again in a moment, or stop it with `cargo local down`", .0.display())]
-    Starting(PathBuf),
-
-    /// CloudFormation undid the deployment.
+    /// CloudFormation rolled the deployment back.
     #[error("the deployment was rolled back: {resource} ({kind}): {reason}")]
     RolledBack {
-        /// Logical id of the first resource that failed.
+        /// The logical id of the first resource that failed.
         resource: String,
         /// Its type.
         kind: String,
         /// CloudFormation's reason.
         reason: String,
     },
-    /// The stack lacks an output that is needed here.
-    #[error("the stack has no output {0}: is it this repository's template?")]
-    NoOutput(String),
-    /// CloudFormation knows no such stack.
-    #[error("there is no stack {0} in this account and region")]
-    NoStack(String),
-
-    /// The stack has no such function.
-    #[error("there is no function {function}; there are {known}")]
-    NoSuchFunction {
-        /// What was asked for.
-        function: String,
-        /// What there is.
-        known: String,
-    },
-
-    /// A shops file that cannot be loaded.
+    /// A file of shops cannot be loaded.
     #[error("{}: {reason}", path.display())]
     Shops {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// The field and what is wrong with it.
+        /// The field that is wrong, and why.
         reason: String,
     },
 
-    /// The order API refused.
+    /// The order API refused an order.
     #[error("the order was refused: {status} {body}")]
     Refused {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
         /// The problem details.
         body: String,
     },
-    /// The order that shows that everything works showed that something does not.
+    /// The order that checks a new stack was not confirmed.
     #[error(
-        "the first order should have been confirmed, but it is {0}: `cargo local logs` may tell why"
+        "the first order should have been confirmed, but it is {0}: look for the reason with \
+         `cargo local logs`"
     )]
     NotConfirmed(String),
-    /// The order stays where it is.
-    #[error("order {order} is still {status} after {seconds} s: `cargo local logs` may tell why")]
+    /// An order makes no progress.
+    #[error(
+        "order {order} is still {status} after {seconds} s: look for the reason with `cargo local \
+         logs`"
+    )]
     Stuck {
-        /// Which.
+        /// The order's id.
         order: String,
-        /// Where it stands.
+        /// Its state.
         status: String,
-        /// How long it was watched.
+        /// How long it was followed.
         seconds: u64,
     },
-    /// An HTTP request got no usable answer.
+    /// An HTTP request failed, or its answer cannot be used.
     #[error("{url}: {reason}")]
     Http {
-        /// What was asked.
+        /// The URL of the request.
         url: String,
-        /// What came back.
+        /// Why it failed.
         reason: String,
     },
 
-    /// An AWS call failed.
-    #[error("{operation}: {reason}")]
-    Aws {
-        /// Service and operation.
-        operation: &'static str,
-        /// The service's message, or what kept the call from being answered.
-        reason: String,
-    },
+    /// The stack cannot be found or read.
+    #[error(transparent)]
+    Stack(#[from] stack::Error),
 }
 
-/// For `map_err` on a call of an AWS SDK.
-pub fn aws<E>(operation: &'static str) -> impl Fn(E) -> Error
+/// Converts the error of an SDK call, for `map_err`.
+pub(crate) fn aws<E>(operation: &'static str) -> impl Fn(E) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error,
 {
-    move |error| Error::Aws {
-        operation,
-        reason: match (error.code(), error.message()) {
-            (Some(code), Some(message)) => format!("{code}: {message}"),
-            _ => chain(&error),
-        },
-    }
+    move |error| stack::error::aws(operation)(error).into()
 }
 
-/// An error with its causes, in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// The error of an AWS call that could not be built, or whose answer cannot be used.
+pub(crate) fn failed(operation: &'static str, reason: impl ToString) -> Error {
+    stack::Error::Aws { operation, reason: reason.to_string() }.into()
 }
 
-/// For `map_err` on a file or process operation.
+/// Converts the error of a file or process operation, for `map_err`.
 pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
     let doing = doing.into();
     move |source| Error::Io { doing, source }

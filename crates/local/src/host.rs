@@ -1,22 +1,23 @@
-//! What runs for as long as a stack is up: the emulator, the payment sandbox and the recorder of
-//! events.
+//! The parts that run as long as a stack is up: the emulator, the payment sandbox and the recorder
+//! of events.
 
 use std::{
-    fmt,
     fs::{self, File, TryLockError},
-    io::{Read, Seek, Write},
+    io::{Seek, Write},
     path::{Path, PathBuf},
     thread::JoinHandle,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use stack::{embedded, state_dir};
+use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
-    Error, aws,
+    Error,
+    address::Address,
     emulator::{self, Emulator, EmulatorOptions, Purpose},
     error::io,
+    local_stack::environments_file,
     options::Options,
     recorder::Recorder,
     sandbox,
@@ -25,39 +26,9 @@ use crate::{
 /// The API key that the payment sandbox accepts.
 pub(crate) const PROVIDER_SECRET: &str = "sk_test_embedded";
 
-/// Where the parts of a host listen.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Address {
-    /// The URL of every AWS service.
-    pub endpoint: String,
-    /// The URL of the payment sandbox.
-    pub sandbox_url: String,
-}
-
-impl Address {
-    /// The same for a container on this machine, as Docker Desktop has it and `--add-host`
-    /// elsewhere.
-    pub(crate) fn in_container(&self) -> Self {
-        let in_container = |url: &str| {
-            let port = url.rsplit(':').next().unwrap_or_default();
-            format!("http://host.docker.internal:{port}")
-        };
-        Self {
-            endpoint: in_container(&self.endpoint),
-            sandbox_url: in_container(&self.sandbox_url),
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "embedded AWS on {}, payment sandbox on {}", self.endpoint, self.sandbox_url)
-    }
-}
-
 /// A running host. Dropping it ends all its processes.
 ///
-/// It lives on a thread and a runtime of its own, so that it outlasts the runtime that started it.
+/// It has its own thread and runtime, so that it outlives the runtime that started it.
 #[derive(Debug)]
 pub struct Host {
     address: Address,
@@ -88,13 +59,13 @@ impl Host {
         Ok(Self { address, stop: Some(stop), failure: Some(failure), thread: Some(thread) })
     }
 
-    /// Where its parts listen.
+    /// The URLs of its parts.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Waits until a part of it fails. Pending for ever when called again.
+    /// Waits until one of its parts fails. Another call waits forever.
     pub async fn failure(&mut self) -> Error {
         match self.failure.take() {
             Some(failure) => failure
@@ -114,7 +85,7 @@ impl Drop for Host {
     }
 }
 
-/// The life of a host.
+/// Runs a host on the current thread until it is stopped or one of its parts fails.
 fn run(
     options: &Options,
     ready: oneshot::Sender<Result<Address, Error>>,
@@ -129,36 +100,61 @@ fn run(
         }
     };
     runtime.block_on(async {
-        let started = async {
-            let lock = Lock::acquire(&options.state_dir)?;
-            let listener = emulator::listen(options.bind, options.sandbox_port, "--sandbox-port").await?;
-            let sandbox = listener.local_addr().map_err(io("reading the sandbox's port"))?;
-            let emulator = Emulator::start(&emulator_options(options)).await?;
-            let recorder = Recorder::create(&aws::config(emulator.endpoint()), &options.state_dir).await?;
-            Ok((lock, listener, format!("http://{sandbox}"), emulator, recorder))
-        };
-        let (lock, listener, sandbox_url, mut emulator, recorder) = match started.await {
-            Ok(started) => started,
-            Err(error) => {
-                let _ = ready.send(Err(error));
-                return;
+        match Parts::start(options).await {
+            Ok(parts) => {
+                let _ = ready.send(Ok(parts.address.clone()));
+                if let Some(error) = parts.run(stopped).await {
+                    let _ = fail.send(error);
+                }
             }
-        };
-        let _ = ready.send(Ok(Address { endpoint: emulator.endpoint().to_owned(), sandbox_url }));
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    });
+}
 
+/// The running parts of a host.
+struct Parts {
+    lock: Lock,
+    address: Address,
+    emulator: Emulator,
+    recorder: Recorder,
+    /// The listener of the payment sandbox.
+    listener: TcpListener,
+}
+
+impl Parts {
+    async fn start(options: &Options) -> Result<Self, Error> {
+        let lock = Lock::acquire(&options.state_dir)?;
+        let listener =
+            emulator::listen(options.bind, options.sandbox_port, "--sandbox-port").await?;
+        let sandbox = listener.local_addr().map_err(io("reading the sandbox's port"))?;
+        let emulator = Emulator::start(&emulator_options(options)).await?;
+        let config = embedded::config(emulator.endpoint());
+        let recorder = Recorder::create(&config, &options.state_dir).await?;
+        let address = Address {
+            endpoint: emulator.endpoint().to_owned(),
+            sandbox_url: format!("http://{sandbox}"),
+        };
+        Ok(Self { lock, address, emulator, recorder, listener })
+    }
+
+    /// Runs until `stopped` completes, or returns the error of the first part that fails.
+    async fn run(self, stopped: oneshot::Receiver<()>) -> Option<Error> {
+        let Self { lock, mut emulator, recorder, listener, .. } = self;
+        let secret = PROVIDER_SECRET.to_owned();
         let error = tokio::select! {
             _ = stopped => None,
             error = emulator.failure() => Some(error),
             error = recorder.run() => Some(error),
-            served = sandbox::serve(listener, PROVIDER_SECRET.to_owned(), std::future::pending()) =>
-                Some(io("serving the payment sandbox")(served.err().unwrap_or_else(|| std::io::Error::other("it ended")))),
+            served = sandbox::serve(listener, secret, std::future::pending()) => {
+                let reason = served.err().unwrap_or_else(|| std::io::Error::other("it ended"));
+                Some(io("serving the payment sandbox")(reason))
+            }
         };
         emulator.stop().await;
         drop(lock);
-        if let Some(error) = error {
-            let _ = fail.send(error);
-        }
-    });
+        error
+    }
 }
 
 fn emulator_options(options: &Options) -> EmulatorOptions {
@@ -170,20 +166,16 @@ fn emulator_options(options: &Options) -> EmulatorOptions {
     }
 }
 
-/// Held for as long as a host uses a state directory; the system releases it when the process ends,
-/// however that happens. The file holds the process id.
+/// The lock that a host holds on its state directory. The system releases it when the process ends,
+/// for whatever reason. The file contains the process id.
 #[derive(Debug)]
 struct Lock {
     _file: File,
-    /// What tells of the stack for as long as it runs.
+    /// The files that describe the running stack.
     descriptions: [PathBuf; 2],
 }
 
 impl Lock {
-    fn path(state: &Path) -> PathBuf {
-        state.join("host.lock")
-    }
-
     fn remove_descriptions(&self) {
         for description in &self.descriptions {
             let _ = fs::remove_file(description);
@@ -192,7 +184,7 @@ impl Lock {
 
     fn acquire(state: &Path) -> Result<Self, Error> {
         fs::create_dir_all(state).map_err(io(format!("creating {}", state.display())))?;
-        let path = Self::path(state);
+        let path = state_dir::lock(state);
         let mut file = File::options()
             .read(true)
             .write(true)
@@ -212,8 +204,10 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| write!(file, "{}", std::process::id()));
         written.map_err(io(format!("writing {}", path.display())))?;
-        let lock =
-            Self { _file: file, descriptions: [stack_file(state), environments_file(state)] };
+        let lock = Self {
+            _file: file,
+            descriptions: [state_dir::description(state), environments_file(state)],
+        };
         lock.remove_descriptions();
         Ok(lock)
     }
@@ -225,45 +219,27 @@ impl Drop for Lock {
     }
 }
 
-/// Where a deployed stack is described.
-pub(crate) fn stack_file(state: &Path) -> PathBuf {
-    state.join("stack.json")
-}
-
-/// Where the environment of a deployed stack's functions is told.
-pub(crate) fn environments_file(state: &Path) -> PathBuf {
-    state.join("env.json")
-}
-
-/// A host that runs in some process, found by its state directory.
+/// A host in any process, found by its state directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found(Pid);
 
 impl Found {
-    /// The process that runs the host of a state directory, if there is one.
+    /// The host that uses a state directory, if one runs.
     #[must_use]
     pub fn in_directory(state: &Path) -> Option<Self> {
-        let mut file = File::open(Lock::path(state)).ok()?;
-        match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => {
-                let mut id = String::new();
-                file.read_to_string(&mut id).ok()?;
-                Some(Self(Pid::from_raw(id.parse().ok()?)?))
-            }
-            Ok(()) | Err(TryLockError::Error(_)) => None,
-        }
+        Some(Self(Pid::from_raw(state_dir::host(state)?)?))
     }
 
-    /// The process's id.
+    /// The id of its process.
     #[must_use]
     pub fn process_id(self) -> i32 {
         self.0.as_raw_nonzero().get()
     }
 
-    /// Asks the process to end.
+    /// Asks its process to end.
     ///
     /// # Errors
-    /// It belongs to somebody else.
+    /// The process belongs to another user.
     pub fn terminate(self) -> Result<(), Error> {
         kill_process(self.0, Signal::TERM)
             .map_err(|error| io(format!("stopping process {}", self.process_id()))(error.into()))
@@ -277,8 +253,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_state_directory_has_one_host_at_a_time_and_none_when_that_is_dropped() {
-        let options = Options::new(&crate::workspace::scratch("one-host"));
+    async fn a_state_directory_has_one_host_until_that_is_dropped() {
+        let options = Options::new(&crate::scratch::scratch("one-host"));
         let host = Host::start(&options).await.unwrap();
         let port = host.address().endpoint.rsplit(':').next().unwrap().parse().unwrap();
         assert_eq!(
@@ -289,7 +265,7 @@ mod tests {
         assert!(matches!(Host::start(&options).await, Err(Error::AlreadyRunning(_))));
 
         drop(host);
-        // A child that another test is just spawning holds a copy of the lock for a moment.
+        // A child process that another test is spawning holds a copy of the lock for a moment.
         for _ in 0..1000 {
             if Found::in_directory(&options.state_dir).is_none() {
                 break;
@@ -301,11 +277,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
+    async fn the_error_for_a_port_in_use_names_the_option_that_sets_it() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        // A directory each, for the same reason.
-        let options = |name| Options::new(&crate::workspace::scratch(name));
+        // One directory for each host, because of such copies of the lock.
+        let options = |name| Options::new(&crate::scratch::scratch(name));
         for (options, flag) in [
             (Options { port, ..options("port-in-use") }, "--port"),
             (Options { sandbox_port: port, ..options("sandbox-port-in-use") }, "--sandbox-port"),
@@ -314,7 +290,8 @@ mod tests {
             assert_eq!(
                 error,
                 format!(
-                    "port {port} is in use: stop what listens there, or choose another with {flag}"
+                    "port {port} is in use: end the process that listens on it, or choose \
+                     another with {flag}"
                 )
             );
         }

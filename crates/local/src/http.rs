@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use platform::cause::chain;
 use reqwest::{Certificate, ClientBuilder, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
-use crate::{Error, error::chain};
+use crate::Error;
 
 /// A client that connects directly, whatever proxy the environment names.
 pub(crate) fn client() -> reqwest::Client {

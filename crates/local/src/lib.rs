@@ -1,20 +1,20 @@
-//! The embedded AWS: a whole stack of this repository's template on one machine, for people (`cargo
-//! local`) and for tests ([`Running`]).
+//! The embedded AWS: a whole stack of this repository's template on one machine, for developers
+//! (`cargo local`) and for tests ([`Running`]).
 //!
-//! A [`Host`] holds what runs: the emulator with the functions' processes, the payment sandbox and
-//! the recorder of events. A [`Stack`] is what was deployed to it, and everything that one can ask
-//! of it.
+//! A [`Host`] holds the running parts: the emulator with the functions' processes, the payment
+//! sandbox and the recorder of events. A [`Stack`] is deployed to it and offers everything that a
+//! customer or a test does with a stack.
 
+mod address;
 mod authorizations;
-mod aws;
 mod build;
-mod deployment;
+mod deploy;
 mod emulator;
 mod environment;
 pub mod error;
 mod host;
 mod http;
-mod logs;
+mod local_stack;
 mod mail;
 pub mod options;
 pub mod order;
@@ -23,24 +23,25 @@ mod process;
 mod progress;
 mod python;
 mod recorder;
+mod running;
 pub mod sandbox;
+#[cfg(test)]
+mod scratch;
 pub mod shops;
-mod stack;
 mod template;
 mod users;
-mod workspace;
 
+pub use address::Address;
 pub use authorizations::Authorization;
-pub use aws::REGION;
 pub use build::Binaries;
-pub use deployment::{Change, Outputs};
+pub use deploy::Change;
 pub use emulator::{Emulator, EmulatorOptions, Purpose};
 pub use error::Error;
-pub use host::{Address, Found, Host};
-pub use logs::{LogLine, Logs};
+pub use host::{Found, Host};
+pub use local_stack::Stack;
 pub use mail::Mail;
 pub use options::Options;
 pub use progress::{Progress, Step};
 pub use python::{environment as python_environment, prepare};
-pub use recorder::Events;
-pub use stack::{Running, Stack};
+pub use running::Running;
+pub use stack::Events;

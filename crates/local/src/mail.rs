@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::{Error, Stack, http};
+use crate::{Error, http, local_stack::Stack};
 
-/// A message that SES took.
+/// A message that SES has accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Mail {
@@ -15,27 +15,27 @@ pub struct Mail {
     /// The sender's address.
     #[serde(rename = "Source")]
     pub from: String,
-    /// What it is about.
+    /// The subject.
     pub subject: String,
     /// The message as plain text.
     #[serde(rename = "BodyText")]
     pub text: String,
 }
 
-/// What the emulator answers: the messages of each account.
+/// The emulator's answer: the messages by account.
 #[derive(Deserialize)]
 struct Sent {
     messages: BTreeMap<String, Vec<Mail>>,
 }
 
 impl Stack {
-    /// Everything that was sent so far, in the order of sending.
+    /// All mail so far, in the order of sending.
     ///
     /// # Errors
-    /// The emulator could not be asked.
+    /// The emulator does not answer.
     pub async fn mail(&self) -> Result<Vec<Mail>, Error> {
         let sent: Sent =
-            http::get_json(&format!("{}/_ministack/ses/messages", self.endpoint)).await?;
+            http::get_json(&format!("{}/_ministack/ses/messages", self.embedded.endpoint)).await?;
         Ok(sent.messages.into_values().flatten().collect())
     }
 }

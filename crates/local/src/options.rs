@@ -1,4 +1,4 @@
-//! How a stack is to be started.
+//! The options of a stack.
 
 use std::{
     collections::BTreeMap,
@@ -6,44 +6,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{progress::Progress, workspace};
+use stack::workspace;
 
-/// The address to listen on unless another is given: out of reach of other machines.
+use crate::progress::Progress;
+
+/// The address to listen on unless another is given. Other machines cannot reach it.
 pub const DEFAULT_BIND: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// The port of the embedded AWS unless another is given.
 pub const DEFAULT_PORT: u16 = 4566;
 /// The port of the payment sandbox unless another is given.
 pub const DEFAULT_SANDBOX_PORT: u16 = 4567;
 
-/// How a stack is to be started. Stacks with different state directories and ports run side by
-/// side.
+/// How a stack is started. Stacks with different state directories and ports can run side by side.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where its description, logs and events go.
+    /// The directory of its description, logs and events.
     pub state_dir: PathBuf,
-    /// The address of this machine that the embedded AWS and the payment sandbox listen on. Both do
-    /// what anybody asks, so it should be one that other machines cannot reach.
+    /// The address that the embedded AWS and the payment sandbox listen on. Both accept every
+    /// request, so it should be an address that other machines cannot reach.
     pub bind: Ipv4Addr,
     /// The port of the embedded AWS; 0 takes any free one.
     pub port: u16,
     /// The port of the payment sandbox; 0 takes any free one.
     pub sandbox_port: u16,
-    /// What to deploy.
+    /// The template to deploy.
     pub template: PathBuf,
-    /// Template parameters beside and instead of those that the embedded AWS needs.
+    /// Template parameters. They take precedence over those that the embedded AWS needs.
     pub parameters: BTreeMap<String, String>,
-    /// Whether to tell a person what is going on.
+    /// Whether to print what is being done.
     pub progress: Progress,
 }
 
 impl Options {
-    /// Where the stack of `cargo local` keeps its state.
-    #[must_use]
-    pub fn default_state_dir() -> PathBuf {
-        workspace::target().join("local")
-    }
-
-    /// A quiet stack of this repository's template on any free ports, as tests want it.
+    /// A silent stack of this repository's template on any free ports, for tests.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Orders as a customer of the API places and follows them.
+//! Placing and following orders through the API, as a customer does.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -10,36 +10,38 @@ use shop::order::Status;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{Error, Stack, error::io, http, workspace};
+use stack::workspace;
 
-/// How often an order that is followed is looked at.
+use crate::{Error, error::io, http, local_stack::Stack};
+
+/// How often an order is requested while it is followed.
 const POLL: Duration = Duration::from_millis(50);
 
-/// How long an order is followed before that is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long an order is followed before it counts as stuck.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A transition in the history that the API shows of an order.
+/// A transition in the history of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct HistoryEntry {
-    /// The state that the order went to.
+    /// The state after the transition.
     pub status: Status,
-    /// When that was decided.
+    /// When it happened.
     pub at: Timestamp,
 }
 
-/// An order as the API shows it, as far as it matters here.
+/// The part of an order in the API that is needed here.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Order {
-    /// Where it stands.
+    /// Its state.
     pub status: Status,
-    /// How it got there, oldest first.
+    /// All its transitions, oldest first.
     pub history: Vec<HistoryEntry>,
-    /// Why it was rejected, if it was.
+    /// The reason for its rejection, if it was rejected.
     #[serde(default)]
     pub rejection: Option<Value>,
 }
 
-/// The order that is placed to see that everything works: the one of the sample event.
+/// The order in the sample event, which is placed to check a new stack.
 ///
 /// # Errors
 /// The sample event cannot be read.
@@ -57,10 +59,10 @@ pub fn sample() -> Result<Value, Error> {
 }
 
 impl Stack {
-    /// Places an order under an idempotency key of its own and returns its id.
+    /// Places an order under a new idempotency key, and returns its id.
     ///
     /// # Errors
-    /// The API refuses it, or does not answer.
+    /// The API refuses the order, or does not answer.
     pub async fn place(&self, token: &str, order: &Value) -> Result<String, Error> {
         let request = http::client()
             .post(format!("{}/orders", self.api_url))
@@ -82,30 +84,30 @@ impl Stack {
     /// One of the customer's orders.
     ///
     /// # Errors
-    /// There is none of that id, or the API does not answer.
+    /// The customer has no such order, or the API does not answer.
     pub async fn order(&self, token: &str, id: &str) -> Result<Order, Error> {
         let request =
             http::client().get(format!("{}/orders/{id}", self.api_url)).bearer_auth(token);
         http::json(http::send(request).await?).await
     }
 
-    /// Watches an order until it is confirmed or has ended early, and tells of each transition
-    /// once.
+    /// Follows an order until it is confirmed or has ended early. Calls `on_transition` once for
+    /// each transition.
     ///
     /// # Errors
-    /// Nothing of that happens within a minute, or the API does not answer.
+    /// The order is still placed or reserved after a minute, or the API does not answer.
     pub async fn follow(
         &self,
         token: &str,
         id: &str,
-        mut tell: impl FnMut(&HistoryEntry),
+        mut on_transition: impl FnMut(&HistoryEntry),
     ) -> Result<Order, Error> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut told = 0;
+        let deadline = Instant::now() + TIMEOUT;
+        let mut seen = 0;
         loop {
             let order = self.order(token, id).await?;
-            order.history.iter().skip(told).for_each(&mut tell);
-            told = order.history.len();
+            order.history.iter().skip(seen).for_each(&mut on_transition);
+            seen = order.history.len();
             if !matches!(order.status, Status::Placed | Status::Reserved) {
                 return Ok(order);
             }
@@ -114,7 +116,7 @@ impl Stack {
                 return Err(Error::Stuck {
                     order: id.to_owned(),
                     status,
-                    seconds: PATIENCE.as_secs(),
+                    seconds: TIMEOUT.as_secs(),
                 });
             }
             tokio::time::sleep(POLL).await;

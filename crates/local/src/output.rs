@@ -1,37 +1,38 @@
-//! What the commands print: results to standard output, everything else to standard error.
+//! Printing: results to standard output, everything else to standard error.
 
 use std::{fmt::Display, io::Write};
 
 use jiff::{Timestamp, tz::TimeZone};
-use local::{Error, LogLine, Mail, Stack};
+use local::{Error, Mail, Stack};
 use serde::Deserialize;
 use serde_json::Value;
 use shop::{
     money::{Currency, Money},
     order::Status,
 };
+use stack::LogLine;
 
 /// Prints a line of the result.
 ///
 /// # Errors
-/// Nobody reads it any more.
+/// Standard output is closed, or cannot be written to.
 pub(crate) fn line(text: impl Display) -> Result<(), Error> {
     let written = writeln!(std::io::stdout(), "{text}");
     written.map_err(|source| Error::Io { doing: "writing to standard output".to_owned(), source })
 }
 
-/// Tells a person something that is no result.
-pub(crate) fn say(text: impl Display) {
-    // There is nobody to tell if that fails.
+/// Prints a line that is not part of the result.
+pub(crate) fn message(text: impl Display) {
+    // A failure cannot be reported anywhere.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A moment as a clock on the wall shows it, with milliseconds.
+/// The time of day in the system's time zone, with milliseconds.
 fn clock(at: Timestamp) -> impl Display {
     at.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string()
 }
 
-/// An envelope of the event bus in a line.
+/// An envelope of the event bus in one line.
 pub(crate) fn event(envelope: &Value) -> String {
     let detail = &envelope["detail"];
     let data = &detail["data"];
@@ -40,7 +41,7 @@ pub(crate) fn event(envelope: &Value) -> String {
         Some(at) => {
             format!("{}  {:<20}", clock(at), envelope["detail-type"].as_str().unwrap_or_default())
         }
-        // Not one of ours.
+        // Not an event of this application.
         None => return envelope.to_string(),
     };
     let amount = data["total"].as_u64().or(data["amount"].as_u64());
@@ -72,7 +73,7 @@ pub(crate) fn log(line: &LogLine) -> String {
     format!("{}  {:<13}  {}", clock(line.at), line.function, line.message.trim_end())
 }
 
-/// A message with its head.
+/// A message with its headers.
 pub(crate) fn mail(mail: &Mail) -> String {
     format!(
         "From: {}\nTo: {}\nSubject: {}\n\n{}\n",
@@ -83,17 +84,17 @@ pub(crate) fn mail(mail: &Mail) -> String {
     )
 }
 
-/// The name of a state, as the API has it.
+/// The name of a state, as the API spells it.
 pub(crate) fn status(status: Status) -> String {
     format!("{status:?}").to_lowercase()
 }
 
-/// Where a stack's parts can be found.
+/// Prints where the parts of a stack listen.
 pub(crate) fn addresses(stack: &Stack) -> Result<(), Error> {
     line(format!("order API        {}", stack.api_url))?;
     line(format!(
         "embedded AWS     {}  (region {}, access key and secret `test`)",
-        stack.endpoint, stack.region
+        stack.embedded.endpoint, stack.region
     ))?;
     line(format!("payment sandbox  {}", stack.sandbox_url))
 }
@@ -105,12 +106,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_shown_with_what_matters_of_it() {
+    fn an_event_is_shown_with_its_most_important_data() {
         let declined = json!({
             "detail-type": "payment.declined",
             "detail": {
                 "metadata": {"occurred_at": "2026-11-24T08:00:00.123456Z"},
-                "data": {"order_id": "8435b720-4cf4-5b92-b566-f4d729cee30f", "reason": "insufficient_funds"}
+                "data": {
+                    "order_id": "8435b720-4cf4-5b92-b566-f4d729cee30f",
+                    "reason": "insufficient_funds"
+                }
             }
         });
         let line = event(&declined);
@@ -137,8 +141,8 @@ mod tests {
     }
 
     #[test]
-    fn a_strange_event_is_shown_as_it_is() {
-        let strange = json!({"detail-type": "x", "detail": {"y": 1}});
-        assert_eq!(event(&strange), strange.to_string());
+    fn an_unknown_event_is_shown_as_json() {
+        let unknown = json!({"detail-type": "x", "detail": {"y": 1}});
+        assert_eq!(event(&unknown), unknown.to_string());
     }
 }

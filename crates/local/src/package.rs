@@ -1,4 +1,4 @@
-//! A function's deployment package.
+//! Deployment packages of functions.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use crate::{Error, error::io};
 
-/// One binary, to be started by a custom runtime.
+/// A package with one binary for a custom runtime.
 pub(crate) struct Package {
     binary: Vec<u8>,
     key: String,
@@ -20,7 +20,7 @@ pub(crate) struct Package {
 impl Package {
     pub(crate) fn read(name: &str, binary: &Path) -> Result<Self, Error> {
         let binary = fs::read(binary).map_err(io(format!("reading {}", binary.display())))?;
-        // This implementation is fast in a development build too, where a binary has 40 MB.
+        // This implementation is fast in development builds too, whose binaries have 40 MB.
         let digest: String = digest(&SHA256, &binary)
             .as_ref()
             .iter()
@@ -30,13 +30,13 @@ impl Package {
         Ok(Self { key: format!("{name}/{digest}.zip"), binary })
     }
 
-    /// Its S3 key: the same for the same content.
+    /// Its S3 key. Equal contents have equal keys.
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
 
-    /// The zip file, in which the binary is called what a custom runtime starts. Not compressed: it
-    /// stays on this machine.
+    /// The zip file. The binary has the name that a custom runtime starts. It is not compressed,
+    /// because it stays on this machine.
     pub(crate) fn zip(&self) -> Result<Vec<u8>, Error> {
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_holds_the_binary_under_the_name_that_lambda_starts() {
+    fn a_package_contains_the_binary_under_the_name_that_lambda_starts() {
         let binary = std::env::current_exe().unwrap();
         let zip = Package::read("greeter", &binary).unwrap().zip().unwrap();
         let mut archive = ZipArchive::new(Cursor::new(zip)).unwrap();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_has_the_same_key_and_another_has_another() {
+    fn equal_contents_have_equal_keys_and_different_contents_have_different_keys() {
         let key = |path: &str| Package::read("greeter", Path::new(path)).unwrap().key().to_owned();
         let (this, that) = (
             concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),

@@ -1,12 +1,12 @@
-//! A child process together with everything that it starts.
+//! Child processes with all their descendants.
 
 use std::{io, process::ExitStatus};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
-/// A child at the head of a process group of its own: a Ctrl-C in the terminal does not reach it,
-/// and when this is dropped, it and its descendants are killed.
+/// A child process in its own process group. Ctrl-C in the terminal does not reach it. Dropping
+/// this kills the child and all its descendants.
 #[derive(Debug)]
 pub(crate) struct ProcessGroup {
     child: Child,
@@ -20,12 +20,12 @@ impl ProcessGroup {
         Ok(Self { child, id })
     }
 
-    /// The head of the group, for its pipes.
+    /// The child, for its pipes.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// Waits for the head to exit, then kills what it left behind.
+    /// Waits for the child to exit, then kills its remaining descendants.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;
         self.kill();
@@ -33,7 +33,7 @@ impl ProcessGroup {
     }
 
     fn kill(&mut self) {
-        // Once only: the id may be another's later. An error means that nobody is left.
+        // Only once, because the system may reuse the id. An error means that no process is left.
         if let Some(id) = self.id.take() {
             let _ = kill_process_group(id, Signal::KILL);
         }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_dropped_group_takes_along_what_its_head_has_started() {
+    async fn dropping_a_group_kills_what_its_child_has_started() {
         let mut command = Command::new("sh");
         command.args(["-c", "tail -f /dev/null & echo started; wait"]).stdout(Stdio::piped());
         let mut group = ProcessGroup::spawn(&mut command).unwrap();
@@ -65,7 +65,7 @@ mod tests {
 
         drop(group);
 
-        // The pipe ends with the last process that holds it.
+        // The pipe closes when the last process that holds it has ended.
         output.read_to_end(&mut Vec::new()).await.unwrap();
     }
 }

@@ -1,24 +1,24 @@
-//! What a person sees while they wait, on standard error.
+//! Progress messages on standard error.
 
 use std::{
     io::Write,
     time::{Duration, Instant},
 };
 
-/// Whether to say what is going on.
+/// Whether to print progress messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Tell a person.
+    /// Print them.
     Shown,
-    /// Keep quiet, as in tests.
+    /// Print nothing, as in tests.
     Silent,
 }
 
 impl Progress {
-    /// Says what comes next and will take a while.
+    /// Announces a step that takes a while.
     pub(crate) fn note(self, text: &str) {
         if self == Self::Shown {
-            // Nobody reads it if it cannot be written.
+            // A failure cannot be reported anywhere.
             let _ = writeln!(std::io::stderr(), "           {text}");
         }
     }
@@ -30,7 +30,7 @@ impl Progress {
     }
 }
 
-/// A step under way, and when it began.
+/// A step that has begun.
 #[derive(Debug)]
 pub struct Step {
     progress: Progress,
@@ -38,7 +38,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Says what was done and how long it took.
+    /// Prints what was done and how long it took.
     pub fn done(self, what: &str) {
         if self.progress == Progress::Shown {
             let _ = writeln!(std::io::stderr(), "{}  {what}", seconds(self.started.elapsed()));
@@ -46,7 +46,7 @@ impl Step {
     }
 }
 
-/// A duration in a column of its own.
+/// A duration in seconds, aligned for a column.
 fn seconds(duration: Duration) -> String {
     format!("{:>7.2} s", duration.as_secs_f64())
 }

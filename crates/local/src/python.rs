@@ -1,5 +1,4 @@
-//! Python environments under the target directory: the emulator's, and those of tools written in
-//! Python.
+//! Python environments under the target directory, for the emulator and for tools.
 
 use std::{
     ffi::OsString,
@@ -10,27 +9,28 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::{Error, error::io, process::ProcessGroup, progress::Progress, workspace};
+use stack::workspace;
 
-/// The oldest Python that any of them runs on.
+use crate::{Error, error::io, process::ProcessGroup, progress::Progress};
+
+/// The oldest Python version that all of them support.
 const OLDEST: (u32, u32) = (3, 10);
 
-/// Installs the emulator, with exactly the versions of `requirements.txt`, when it is missing or
-/// outdated, and returns the Python interpreter that has it.
+/// Installs the emulator if it is missing or outdated, with exactly the versions in
+/// `requirements.txt`. Returns the Python interpreter of its environment.
 ///
 /// # Errors
-/// As [`environment`].
+/// The same as of [`environment`].
 pub async fn prepare(progress: Progress) -> Result<PathBuf, Error> {
     environment("local-python", "crates/local/requirements.txt", progress).await
 }
 
-/// Makes a Python environment in `name` under the target directory, when it is missing or outdated,
-/// and returns its interpreter. `requirements` names every package of it with its version: a file,
-/// from the root of the repository.
+/// Creates a Python environment in `name` under the target directory if it is missing or outdated,
+/// and returns its interpreter. `requirements` is a file relative to the root of the repository
+/// that lists every package with its version.
 ///
 /// # Errors
-/// There is no Python that is recent enough, the file cannot be read, or its packages cannot be
-/// installed.
+/// No recent Python is installed, the file cannot be read, or its packages cannot be installed.
 pub async fn environment(
     name: &str,
     requirements: &str,
@@ -43,7 +43,7 @@ pub async fn environment(
     let python = directory.join("bin/python");
     fs::create_dir_all(workspace::target()).map_err(io("creating the target directory"))?;
 
-    // Several stacks may start at once.
+    // Several stacks may start at the same time.
     let path = directory.with_extension("lock");
     let lock = File::create(&path).map_err(io(format!("creating {}", path.display())))?;
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
@@ -62,14 +62,14 @@ pub async fn environment(
     let step = progress.step();
     create(&base, &directory).await?;
     install(&python, &wanted).await?;
-    // Written last: an environment that was left half-way is made again.
+    // Written last, so that an unfinished environment is created again.
     fs::write(&installed, packages).map_err(io(format!("writing {}", installed.display())))?;
     step.done("Python packages installed");
     drop(lock);
     Ok(python)
 }
 
-/// The names of interpreters to try.
+/// The interpreters to try.
 fn candidates() -> Vec<OsString> {
     match std::env::var_os("PYTHON") {
         Some(name) => vec![name],
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_interpreter_that_does_not_work_is_passed_over() {
+    async fn an_interpreter_that_does_not_work_is_skipped() {
         let found = find(["no-such-python", "false", "python3"].map(OsString::from).to_vec())
             .await
             .unwrap();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_python_one_is_told_what_to_install() {
+    async fn the_error_without_python_says_what_to_install() {
         let error = find(vec!["no-such-python".into()]).await.unwrap_err().to_string();
         assert!(error.starts_with("Python 3.10 or later is needed. Install it"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Shops: their menus and bake plans, from a file to a stack's tables.
+//! Loading shops with their menus and bake plans from a file into the tables of a stack.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,20 +10,21 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use serde::{Deserialize, Serialize};
 use shop::{id::ItemId, menu::Menu, stock::BakePlan};
+use stack::Outputs;
+use tables::stock::Key;
 
 use crate::{
     Error,
-    deployment::Outputs,
-    error::{aws, io},
+    error::{aws, failed, io},
 };
 
-/// A shop as a file describes it.
+/// A shop in a file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shop {
-    /// What it sells, where and when: a row of the Menu table.
+    /// The shop's row in the Menu table.
     pub menu: Menu,
-    /// Pieces a day of each item.
+    /// The number of pieces per day of each item.
     pub bake_plan: BTreeMap<ItemId, u32>,
 }
 
@@ -38,7 +39,7 @@ struct PlanRow {
 /// Reads a file of shops.
 ///
 /// # Errors
-/// It cannot be read, or a field is wrong; the message names it.
+/// The file cannot be read, or a field is wrong. The message names the field.
 pub fn read(path: &Path) -> Result<Vec<Shop>, Error> {
     let text = fs::read_to_string(path).map_err(io(format!("reading {}", path.display())))?;
     parse(&text).map_err(|reason| Error::Shops { path: path.to_owned(), reason })
@@ -50,7 +51,7 @@ fn parse(text: &str) -> Result<Vec<Shop>, String> {
         serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string())?;
     json.end().map_err(|error| error.to_string())?;
     if shops.is_empty() {
-        return Err("there is no shop in it".to_owned());
+        return Err("the file contains no shops".to_owned());
     }
     let mut seen = BTreeSet::new();
     for (index, shop) in shops.iter().enumerate() {
@@ -68,16 +69,16 @@ fn parse(text: &str) -> Result<Vec<Shop>, String> {
     Ok(shops)
 }
 
-/// Writes shops to the tables of a stack, in place of what is there of the same name.
+/// Writes shops to the tables of a stack. Replaces shops with the same id.
 ///
 /// # Errors
-/// The stack is not of this repository's template, or its tables could not be written.
+/// The stack lacks the tables, or DynamoDB does not answer.
 pub async fn load(config: &SdkConfig, outputs: &Outputs, shops: &[Shop]) -> Result<(), Error> {
     let client = DynamoDb::new(config);
     for Shop { menu, bake_plan } in shops {
-        // The plan first: what is on the menu can then be had.
+        // The plan first, so that everything on the menu can be reserved.
         let plan = PlanRow {
-            key: format!("plan#{}", menu.location),
+            key: Key::Plan(menu.location.clone()).to_string(),
             plan: BakePlan { capacity: bake_plan.clone() },
         };
         put(&client, outputs.get("StockTableName")?, &plan).await?;
@@ -88,8 +89,7 @@ pub async fn load(config: &SdkConfig, outputs: &Outputs, shops: &[Shop]) -> Resu
 
 async fn put(client: &DynamoDb, table: &str, row: &impl Serialize) -> Result<(), Error> {
     let row = serde_dynamo::to_item(row);
-    let row = row
-        .map_err(|error| Error::Aws { operation: "dynamodb:PutItem", reason: error.to_string() })?;
+    let row = row.map_err(|error| failed("dynamodb:PutItem", error))?;
     client
         .put_item()
         .table_name(table)
@@ -108,7 +108,10 @@ mod tests {
     fn paris() -> Value {
         json!({
             "menu": {
-                "location": "paris", "name": "Paris", "time_zone": "Europe/Paris", "currency": "EUR",
+                "location": "paris",
+                "name": "Paris",
+                "time_zone": "Europe/Paris",
+                "currency": "EUR",
                 "opening_hours": {"monday": [{"from": "07:00", "to": "19:00"}]},
                 "items": [{"sku": "croissant", "name": "Croissant", "price": 190}]
             },
@@ -122,12 +125,12 @@ mod tests {
 
     #[test]
     fn the_demo_shops_can_be_loaded() {
-        let shops = read(&crate::workspace::root().join("crates/local/demo/shops.json")).unwrap();
+        let shops = read(&stack::workspace::root().join("crates/local/demo/shops.json")).unwrap();
         assert_eq!(shops.len(), 3);
     }
 
     #[test]
-    fn a_fault_is_reported_with_the_field_that_has_it() {
+    fn an_error_names_the_field_that_is_wrong() {
         let mut shop = paris();
         shop["menu"]["items"][0]["price"] = json!("1.90");
         assert!(
@@ -150,11 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn a_shop_stands_in_a_file_once() {
+    fn a_file_contains_each_shop_once_and_at_least_one_shop() {
         assert_eq!(
             reason(&json!([paris(), paris()])),
             "[1].menu.location: `paris` appears twice; keep one"
         );
-        assert_eq!(reason(&json!([])), "there is no shop in it");
+        assert_eq!(reason(&json!([])), "the file contains no shops");
     }
 }

@@ -1,4 +1,4 @@
-//! The SAM template, as far as deploying it needs: which functions it has, and where their code is.
+//! The parts of the SAM template that deployment needs: the functions and where their code is.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -6,11 +6,11 @@ use yaml_serde::{Mapping, Value};
 
 use crate::{Error, error::io};
 
-/// A template whose functions still have to be given their code.
+/// A template in which the locations of the functions' code can be set.
 #[derive(Debug)]
 pub(crate) struct Template(Value);
 
-/// Where a function's package was uploaded.
+/// The S3 object with a function's package.
 #[derive(Debug)]
 pub(crate) struct CodeLocation {
     pub(crate) bucket: String,
@@ -31,7 +31,7 @@ impl Template {
         }
     }
 
-    /// Logical id and binary of every function that SAM builds.
+    /// The logical ids and binaries of all functions that SAM builds.
     pub(crate) fn functions(&self) -> BTreeMap<String, String> {
         let resources = self.0["Resources"].as_mapping().into_iter().flatten();
         resources
@@ -43,7 +43,7 @@ impl Template {
             .collect()
     }
 
-    /// Replaces the function's source directory by its uploaded package.
+    /// Replaces a function's source directory with its uploaded package.
     pub(crate) fn locate(&mut self, function: &str, code: CodeLocation) {
         let location = Mapping::from_iter([
             (Value::from("Bucket"), Value::from(code.bucket)),
@@ -52,9 +52,9 @@ impl Template {
         self.0["Resources"][function]["Properties"]["CodeUri"] = location.into();
     }
 
-    /// The template as CloudFormation takes it.
+    /// The template as text for CloudFormation.
     pub(crate) fn body(&self) -> String {
-        yaml_serde::to_string(&self.0).expect("what was read as YAML can be written as YAML")
+        yaml_serde::to_string(&self.0).expect("a parsed template can be serialised")
     }
 }
 
@@ -82,7 +82,7 @@ Resources:
 ";
 
     #[test]
-    fn functions_are_found_with_the_binary_that_they_run() {
+    fn functions_are_found_with_their_binaries() {
         let template = Template::parse(TEMPLATE).unwrap();
         assert_eq!(
             template.functions(),
@@ -91,7 +91,7 @@ Resources:
     }
 
     #[test]
-    fn giving_a_function_its_code_changes_nothing_else() {
+    fn setting_the_code_of_a_function_changes_nothing_else() {
         let mut template = Template::parse(TEMPLATE).unwrap();
         template.locate("Greeter", CodeLocation { bucket: "b".to_owned(), key: "k".to_owned() });
 
@@ -103,7 +103,7 @@ Resources:
     }
 
     #[test]
-    fn a_file_without_resources_is_no_template() {
+    fn a_file_without_resources_is_not_a_template() {
         assert_eq!(Template::parse("a: 1").unwrap_err(), "it has no Resources");
         assert!(Template::parse("a: [").is_err());
     }

@@ -1,27 +1,31 @@
-//! Customers and staff of a stack.
+//! The users of a stack: customers and staff.
 
 use aws_sdk_cognitoidentityprovider::{
     Client as Cognito,
     types::{AttributeType, AuthFlowType, MessageActionType},
 };
 
-use crate::{Error, Stack, error::aws};
+use crate::{
+    Error,
+    error::{aws, failed},
+    local_stack::Stack,
+};
 
-/// The customers that every stack has.
+/// The customers of every new stack.
 pub(crate) const DEMO: [&str; 3] = ["ada", "ben", "chiyo"];
 
-/// The group of those who work in the shops.
+/// The group of the shops' staff.
 const STAFF: &str = "staff";
 
-/// No secret: it opens nothing but an emulator on this machine.
+/// The password of all users. It is not a secret, because it is valid in the emulator only.
 const PASSWORD: &str = "Only-For-The-Emulator-1";
 
 impl Stack {
-    /// An access token of a user, who is added when there is none of that name. The user's e-mail
-    /// address is `NAME@example.com`; the token is valid for an hour.
+    /// Signs a user in and returns the access token, which is valid for an hour. Creates the user
+    /// if necessary; the e-mail address is `NAME@example.com`.
     ///
     /// # Errors
-    /// The user pool could not be asked.
+    /// The user pool does not answer.
     pub async fn token(&self, name: &str, staff: bool) -> Result<String, Error> {
         let cognito = Cognito::new(&self.aws());
         self.add_user(name).await?;
@@ -44,21 +48,18 @@ impl Stack {
             .await
             .map_err(aws("cognito-idp:AdminInitiateAuth"))?;
         let token = signed_in.authentication_result.and_then(|result| result.access_token);
-        token.ok_or_else(|| Error::Aws {
-            operation: "cognito-idp:AdminInitiateAuth",
-            reason: format!("{name} got a challenge instead of a token"),
+        token.ok_or_else(|| {
+            let reason = format!("{name} got a challenge instead of a token");
+            failed("cognito-idp:AdminInitiateAuth", reason)
         })
     }
 
-    /// Makes sure that there is a user of that name.
+    /// Creates a user unless one with that name exists.
     pub(crate) async fn add_user(&self, name: &str) -> Result<(), Error> {
         let cognito = Cognito::new(&self.aws());
         let attribute = |name, value: &str| {
             let attribute = AttributeType::builder().name(name).value(value).build();
-            attribute.map_err(|error| Error::Aws {
-                operation: "cognito-idp:AdminCreateUser",
-                reason: error.to_string(),
-            })
+            attribute.map_err(|error| failed("cognito-idp:AdminCreateUser", error))
         };
         let created = cognito
             .admin_create_user()
@@ -91,7 +92,7 @@ impl Stack {
     }
 
     fn pool(&self) -> Result<&str, Error> {
-        self.outputs.get("UserPoolId")
+        Ok(self.outputs.get("UserPoolId")?)
     }
 }
 

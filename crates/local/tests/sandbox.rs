@@ -1,6 +1,6 @@
-//! The sandbox over HTTP, held to shapes of Stripe's documented answers.
+//! The sandbox over HTTP, compared with Stripe's documented answers.
 
-#![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test itself may")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
@@ -111,8 +111,8 @@ impl Answer {
         self.body["id"].as_str().unwrap_or_else(|| panic!("no id in {}", self.body)).to_owned()
     }
 
-    /// Has the recorded answer's status, its fields with their types, and its words where a client
-    /// reads them.
+    /// Asserts that the answer has the status of the recorded one, the same fields with the same
+    /// types, and the same values in the fields that clients interpret.
     #[track_caller]
     fn assert_is_like(&self, recorded: &str) {
         let path = format!("{}/tests/recorded/{recorded}.json", env!("CARGO_MANIFEST_DIR"));
@@ -123,8 +123,8 @@ impl Answer {
     }
 }
 
-/// Fields whose values, not only their types, are documented.
-const WORDS: [&str; 8] =
+/// The fields whose values, not only their types, are documented.
+const DOCUMENTED: [&str; 8] =
     ["object", "status", "type", "code", "decline_code", "param", "url", "failure_reason"];
 
 #[track_caller]
@@ -138,7 +138,7 @@ fn assert_same_shape(at: &str, recorded: &Value, actual: &Value) {
                 recorded.keys()
             );
             for (name, value) in recorded {
-                if WORDS.contains(&name.as_str()) {
+                if DOCUMENTED.contains(&name.as_str()) {
                     assert_eq!(value, &actual[name], "{at}.{name}");
                 }
                 assert_same_shape(&format!("{at}.{name}"), value, &actual[name]);
@@ -159,7 +159,7 @@ fn assert_same_shape(at: &str, recorded: &Value, actual: &Value) {
 }
 
 #[tokio::test]
-async fn an_intent_has_its_documented_shape_in_every_state() {
+async fn an_intent_has_its_documented_form_in_every_state() {
     let sandbox = Sandbox::start().await;
     let created =
         sandbox.post("/v1/payment_intents", &format!("{CREATE}&payment_method=pm_card_visa")).await;
@@ -179,7 +179,7 @@ async fn an_intent_has_its_documented_shape_in_every_state() {
 }
 
 #[tokio::test]
-async fn a_card_error_has_its_documented_shape_and_leaves_the_intent_without_a_payment_method() {
+async fn a_card_error_has_its_documented_form_and_removes_the_payment_method() {
     let sandbox = Sandbox::start().await;
     for (card, recorded) in [
         ("pm_card_visa_chargeDeclinedInsufficientFunds", "error_card_declined"),
@@ -210,7 +210,7 @@ async fn an_intent_can_be_created_and_confirmed_in_one_request() {
 }
 
 #[tokio::test]
-async fn an_invalid_request_is_refused_in_its_documented_shape() {
+async fn an_invalid_request_is_refused_in_the_documented_form() {
     let sandbox = Sandbox::start().await;
     sandbox.get("/v1/payment_intents/pi_missing").await.assert_is_like("error_resource_missing");
     for (form, recorded) in [
@@ -229,7 +229,7 @@ async fn an_invalid_request_is_refused_in_its_documented_shape() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_refused_and_the_right_one_taken_as_bearer_or_user_name() {
+async fn a_wrong_key_is_refused_and_the_right_one_is_a_bearer_token_or_user_name() {
     let sandbox = Sandbox::start().await;
     let intents = format!("{}/v1/payment_intents/pi_missing", sandbox.url);
     let wrong = sandbox.http.get(&intents).bearer_auth("sk_test_wrong_key").send().await.unwrap();
@@ -241,7 +241,7 @@ async fn a_wrong_key_is_refused_and_the_right_one_taken_as_bearer_or_user_name()
 }
 
 #[tokio::test]
-async fn a_refund_has_its_documented_shape_and_cannot_exceed_what_was_taken() {
+async fn a_refund_has_its_documented_form_and_cannot_exceed_what_was_taken() {
     let sandbox = Sandbox::start().await;
     let paid = sandbox.paid_with("pm_card_visa").await;
     let refund = format!("payment_intent={paid}");
@@ -254,7 +254,7 @@ async fn a_refund_has_its_documented_shape_and_cannot_exceed_what_was_taken() {
 }
 
 #[tokio::test]
-async fn a_refund_may_fail_after_it_was_answered() {
+async fn a_refund_may_fail_after_its_answer() {
     let sandbox = Sandbox::start().await;
     let paid = sandbox.paid_with("pm_card_refundFail").await;
     let refund = format!("payment_intent={paid}");
@@ -285,7 +285,7 @@ async fn a_partial_refund_leaves_the_rest() {
 }
 
 #[tokio::test]
-async fn all_intents_and_all_refunds_are_listed_in_pages_newest_first() {
+async fn intents_and_refunds_are_listed_in_pages_newest_first() {
     let sandbox = Sandbox::start().await;
     let mut made = Vec::new();
     for _ in 0..3 {
@@ -318,7 +318,7 @@ async fn all_intents_and_all_refunds_are_listed_in_pages_newest_first() {
 }
 
 #[tokio::test]
-async fn the_same_key_and_request_replay_the_first_answer_until_keys_are_forgotten() {
+async fn the_first_answer_is_replayed_until_keys_are_forgotten() {
     let sandbox = Sandbox::start().await;
     let create = || sandbox.post_with_key("a-key", "/v1/payment_intents", CREATE);
     let first = create().await;
@@ -336,7 +336,7 @@ async fn the_same_key_and_request_replay_the_first_answer_until_keys_are_forgott
 }
 
 #[tokio::test]
-async fn an_answered_server_error_is_replayed_and_a_rate_limit_is_not() {
+async fn a_server_error_is_replayed_but_a_rate_limit_is_not() {
     let sandbox = Sandbox::start().await;
     let create = || sandbox.post_with_key("a-key", "/v1/payment_intents", CREATE);
     for status in [429, 500] {
@@ -352,9 +352,9 @@ async fn an_answered_server_error_is_replayed_and_a_rate_limit_is_not() {
     assert!(sandbox.control.ledger().await.unwrap().is_empty());
 }
 
-/// Sends a request that takes a minute, and the same again until one of them finds the other under
-/// way.
-async fn under_way(sandbox: &Sandbox) -> Answer {
+/// Sends requests that take a minute under the same key until one is answered because another is in
+/// progress.
+async fn key_in_use(sandbox: &Sandbox) -> Answer {
     sandbox.control.set_fault(&Fault { delay_ms: 60_000, ..Fault::default() }).await.unwrap();
     loop {
         let request =
@@ -368,7 +368,7 @@ async fn under_way(sandbox: &Sandbox) -> Answer {
 #[tokio::test]
 async fn a_key_in_use_is_a_conflict() {
     let sandbox = Sandbox::start().await;
-    under_way(&sandbox).await.assert_is_like("error_key_in_use");
+    key_in_use(&sandbox).await.assert_is_like("error_key_in_use");
 }
 
 #[tokio::test]
@@ -390,7 +390,7 @@ async fn a_lost_answer_closes_the_connection_after_the_work() {
 }
 
 #[tokio::test]
-async fn work_goes_on_when_the_client_hangs_up() {
+async fn work_continues_if_the_client_hangs_up() {
     let sandbox = Sandbox::start().await;
     let intent = sandbox.intent_with("pm_card_visa").await;
     let slow = Fault { delay_ms: 1_000, times: Some(1), ..Fault::default() };
@@ -403,7 +403,7 @@ async fn work_goes_on_when_the_client_hangs_up() {
 }
 
 #[tokio::test]
-async fn a_failure_may_hide_that_the_work_was_done() {
+async fn the_work_may_be_done_although_the_answer_is_an_error() {
     let sandbox = Sandbox::start().await;
     let intent = sandbox.intent_with("pm_card_visa").await;
     let fault =
@@ -414,7 +414,7 @@ async fn a_failure_may_hide_that_the_work_was_done() {
 }
 
 #[tokio::test]
-async fn a_fault_can_be_kept_to_one_order_and_cleared() {
+async fn a_fault_can_be_limited_to_one_order_and_cleared() {
     let sandbox = Sandbox::start().await;
     let fault = Fault {
         order_id: Some("6735".into()),
@@ -433,7 +433,7 @@ async fn a_fault_can_be_kept_to_one_order_and_cleared() {
 }
 
 #[tokio::test]
-async fn an_intent_confirmed_from_many_sides_at_once_is_charged_once() {
+async fn an_intent_that_is_confirmed_concurrently_is_charged_once() {
     let sandbox = Sandbox::start().await;
     let intent = sandbox.intent_with("pm_card_visa").await;
     let answers = futures::future::join_all((0..20).map(|_| sandbox.confirm(&intent))).await;
@@ -459,10 +459,10 @@ async fn a_reset_forgets_everything() {
 }
 
 #[tokio::test]
-async fn it_ends_when_it_is_told_to_whatever_is_under_way() {
+async fn it_shuts_down_at_once_even_if_a_request_is_in_progress() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (sandbox, served) = Sandbox::serve(async { stopped.await.unwrap() }).await;
-    under_way(&sandbox).await;
+    key_in_use(&sandbox).await;
     stop.send(()).unwrap();
     served.await.unwrap().unwrap();
 }

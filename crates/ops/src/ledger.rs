@@ -1,15 +1,15 @@
-//! The payment provider's books, opened with the stack's own key.
+//! The payment provider's books, read with the stack's own key.
 
 use std::fmt;
 
 use aws_sdk_secretsmanager::Client as SecretsManager;
-use local::error::aws;
 use shop::money::Money;
+use stack::{Deployment, error::aws};
 use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, Client, IntentStatus, RetrySettings};
 
-use crate::{deployment::Deployment, error::Error};
+use crate::error::Error;
 
-/// A client of the provider that the stack pays through.
+/// A client of the stack's payment provider.
 pub(crate) async fn open(deployment: &Deployment) -> Result<Client, Error> {
     let client = SecretsManager::new(&deployment.config);
     let secret = client.get_secret_value().secret_id(deployment.resource("ProviderKey")?).send();
@@ -21,15 +21,15 @@ pub(crate) async fn open(deployment: &Deployment) -> Result<Client, Error> {
     Ok(Client::new(deployment.parameter("ProviderUrl")?, &secret, RetrySettings::default())?)
 }
 
-/// An intent with what was given back of it, or is on its way back, in minor units.
+/// An intent with its refunds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Account<'a> {
     pub(crate) intent: &'a BookedIntent,
+    /// The sum of its refunds that have succeeded or are pending, in minor units.
     pub(crate) returned: u64,
 }
 
 impl<'a> Account<'a> {
-    /// The account of an intent with its refunds.
     pub(crate) fn of(
         intent: &'a BookedIntent,
         refunds: impl IntoIterator<Item = &'a BookedRefund>,
@@ -39,7 +39,7 @@ impl<'a> Account<'a> {
         Self { intent, returned: refunds.map(|refund| refund.amount).sum() }
     }
 
-    /// Where the intent stands, in a word.
+    /// The intent's state in one word.
     pub(crate) fn status(&self) -> &'static str {
         match self.intent.status {
             IntentStatus::Unconfirmed => "unconfirmed",
@@ -50,7 +50,7 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// What the customer has paid in the end, in minor units.
+    /// The amount that the customer has paid in the end, in minor units.
     pub(crate) fn kept(&self) -> i128 {
         i128::from(self.intent.taken) - i128::from(self.returned)
     }
@@ -71,11 +71,12 @@ impl fmt::Display for Account<'_> {
     }
 }
 
-/// Minor units of what the provider calls a currency.
+/// An amount as the provider counts it, whose currency need not be one of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Amount {
+    /// Minor units.
     pub(crate) amount: i128,
-    /// ISO 4217, in any case.
+    /// The ISO 4217 code, in upper or lower case.
     pub(crate) currency: String,
 }
 
@@ -86,7 +87,7 @@ impl From<Money> for Amount {
 }
 
 impl Amount {
-    /// Whether it is that much of that currency.
+    /// Whether both are equal.
     pub(crate) fn is(&self, money: Money) -> bool {
         self.amount == i128::from(money.amount)
             && self.currency.eq_ignore_ascii_case(money.currency.code())
@@ -102,5 +103,31 @@ impl fmt::Display for Amount {
             Some((currency, amount)) => Money { amount, currency }.fmt(f),
             None => write!(f, "{} minor units of {code}", self.amount),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shop::money::Currency;
+
+    use super::*;
+
+    fn amount(amount: i128, currency: &str) -> Amount {
+        Amount { amount, currency: currency.to_owned() }
+    }
+
+    #[test]
+    fn amounts_are_equal_whatever_the_case_of_their_currency() {
+        let price = Money { amount: 380, currency: Currency::Eur };
+        assert!(amount(380, "eur").is(price) && amount(380, "EUR").is(price));
+        assert!(!amount(381, "eur").is(price) && !amount(380, "jpy").is(price));
+        assert!(Amount::from(price).is(price));
+    }
+
+    #[test]
+    fn an_amount_that_money_cannot_express_is_shown_in_minor_units() {
+        assert_eq!(amount(380, "eur").to_string(), "3.80 EUR");
+        assert_eq!(amount(-380, "eur").to_string(), "-380 minor units of EUR");
+        assert_eq!(amount(380, "xts").to_string(), "380 minor units of XTS");
     }
 }

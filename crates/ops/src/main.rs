@@ -1,34 +1,33 @@
-//! `cargo ops`: sees, explains and repairs what went wrong in a running stack, local or on AWS.
+//! `cargo ops`: finds, explains and repairs failures in a running stack, embedded or on AWS.
 
 mod commands;
 mod dead_letters;
-mod deployment;
 mod error;
 mod ledger;
-mod logs;
 mod output;
 mod reconciliation;
-mod tables;
+mod rows;
 mod timeline;
+mod verdict;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use commands::{Cli, Verdict};
+use commands::Cli;
 use error::Error;
+use verdict::Verdict;
 
-/// The exit status of a command that could not tell, as of a command line that is none.
-const COULD_NOT_TELL: u8 = 2;
+/// The exit status when the check itself failed. Usage errors share it.
+const CHECK_FAILED: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match Cli::parse().run().await {
-        Ok(Verdict::AllIsWell) => ExitCode::SUCCESS,
-        Ok(Verdict::SomethingIsWrong) => ExitCode::FAILURE,
-        Err(Error::ReaderLeft) => ExitCode::SUCCESS,
+        Ok(Verdict::Healthy) | Err(Error::OutputClosed) => ExitCode::SUCCESS,
+        Ok(Verdict::Unhealthy) => ExitCode::FAILURE,
         Err(error) => {
-            output::say(format!("error: {error}"));
-            ExitCode::from(COULD_NOT_TELL)
+            output::message(format!("error: {error}"));
+            ExitCode::from(CHECK_FAILED)
         }
     }
 }

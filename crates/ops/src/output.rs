@@ -1,4 +1,4 @@
-//! What the commands print: results to standard output, everything else to standard error.
+//! Printing: results to standard output, everything else to standard error.
 
 use std::{fmt::Display, io::Write};
 
@@ -9,18 +9,18 @@ use crate::error::Error;
 /// Prints a line of the result.
 ///
 /// # Errors
-/// Nobody reads it any more.
+/// Standard output is closed, or cannot be written to.
 pub(crate) fn line(text: impl Display) -> Result<(), Error> {
     writeln!(std::io::stdout(), "{text}").map_err(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => Error::ReaderLeft,
+        std::io::ErrorKind::BrokenPipe => Error::OutputClosed,
         _ => Error::Output(error),
     })
 }
 
-/// Prints rows with their columns aligned, but for the last one.
+/// Prints rows with aligned columns.
 ///
 /// # Errors
-/// Nobody reads it any more.
+/// Standard output is closed, or cannot be written to.
 pub(crate) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Result<(), Error> {
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
@@ -33,18 +33,18 @@ pub(crate) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Result<
     Ok(())
 }
 
-/// Tells a person something that is no result.
-pub(crate) fn say(text: impl Display) {
-    // There is nobody to tell if that fails.
+/// Prints a line that is not part of the result.
+pub(crate) fn message(text: impl Display) {
+    // A failure cannot be reported anywhere.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A moment in UTC to the millisecond, as logs and rows have it.
+/// A time in UTC with milliseconds, as in logs and rows.
 pub(crate) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
 }
 
-/// How long ago something was, in its two largest units.
+/// The time since `since`, in its two largest units.
 pub(crate) fn age(since: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(since).as_secs().max(0);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
@@ -56,12 +56,12 @@ pub(crate) fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// How many of something there are.
+/// A number with its noun, which gets an `s` in the plural.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The name that serde gives a value without fields, such as a state.
+/// The name of a value without fields, such as a state, as serde spells it.
 pub(crate) fn name(value: impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(name)) => name,
@@ -74,11 +74,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_told_in_its_two_largest_units() {
-        let told = |seconds| age(Timestamp::UNIX_EPOCH, Timestamp::from_second(seconds).unwrap());
-        assert_eq!(told(59), "59 s");
-        assert_eq!(told(61), "1 min 1 s");
-        assert_eq!(told(3 * 3_600 + 120), "3 h 2 min");
-        assert_eq!(told(13 * 86_400 + 5 * 3_600), "13 d 5 h");
+    fn an_age_has_its_two_largest_units() {
+        let shown = |seconds| age(Timestamp::UNIX_EPOCH, Timestamp::from_second(seconds).unwrap());
+        assert_eq!(shown(59), "59 s");
+        assert_eq!(shown(61), "1 min 1 s");
+        assert_eq!(shown(3 * 3_600 + 120), "3 h 2 min");
+        assert_eq!(shown(13 * 86_400 + 5 * 3_600), "13 d 5 h");
+    }
+
+    #[test]
+    fn a_time_in_the_future_has_no_age() {
+        assert_eq!(age(Timestamp::from_second(60).unwrap(), Timestamp::UNIX_EPOCH), "0 s");
+    }
+
+    #[test]
+    fn only_one_is_singular() {
+        assert_eq!(count(0, "order"), "0 orders");
+        assert_eq!(count(1, "order"), "1 order");
+        assert_eq!(count(2, "order"), "2 orders");
+    }
+
+    #[test]
+    fn a_state_is_named_as_serde_spells_it() {
+        assert_eq!(name(shop::order::PaymentStatus::RefundFailed), "refund_failed");
     }
 }

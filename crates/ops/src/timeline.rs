@@ -1,37 +1,37 @@
-//! Everything known of one order, and its story in the order of time.
+//! Everything that is known about an order, and its timeline.
 
 use jiff::Timestamp;
-use local::LogLine;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shop::{
+    event::{InventoryEvent, PaymentEvent},
     money::Money,
     order::{HistoryEntry, Order},
     stock::Reservation,
 };
+use stack::LogLine;
 use stripe::{BookedIntent, BookedRefund, BookedRefundStatus};
 use uuid::Uuid;
 
 use crate::{
     dead_letters::{Content, DeadLetter},
     error::Error,
-    logs,
     output::name,
-    tables::{NoticeRow, PaymentRow},
+    rows::{NoticeRow, PaymentRow},
 };
 
-/// Everything known of one order.
-pub(crate) struct Dossier {
+/// Everything that is known about an order.
+pub(crate) struct OrderReport {
     pub(crate) order: Order,
     pub(crate) payment: Option<PaymentRow>,
     pub(crate) reservation: Option<Reservation>,
     pub(crate) notice: Option<NoticeRow>,
-    /// What the provider knows of the payment's intent, if there is one. All else is worth knowing
-    /// also while the provider is what is broken.
+    /// The provider's record of the payment's intent, if there is one. If the provider does not
+    /// answer, everything else is still worth knowing.
     pub(crate) account: Result<Option<(BookedIntent, Vec<BookedRefund>)>, Error>,
-    /// With the name of the queue that each lies in.
+    /// Each with the name of its queue.
     pub(crate) dead_letters: Vec<(String, DeadLetter)>,
-    /// What passed the bus, as whole envelopes; none where nobody records it.
+    /// The envelopes of its events on the bus. Only an embedded stack records them.
     pub(crate) events: Option<Vec<Value>>,
     pub(crate) log: Vec<LogLine>,
 }
@@ -39,78 +39,62 @@ pub(crate) struct Dossier {
 /// Something that happened to an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Entry {
-    /// When.
     pub(crate) at: Timestamp,
-    /// Who tells of it.
+    /// Where the entry comes from, such as the order's history or a function's log.
     pub(crate) source: String,
-    /// What.
     pub(crate) text: String,
 }
 
-impl Dossier {
-    /// What happened, oldest first.
+impl OrderReport {
+    /// Everything that happened, oldest first.
     pub(crate) fn timeline(&self) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        let mut add =
-            |at, source: &str, text| entries.push(Entry { at, source: source.to_owned(), text });
-        for entry in &self.order.history {
-            add(entry.at, "order", self.transition(entry));
-            if self.events.is_none() {
-                add(
-                    entry.at,
-                    "event",
-                    format!("{} (from the history: nobody records the bus)", name(entry.event)),
-                );
-            }
-        }
-        for event in self.events.iter().flatten() {
-            let at =
-                event["detail"]["metadata"]["occurred_at"].as_str().and_then(|at| at.parse().ok());
-            add(
-                at.unwrap_or_default(),
-                "event",
-                event["detail-type"].as_str().unwrap_or_default().to_owned(),
-            );
-        }
-        if let Some(row) = &self.payment {
-            add(row.updated_at, "payment row", format!("{}, as last written", row.payment.name()));
-        }
+        let mut entries = self.history();
+        entries.extend(self.events.iter().flatten().map(event));
+        entries.extend(self.payment.as_ref().map(|row| {
+            let text = format!("{}, as last written", row.payment.name());
+            Entry { at: row.updated_at, source: "payment row".to_owned(), text }
+        }));
         if let Ok(Some((intent, refunds))) = &self.account {
-            let money = |amount| Money { amount, currency: self.order.currency };
-            add(
-                intent.created,
-                "provider",
-                format!("{} made for {}", intent.id.as_str(), money(intent.amount)),
-            );
-            for refund in refunds {
-                let status = match refund.status {
-                    BookedRefundStatus::Pending => "on its way",
-                    BookedRefundStatus::Succeeded => "given back",
-                    BookedRefundStatus::Failed => "could not be given back",
-                };
-                add(
-                    refund.created,
-                    "provider",
-                    format!("{} of {}: {status}", refund.id, money(refund.amount)),
-                );
+            entries.extend(self.provider(intent, refunds));
+        }
+        entries.extend(self.dead_letters.iter().map(|(queue, letter)| dead_letter(queue, letter)));
+        entries.extend(self.log.iter().map(|line| Entry {
+            at: line.at,
+            source: line.function.clone(),
+            text: logged(line),
+        }));
+        // Stable, so that entries of one source keep their order.
+        entries.sort_by_key(|entry| entry.at);
+        entries
+    }
+
+    /// The transitions; and the events that they imply, if no events were recorded.
+    fn history(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for entry in &self.order.history {
+            let (at, text) = (entry.at, self.transition(entry));
+            entries.push(Entry { at, source: "order".to_owned(), text });
+            if self.events.is_none() {
+                let text = format!("{} (from the history)", name(entry.event));
+                entries.push(Entry { at, source: "event".to_owned(), text });
             }
         }
-        for (queue, letter) in &self.dead_letters {
-            let what = match &letter.content {
-                Content::Event { event_type, .. } => event_type,
-                _ => "a record of the stream",
+        entries
+    }
+
+    fn provider(&self, intent: &BookedIntent, refunds: &[BookedRefund]) -> Vec<Entry> {
+        let money = |amount| Money { amount, currency: self.order.currency };
+        let entry = |at, text| Entry { at, source: "provider".to_owned(), text };
+        let created = format!("{} created for {}", intent.id.as_str(), money(intent.amount));
+        let mut entries = vec![entry(intent.created, created)];
+        entries.extend(refunds.iter().map(|refund| {
+            let status = match refund.status {
+                BookedRefundStatus::Pending => "pending",
+                BookedRefundStatus::Succeeded => "succeeded",
+                BookedRefundStatus::Failed => "failed",
             };
-            let text = format!(
-                "{what} was sent, and lies in `{queue}` after {} receives",
-                letter.receives
-            );
-            add(letter.sent, "dead letter", text);
-        }
-        for line in &self.log {
-            add(line.at, &line.function, logged(line));
-        }
-        // What comes from one source stays in its order.
-        entries.sort_by_key(|entry| entry.at);
+            entry(refund.created, format!("{} of {}: {status}", refund.id, money(refund.amount)))
+        }));
         entries
     }
 
@@ -122,34 +106,44 @@ impl Dossier {
         format!("{}, revision {}, {because}", name(entry.event), entry.revision)
     }
 
-    /// The name of an event by its id, which follows from the order and the event's name.
+    /// The name of the event with this id, which is derived from the order and from the event's
+    /// name or revision.
     fn event_name(&self, id: Uuid) -> String {
-        const REPORTS: [&str; 7] = [
-            "inventory.reserved",
-            "inventory.rejected",
-            "payment.captured",
-            "payment.declined",
-            "payment.voided",
-            "payment.refunded",
-            "payment.refund_failed",
-        ];
         let own = self
             .order
             .history
             .iter()
             .find(|entry| self.order.order_id.derived(&entry.revision.to_string()) == id);
-        let report = REPORTS.into_iter().find(|name| self.order.order_id.derived(name) == id);
-        match (own, report) {
+        let mut reported = InventoryEvent::DETAIL_TYPES.iter().chain(PaymentEvent::DETAIL_TYPES);
+        match (own, reported.find(|name| self.order.order_id.derived(name) == id)) {
             (Some(entry), _) => name(entry.event),
-            (None, Some(report)) => report.to_owned(),
+            (None, Some(reported)) => (*reported).to_owned(),
             (None, None) => format!("the event {id}"),
         }
     }
 }
 
-/// A line of a function's log without what is said beside it.
+fn event(envelope: &Value) -> Entry {
+    let at = envelope["detail"]["metadata"]["occurred_at"].as_str();
+    Entry {
+        at: at.and_then(|at| at.parse().ok()).unwrap_or_default(),
+        source: "event".to_owned(),
+        text: envelope["detail-type"].as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+fn dead_letter(queue: &str, letter: &DeadLetter) -> Entry {
+    let what = match &letter.content {
+        Content::Event { event_type, .. } => event_type,
+        _ => "a record of the stream",
+    };
+    let text = format!("{what} was sent, and is in `{queue}` after {} receives", letter.receives);
+    Entry { at: letter.sent, source: "dead letter".to_owned(), text }
+}
+
+/// The text of a log line, without the fields that the timeline shows elsewhere.
 fn logged(line: &LogLine) -> String {
-    let Some(mut fields) = logs::fields(line) else {
+    let Some(mut fields) = line.fields() else {
         return line.message.trim_end().to_owned();
     };
     for elsewhere in ["timestamp", "order_id", "span", "spans"] {
@@ -165,7 +159,7 @@ fn written(fields: Map<String, Value>) -> String {
     fields.into_iter().map(|(name, value)| format!(" {name}={}", plain(value))).collect()
 }
 
-/// Text without quotes, anything else as JSON has it.
+/// Text without quotes, any other value as JSON.
 fn plain(value: Value) -> String {
     match value {
         Value::String(text) => text,
@@ -175,33 +169,23 @@ fn plain(value: Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{ORDER, PLACED_AT, at};
     use serde_json::json;
+    use shop::order::Trigger;
 
     use super::*;
 
-    const ORDER: &str = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa";
-
+    /// An order that was reserved.
     fn order() -> Order {
-        let order: shop::id::OrderId = ORDER.parse().unwrap();
-        let at = |second| format!("2026-11-24T08:00:0{second}.000Z");
-        serde_json::from_value(json!({
-            "order_id": ORDER, "customer_id": "camille", "location": "paris", "location_name": "Amélie Paris",
-            "time_zone": "Europe/Paris", "status": "reserved", "revision": 2, "payment": "none", "total": 380,
-            "currency": "EUR", "placed_at": at(0), "pickup_at": at(0), "pickup_day": "2026-11-24",
-            "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190}],
-            "payment_method": "pm_card_visa", "deadline": "2026-11-24T08:15:00Z", "fingerprint": "f",
-            "history": [
-                {"revision": 1, "event": "order.placed", "status": "placed", "at": at(0)},
-                {"revision": 2, "event": "order.reserved", "status": "reserved", "at": at(2),
-                 "cause": order.derived("inventory.reserved")}
-            ]
-        }))
-        .unwrap()
+        let mut order = fixtures::after(fixtures::order(), &[Trigger::StockReserved]);
+        order.history[1].cause = Some(order.order_id.derived("inventory.reserved"));
+        order.history[1].at = at("2026-11-24T08:00:02Z");
+        order
     }
 
-    fn dossier(events: Option<Vec<Value>>, log: Vec<LogLine>) -> Dossier {
+    fn report(events: Option<Vec<Value>>, log: Vec<LogLine>) -> OrderReport {
         let order = order();
-        Dossier {
+        OrderReport {
             order,
             payment: None,
             reservation: None,
@@ -213,8 +197,8 @@ mod tests {
         }
     }
 
-    fn told(dossier: &Dossier) -> Vec<String> {
-        dossier
+    fn shown(report: &OrderReport) -> Vec<String> {
+        report
             .timeline()
             .into_iter()
             .map(|entry| format!("{}: {}", entry.source, entry.text))
@@ -222,34 +206,41 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_is_told_in_the_order_of_time_whoever_tells_it() {
-        let at = "2026-11-24T08:00:01Z".parse().unwrap();
+    fn entries_of_all_sources_are_sorted_by_time() {
+        let at = at("2026-11-24T08:00:01Z");
         let message = json!({
-            "timestamp": at, "level": "ERROR", "message": "record failed", "order_id": ORDER, "receives": 1,
-            "error": "the table is away"
+            "timestamp": at,
+            "level": "ERROR",
+            "message": "record failed",
+            "order_id": ORDER,
+            "receives": 1,
+            "error": "the table is unavailable"
         });
         let line = LogLine { at, function: "inventory".to_owned(), message: message.to_string() };
-        let event = json!({"detail-type": "order.placed", "detail": {"metadata": {"occurred_at": "2026-11-24T08:00:00.000Z"}}});
+        let event = json!({
+            "detail-type": "order.placed",
+            "detail": {"metadata": {"occurred_at": PLACED_AT}}
+        });
         assert_eq!(
-            told(&dossier(Some(vec![event]), vec![line])),
+            shown(&report(Some(vec![event]), vec![line])),
             [
                 "order: order.placed, revision 1, by a person",
                 "event: order.placed",
-                "inventory: ERROR: record failed error=the table is away receives=1",
+                "inventory: ERROR: record failed error=the table is unavailable receives=1",
                 "order: order.reserved, revision 2, because of inventory.reserved",
             ]
         );
     }
 
     #[test]
-    fn where_nobody_records_the_bus_its_events_are_told_from_the_history() {
-        let derived = told(&dossier(None, vec![]));
+    fn events_that_were_not_recorded_follow_from_the_history() {
+        let derived = shown(&report(None, vec![]));
         assert_eq!(derived.iter().filter(|entry| entry.starts_with("event: order.")).count(), 2);
         assert!(derived[1].contains("from the history"), "{derived:?}");
     }
 
     #[test]
-    fn a_line_of_a_function_that_crashed_is_told_as_it_is() {
+    fn a_log_line_of_a_crashed_function_is_shown_unchanged() {
         let line = LogLine {
             at: Timestamp::UNIX_EPOCH,
             function: "payment".to_owned(),

@@ -1,4 +1,4 @@
-//! A function that does nothing: what any function pays for the runtime alone.
+//! A function that does nothing. Its costs are those of the runtime alone.
 
 use std::convert::Infallible;
 

@@ -1,7 +1,7 @@
-//! A host in a process of its own.
+//! A host in a background process.
 //!
-//! The process starts the host, prints how that went as one line of JSON, and ends with the one
-//! that started it, unless it is told to stay.
+//! The process starts the host and prints the result as one line of JSON. It ends with its parent,
+//! unless the parent tells it to stay.
 
 use std::{
     fs::{self, File},
@@ -18,10 +18,10 @@ use tokio::{
 
 use crate::output;
 
-/// What the process is told when it is to outlive the one that started it.
+/// The line that tells the process to outlive its parent.
 const STAY: &str = "stay\n";
 
-/// The process, seen from the one that started it.
+/// The process, as its parent sees it.
 pub(super) struct Background {
     process: Child,
     address: Address,
@@ -46,7 +46,7 @@ impl Background {
                     "--sandbox-port",
                     &options.sandbox_port.to_string(),
                 ])
-                // Out of reach of a Ctrl-C in the terminal.
+                // So that Ctrl-C in the terminal does not reach it.
                 .process_group(0)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -68,7 +68,7 @@ impl Background {
             }
             Ok(Err(error)) => Err(Error::Host(error)),
             Err(_) => Err(Error::Host(format!(
-                "the background process ended early: see {}",
+                "the background process ended before it was ready: see {}",
                 log_path.display()
             ))),
         }
@@ -78,7 +78,7 @@ impl Background {
         &self.address
     }
 
-    /// Leaves it running.
+    /// Lets it outlive this process.
     pub(super) async fn stay(mut self) -> Result<(), Error> {
         match self.process.stdin.take() {
             Some(mut leash) => leash
@@ -89,7 +89,7 @@ impl Background {
         }
     }
 
-    /// Ends it, and returns when it is gone.
+    /// Ends it and waits until it is gone.
     pub(super) async fn end(mut self) {
         drop(self.process.stdin.take());
         let _ = self.process.wait().await;
@@ -100,7 +100,7 @@ fn io(doing: &'static str) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::Io { doing: doing.to_owned(), source }
 }
 
-/// The process itself.
+/// Runs the process itself.
 pub(super) async fn run(options: &Options) -> Result<(), Error> {
     tokio::select! {
         result = host(options) => result,
@@ -116,10 +116,10 @@ async fn host(options: &Options) -> Result<(), Error> {
     Err(started?.failure().await)
 }
 
-/// Waits until the one that started this ends without having said that it may stay.
+/// Waits until the parent ends without having told this process to stay.
 async fn abandoned() {
     let (gone, abandoned) = oneshot::channel::<()>();
-    // Not a task of the runtime, which would wait for it at the end.
+    // A thread, because the runtime waits for its blocking tasks before it ends.
     std::thread::spawn(move || {
         let mut word = String::new();
         if stdin().lock().read_line(&mut word).is_ok() && word == STAY {

@@ -1,4 +1,4 @@
-//! The commands.
+//! The command line.
 
 mod background;
 mod order;
@@ -13,15 +13,18 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use local::{
-    Error, Found, Options, Outputs, Progress, Stack,
+    Error, Found, Options, Progress, Stack,
     options::{DEFAULT_BIND, DEFAULT_PORT, DEFAULT_SANDBOX_PORT},
     shops,
 };
+use stack::{Outputs, state_dir};
 
 use crate::output;
 
-/// Runs the whole of Amelie on this machine: builds the functions, deploys template.yaml to an
-/// embedded AWS, places an order and shows the events as they pass, until Ctrl-C.
+/// Runs all of Amelie on this machine.
+///
+/// Builds the functions, deploys template.yaml to an embedded AWS, places an order, and shows the
+/// events on the bus until Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo local",
@@ -36,20 +39,32 @@ pub(crate) struct Cli {
     command: Option<Command>,
 }
 
-/// Which stack is meant, and where it listens.
+/// Where the stack listens and keeps its files.
 #[derive(Args, Debug)]
 struct Place {
-    /// Address to listen on: for `sam local` on Linux, that of the Docker bridge. Never one that
-    /// other machines reach
-    #[arg(long, global = true, env = "AMELIE_BIND", value_name = "ADDRESS", default_value_t = DEFAULT_BIND, value_parser = one_address)]
+    /// Address to listen on. For `sam local` on Linux, choose the address of the Docker bridge;
+    /// never choose one that other machines can reach
+    #[arg(
+        long,
+        global = true,
+        env = "AMELIE_BIND",
+        value_name = "ADDRESS",
+        default_value_t = DEFAULT_BIND,
+        value_parser = one_address
+    )]
     bind: Ipv4Addr,
     /// Port of the embedded AWS; 0 takes any free one
     #[arg(long, global = true, env = "AMELIE_PORT", default_value_t = DEFAULT_PORT)]
     port: u16,
     /// Port of the payment sandbox; 0 takes any free one
-    #[arg(long, global = true, env = "AMELIE_SANDBOX_PORT", default_value_t = DEFAULT_SANDBOX_PORT)]
+    #[arg(
+        long,
+        global = true,
+        env = "AMELIE_SANDBOX_PORT",
+        default_value_t = DEFAULT_SANDBOX_PORT
+    )]
     sandbox_port: u16,
-    /// Where the stack's description, logs and events are kept; each running stack needs its own
+    /// Directory of the stack's description, logs and events; each running stack needs its own
     /// [default: target/local]
     #[arg(long, global = true, env = "AMELIE_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -57,52 +72,52 @@ struct Place {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts everything, or redeploys what has changed to a running stack (the default)
+    /// Starts a stack, or redeploys what has changed to a running one (default)
     Up {
-        /// Leave it running in the background, once the first order is confirmed
+        /// Leave the stack running in the background once the first order is confirmed
         #[arg(long)]
         detach: bool,
     },
     /// Stops the running stack
     Down,
-    /// Says what runs
+    /// Shows whether a stack is running, and where it listens
     Status,
     /// Prints an access token for the order API
     Token {
-        /// Whose: a customer of that name is added when there is none
+        /// Name of the user, who is created if necessary [default: ada, or sam with --staff]
         #[arg(long, value_name = "NAME")]
         user: Option<String>,
-        /// Make it a member of staff
+        /// Make the user a member of staff
         #[arg(long)]
         staff: bool,
     },
-    /// Places an order and follows it
+    /// Places an order and follows it until it is confirmed or has ended
     Order(order::Arguments),
-    /// Shows what the functions have logged
+    /// Shows the logs of the functions
     Logs {
-        /// One function alone, such as order-intake
+        /// Only this function, such as order-intake
         function: Option<String>,
-        /// Go on until Ctrl-C
+        /// Continue with new ones until Ctrl-C
         #[arg(long, short)]
         follow: bool,
     },
     /// Shows the events on the bus
     Events {
-        /// Go on until Ctrl-C
+        /// Continue with new ones until Ctrl-C
         #[arg(long, short)]
         follow: bool,
     },
-    /// Shows the mail that was sent
+    /// Shows the mail that the stack has sent
     Mail,
-    /// Loads shops, with their menus and bake plans, from a file
+    /// Loads shops with their menus and bake plans from a file
     Load {
-        /// JSON in the format of crates/local/demo/shops.json
+        /// A JSON file such as crates/local/demo/shops.json
         file: PathBuf,
-        /// Into this stack of your AWS account and region, instead of the running local one
+        /// Load into this stack in your AWS account and region, not into the local one
         #[arg(long, value_name = "NAME")]
         stack: Option<String>,
     },
-    /// Hosts a stack in the background; `up --detach` starts this
+    /// Runs the host of a stack for `up --detach`
     #[command(hide = true)]
     Host,
 }
@@ -147,7 +162,7 @@ impl Cli {
 
 impl Place {
     fn options(&self) -> Options {
-        let state_dir = self.state_dir.clone().unwrap_or_else(Options::default_state_dir);
+        let state_dir = self.state_dir.clone().unwrap_or_else(state_dir::default);
         Options {
             bind: self.bind,
             port: self.port,
@@ -158,24 +173,25 @@ impl Place {
     }
 }
 
-/// Nothing can be reached at "all addresses", and all the world could reach it.
+/// Parses an address, but not 0.0.0.0: the stack could not be reached at that address, and every
+/// machine could reach the stack.
 fn one_address(text: &str) -> Result<Ipv4Addr, String> {
     match text.parse::<Ipv4Addr>() {
         Ok(address) if !address.is_unspecified() => Ok(address),
-        _ => Err("give one IPv4 address of this machine, such as 172.17.0.1".to_owned()),
+        _ => Err("give an IPv4 address of this machine, such as 172.17.0.1".to_owned()),
     }
 }
 
 fn loaded(shops: usize, stack: &str) {
-    output::say(format!("{shops} shops loaded into {stack}"));
+    output::message(format!("{shops} shops loaded into {stack}"));
 }
 
-/// How long a host may take to end: it waits up to ten seconds for the functions.
+/// How long a host may take to end: it waits up to ten seconds for its functions.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 async fn down(options: &Options) -> Result<(), Error> {
     let Some(found) = Found::in_directory(&options.state_dir) else {
-        output::say("nothing is running");
+        output::message("nothing is running");
         return Ok(());
     };
     found.terminate()?;
@@ -183,13 +199,13 @@ async fn down(options: &Options) -> Result<(), Error> {
     while Found::in_directory(&options.state_dir) == Some(found) {
         if started.elapsed() > STOP_TIMEOUT {
             return Err(Error::Host(format!(
-                "process {} does not end: try `kill -9 {0}`",
+                "process {} does not end: end it with `kill -9 {0}`",
                 found.process_id()
             )));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    output::say("stopped");
+    output::message("stopped");
     Ok(())
 }
 
@@ -200,8 +216,8 @@ fn status(options: &Options) -> Result<(), Error> {
     match Stack::find(&options.state_dir) {
         Ok(stack) => {
             output::line(format!(
-                "stack {} runs in process {}",
-                stack.stack_name,
+                "stack {} is running in process {}",
+                stack.embedded.stack_name,
                 found.process_id()
             ))?;
             output::addresses(&stack)

@@ -1,4 +1,4 @@
-//! Placing an order and watching what becomes of it.
+//! Placing an order and following it.
 
 use std::time::Instant;
 
@@ -9,28 +9,28 @@ use shop::order::Status;
 
 use crate::output;
 
-/// Who orders unless it is said.
+/// The customer unless another is given.
 pub(super) const CUSTOMER: &str = "ada";
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// At which shop, such as paris-marais
+    /// Id of the shop, such as paris-marais
     #[arg(long)]
     location: String,
-    /// What and how many, such as croissant=2; give it once for each item
+    /// An item and its quantity, such as croissant=2; repeat the option for more items
     #[arg(long = "item", value_name = "SKU=N", required = true, value_parser = parse_item)]
     items: Vec<(String, u64)>,
-    /// One of Stripe's test payment methods, such as pm_card_chargeDeclined
+    /// A test payment method of Stripe, such as pm_card_chargeDeclined
     #[arg(long, default_value = "pm_card_visa", value_name = "TOKEN")]
     payment_method: String,
-    /// Who orders
+    /// Name of the customer, who is created if necessary
     #[arg(long, default_value = CUSTOMER, value_name = "NAME")]
     user: String,
 }
 
 fn parse_item(text: &str) -> Result<(String, u64), String> {
-    let (sku, quantity) = text.split_once('=').ok_or("give it as SKU=N, such as croissant=2")?;
-    let quantity = quantity.parse().map_err(|_| format!("`{quantity}` is no number of pieces"))?;
+    let (sku, quantity) = text.split_once('=').ok_or("expected SKU=N, such as croissant=2")?;
+    let quantity = quantity.parse().map_err(|_| format!("`{quantity}` is not a quantity"))?;
     Ok((sku.to_owned(), quantity))
 }
 
@@ -40,7 +40,11 @@ pub(super) async fn run(stack: &Stack, arguments: &Arguments) -> Result<(), Erro
         .iter()
         .map(|(item, quantity)| json!({"item": item, "quantity": quantity}))
         .collect();
-    let order = json!({"location": arguments.location, "lines": lines, "payment_method": arguments.payment_method});
+    let order = json!({
+        "location": arguments.location,
+        "lines": lines,
+        "payment_method": arguments.payment_method
+    });
     place(stack, &arguments.user, &order).await?;
     Ok(())
 }
@@ -50,7 +54,7 @@ pub(super) async fn place(stack: &Stack, user: &str, order: &Value) -> Result<St
     let token = stack.token(user, false).await?;
     let started = Instant::now();
     let id = stack.place(&token, order).await?;
-    output::say(format!(
+    output::message(format!(
         "order {id} of {user}, answered after {} ms",
         started.elapsed().as_millis()
     ));
@@ -76,9 +80,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_is_given_with_its_quantity() {
+    fn an_item_is_parsed_with_its_quantity() {
         assert_eq!(parse_item("croissant=2"), Ok(("croissant".to_owned(), 2)));
-        assert_eq!(parse_item("croissant").unwrap_err(), "give it as SKU=N, such as croissant=2");
-        assert_eq!(parse_item("croissant=two").unwrap_err(), "`two` is no number of pieces");
+        assert_eq!(parse_item("croissant").unwrap_err(), "expected SKU=N, such as croissant=2");
+        assert_eq!(parse_item("croissant=two").unwrap_err(), "`two` is not a quantity");
     }
 }

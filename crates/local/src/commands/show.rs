@@ -1,10 +1,13 @@
-//! What a stack has to show: events, logs and mail.
+//! Showing the events, logs and mail of a stack.
 
 use std::time::Duration;
 
 use local::{Error, Stack};
 
 use crate::output;
+
+/// How often the logs are read.
+const POLL: Duration = Duration::from_millis(500);
 
 pub(super) async fn events(stack: &Stack, follow: bool) -> Result<(), Error> {
     let mut events = stack.events()?;
@@ -21,7 +24,11 @@ pub(super) async fn events(stack: &Stack, follow: bool) -> Result<(), Error> {
 }
 
 pub(super) async fn logs(stack: &Stack, function: Option<&str>, follow: bool) -> Result<(), Error> {
-    let mut logs = stack.logs(function).await?;
+    let all = stack.logs().await?;
+    let mut logs = match function {
+        Some(function) => all.of(function)?,
+        None => all,
+    };
     loop {
         for line in logs.written().await? {
             output::line(output::log(&line))?;
@@ -29,7 +36,7 @@ pub(super) async fn logs(stack: &Stack, function: Option<&str>, follow: bool) ->
         if !follow {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 

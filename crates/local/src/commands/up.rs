@@ -1,10 +1,10 @@
-//! Starting a stack, here or in the background, and keeping a running one up to date.
+//! Starting a stack, in this process or in the background, and updating a running one.
 
 use local::{Binaries, Error, Found, Options, Running, Stack, order};
 use shop::order::Status;
 
 use super::{background::Background, order as orders, show};
-use crate::{interrupted, output};
+use crate::{output, signals::interrupted};
 
 pub(super) async fn run(options: &Options, detach: bool) -> Result<(), Error> {
     if Found::in_directory(&options.state_dir).is_some() {
@@ -19,8 +19,8 @@ pub(super) async fn run(options: &Options, detach: bool) -> Result<(), Error> {
 async fn attached(options: &Options) -> Result<(), Error> {
     let Running { stack, mut host } = Running::start(options).await?;
     if let Err(error) = first_order(&stack).await {
-        // To find out why, one needs the stack.
-        output::say(format!("error: {error}"));
+        // The stack keeps running, so that the reason can be found.
+        output::message(format!("error: {error}"));
     }
     introduce(&stack).await?;
     tokio::select! {
@@ -31,7 +31,7 @@ async fn attached(options: &Options) -> Result<(), Error> {
 }
 
 async fn detached(options: &Options) -> Result<(), Error> {
-    // Before the background process needs it, so that its progress is seen.
+    // Here rather than in the background process, so that the progress is shown.
     local::prepare(options.progress).await?;
     let binaries = Binaries::build(&[], options.progress).await?;
     let background = Background::start(options).await?;
@@ -42,7 +42,8 @@ async fn detached(options: &Options) -> Result<(), Error> {
             return Err(error);
         }
     };
-    // Even if the order fails: to find out why, one needs the stack.
+    // Before the first order: if that fails, the stack keeps running, so that the reason can be
+    // found.
     background.stay().await?;
     first_order(&stack).await?;
     output::addresses(&stack)
@@ -55,13 +56,16 @@ async fn first_order(stack: &Stack) -> Result<(), Error> {
     }
 }
 
-/// Says where everything is and how to begin.
+/// Prints where the stack listens and how to place an order.
 async fn introduce(stack: &Stack) -> Result<(), Error> {
     output::addresses(stack)?;
     let token = stack.token(orders::CUSTOMER, false).await?;
     output::line(format!(
-        "\ncurl -i {}/orders -H 'content-type: application/json' -H \"idempotency-key: $(date +%s)\" \\\n  \
-         -H 'authorization: Bearer {token}' \\\n  -d '{}'\n\nCtrl-C stops everything. What passes on the event bus:",
+        "\n\
+         curl -i {}/orders -H 'content-type: application/json' \\\n  \
+         -H \"idempotency-key: $(date +%s)\" -H 'authorization: Bearer {token}' \\\n  \
+         -d '{}'\n\n\
+         Ctrl-C stops the stack. Events on the bus:",
         stack.api_url,
         order::sample()?
     ))

@@ -1,4 +1,4 @@
-//! Stripe's documented test payment methods, and what charging and refunding each of them does.
+//! Stripe's documented test payment methods, and the results of charging and refunding them.
 
 /// A test card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,22 +7,22 @@ pub(super) struct Card {
     pub(super) refund: Refunding,
 }
 
-/// What a charge of the card does.
+/// The result of charging the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Charge {
     Succeeds,
     Declines(Decline),
-    /// The bank wants the customer to authenticate (3-D Secure) first.
+    /// The bank requires the customer to authenticate (3-D Secure) first.
     NeedsAuthentication,
 }
 
-/// What a refund to the card does.
+/// The result of a refund to the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refunding {
     Succeeds,
-    /// Answered as pending, found succeeded afterwards.
+    /// Pending in the answer, succeeded afterwards.
     StartsPending,
-    /// Answered as succeeded, found failed afterwards.
+    /// Succeeded in the answer, failed afterwards.
     FailsLater,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Decline {
     pub(super) message: &'static str,
 }
 
-/// A payment that needs authentication fails with this when `error_on_requires_action` is set.
+/// The decline of a payment that needs authentication while `error_on_requires_action` is set.
 pub(super) const NOT_AUTHENTICATED: Decline = Decline {
     code: "authentication_required",
     decline_code: Some("authentication_not_handled"),
@@ -117,12 +117,12 @@ impl Card {
 
 const DECLINED: &str = "Your card was declined.";
 
-/// Declined by the bank, which says why in the decline code.
+/// A decline by the bank, whose reason is the decline code.
 const fn declined(decline_code: &'static str, message: &'static str) -> Charge {
     Charge::Declines(Decline { code: "card_declined", decline_code: Some(decline_code), message })
 }
 
-/// Failed for a reason that has a code of its own.
+/// A failure whose reason is the error code itself.
 const fn failed(code: &'static str, message: &'static str) -> Charge {
     Charge::Declines(Decline { code, decline_code: None, message })
 }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_made_up_payment_method_is_no_card() {
+    fn an_invented_payment_method_is_not_a_card() {
         for token in ["pm_card_", "pm_card_visa_visa", "pm_card_visa_fr", "visa", "pm_1PgaX", ""] {
             assert_eq!(Card::named(token), None, "{token}");
         }

@@ -1,4 +1,4 @@
-//! The control API under `/_sandbox`, for tests and tools: its shapes and its client.
+//! The types and the client of the control API under `/_sandbox`, for tests and tools.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,28 +8,28 @@ use super::{
 };
 use crate::http;
 
-/// What the ledger says about one intent. Amounts are in minor units of the currency.
+/// An intent in the ledger. Amounts are in minor units of its currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
     /// The `order_id` of the intent's metadata.
     pub order_id: Option<String>,
     /// The intent's id.
     pub intent: String,
-    /// Where it stands.
+    /// The state of the intent.
     pub status: IntentStatus,
-    /// What it was made for.
+    /// The amount to charge.
     pub amount: u64,
-    /// ISO 4217, lower case.
+    /// The ISO 4217 code in lower case.
     pub currency: String,
-    /// What was taken from the customer, refunds not deducted.
+    /// The amount that was taken from the customer, before refunds.
     pub captured: u64,
-    /// Newest first.
+    /// Its refunds, newest first.
     pub refunds: Vec<RefundEntry>,
 }
 
 impl LedgerEntry {
-    /// What the customer has paid in the end: captured, less what was given back or is on its way
-    /// back.
+    /// The amount that the customer has paid in the end: what was captured, less refunds that have
+    /// not failed.
     #[must_use]
     pub fn net(&self) -> u64 {
         let returned = self.refunds.iter().filter(|refund| refund.status != RefundStatus::Failed);
@@ -49,14 +49,14 @@ impl LedgerEntry {
     }
 }
 
-/// What the ledger says about one refund.
+/// A refund in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundEntry {
     /// The refund's id.
     pub refund: String,
-    /// Minor units of the intent's currency.
+    /// The amount in minor units of the intent's currency.
     pub amount: u64,
-    /// Where it stands.
+    /// The state of the refund.
     pub status: RefundStatus,
 }
 
@@ -74,26 +74,26 @@ pub struct Control {
 }
 
 impl Control {
-    /// A client of the sandbox that listens at `base_url`, such as `http://127.0.0.1:4740`.
+    /// A client of the sandbox at `base_url`, such as `http://127.0.0.1:4740`.
     #[must_use]
     pub fn new(base_url: impl Into<String>) -> Self {
         let base_url = base_url.into().trim_end_matches('/').to_owned();
         Self { http: http::client(), base_url }
     }
 
-    /// Adds a fault to those already set; the first that fits a request is the one that hits it.
+    /// Adds a fault. If several match a request, the first one applies.
     pub async fn set_fault(&self, fault: &Fault) -> reqwest::Result<()> {
         self.call(self.http.post(self.url("faults")).json(fault)).await?;
         Ok(())
     }
 
-    /// Ends all faults. A request that one has hit already goes on as it was told.
+    /// Removes all faults. Requests that are already affected are not changed.
     pub async fn clear_faults(&self) -> reqwest::Result<()> {
         self.call(self.http.delete(self.url("faults"))).await?;
         Ok(())
     }
 
-    /// Ends the faults that were set for one order.
+    /// Removes the faults of one order.
     pub async fn clear_faults_of(&self, order_id: &str) -> reqwest::Result<()> {
         self.call(self.http.delete(self.url("faults")).query(&[("order_id", order_id)])).await?;
         Ok(())
@@ -104,7 +104,7 @@ impl Control {
         self.call(self.http.get(self.url("ledger"))).await?.json().await
     }
 
-    /// Makes every idempotency key new again that is not in use, as Stripe may after a day.
+    /// Forgets all idempotency keys that are not in use, as Stripe may do after a day.
     pub async fn forget_keys(&self) -> reqwest::Result<()> {
         self.call(self.http.delete(self.url("idempotency_keys"))).await?;
         Ok(())

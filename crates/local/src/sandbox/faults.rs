@@ -1,39 +1,39 @@
-//! Faults to order: the sandbox can be slow, fail, and lose its answers.
+//! Faults on request: the sandbox can be slow, fail, and lose its answers.
 
 use serde::{Deserialize, Serialize};
 
-/// What is to go wrong, with which requests and how often.
+/// A failure, the requests that it affects, and how often.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fault {
-    /// Only on this route; anywhere when absent.
+    /// The affected route; all routes if absent.
     pub route: Option<Route>,
-    /// Only for intents whose metadata has this `order_id`; for any when absent.
+    /// The `order_id` in the metadata of the affected intents; all intents if absent.
     pub order_id: Option<String>,
-    /// For this many requests; until faults are cleared when absent.
+    /// The number of affected requests; all until the fault is cleared if absent.
     pub times: Option<u32>,
-    /// Wait this long before the work, which is then done whether or not the client still listens.
+    /// The delay before the work, which is done even if the client has hung up meanwhile.
     pub delay_ms: u64,
-    /// How the request is answered.
+    /// The answer to the request.
     pub answer: FaultyAnswer,
 }
 
-/// How a request that a [`Fault`] hits is answered.
+/// The answer to a request that a [`Fault`] affects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultyAnswer {
-    /// As always.
+    /// The usual answer.
     #[default]
     Normal,
-    /// With this status, the work not done.
+    /// This status, and the work is not done.
     Fail(u16),
-    /// With this status, although the work is done.
+    /// This status, although the work is done.
     FailAfterWork(u16),
-    /// Not at all: the work is done and the connection closed.
+    /// None: the work is done and the connection is closed.
     Lose,
 }
 
-/// What a request asks for.
+/// A route of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Route {
@@ -65,19 +65,19 @@ impl Faults {
         self.0.clear();
     }
 
-    /// Ends the faults that were set for one order.
+    /// Removes the faults of one order.
     pub(super) fn clear_for(&mut self, order_id: &str) {
         self.0.retain(|fault| fault.order_id.as_deref() != Some(order_id));
     }
 
-    /// What is to go wrong with this request: the first fault set that fits and is not used up.
-    pub(super) fn hit(&mut self, route: Route, order_id: Option<&str>) -> Fault {
-        let fits = |fault: &&mut Fault| {
+    /// The fault that affects a request: the first one that matches and is not used up.
+    pub(super) fn take(&mut self, route: Route, order_id: Option<&str>) -> Fault {
+        let matches = |fault: &&mut Fault| {
             fault.times != Some(0)
                 && fault.route.is_none_or(|wanted| wanted == route)
                 && (fault.order_id.is_none() || fault.order_id.as_deref() == order_id)
         };
-        let Some(fault) = self.0.iter_mut().find(fits) else {
+        let Some(fault) = self.0.iter_mut().find(matches) else {
             return Fault::default();
         };
         if let Some(times) = &mut fault.times {
@@ -96,51 +96,51 @@ mod tests {
     }
 
     #[test]
-    fn a_counted_fault_is_used_up_and_the_next_one_takes_over() {
+    fn the_next_fault_applies_once_a_counted_one_is_used_up() {
         let mut faults = Faults::default();
         faults.set(Fault { times: Some(1), ..failing(500) });
         faults.set(Fault { times: Some(1), ..failing(429) });
-        let mut answer = || faults.hit(Route::Create, None).answer;
+        let mut answer = || faults.take(Route::Create, None).answer;
         assert_eq!(answer(), FaultyAnswer::Fail(500));
         assert_eq!(answer(), FaultyAnswer::Fail(429));
         assert_eq!(answer(), FaultyAnswer::Normal);
     }
 
     #[test]
-    fn a_fault_hits_only_its_route_and_order() {
+    fn a_fault_affects_only_its_route_and_order() {
         let mut faults = Faults::default();
         faults.set(Fault {
             route: Some(Route::Confirm),
             order_id: Some("o-1".into()),
             ..failing(503)
         });
-        assert_eq!(faults.hit(Route::Create, Some("o-1")), Fault::default());
-        assert_eq!(faults.hit(Route::Confirm, Some("o-2")), Fault::default());
-        assert_eq!(faults.hit(Route::Confirm, None), Fault::default());
-        assert_eq!(faults.hit(Route::Confirm, Some("o-1")).answer, FaultyAnswer::Fail(503));
+        assert_eq!(faults.take(Route::Create, Some("o-1")), Fault::default());
+        assert_eq!(faults.take(Route::Confirm, Some("o-2")), Fault::default());
+        assert_eq!(faults.take(Route::Confirm, None), Fault::default());
+        assert_eq!(faults.take(Route::Confirm, Some("o-1")).answer, FaultyAnswer::Fail(503));
     }
 
     #[test]
-    fn a_cleared_fault_is_gone() {
+    fn cleared_faults_affect_no_request() {
         let mut faults = Faults::default();
         faults.set(failing(500));
         faults.clear();
-        assert_eq!(faults.hit(Route::Create, None), Fault::default());
+        assert_eq!(faults.take(Route::Create, None), Fault::default());
     }
 
     #[test]
-    fn the_faults_of_one_order_can_be_cleared_and_those_of_others_stay() {
+    fn the_faults_of_one_order_can_be_cleared_separately() {
         let mut faults = Faults::default();
         for order in ["o-1", "o-2"] {
             faults.set(Fault { order_id: Some(order.into()), ..failing(500) });
         }
         faults.clear_for("o-1");
-        assert_eq!(faults.hit(Route::Create, Some("o-1")), Fault::default());
-        assert_eq!(faults.hit(Route::Create, Some("o-2")).answer, FaultyAnswer::Fail(500));
+        assert_eq!(faults.take(Route::Create, Some("o-1")), Fault::default());
+        assert_eq!(faults.take(Route::Create, Some("o-2")).answer, FaultyAnswer::Fail(500));
     }
 
     #[test]
-    fn a_fault_can_be_written_by_hand() {
+    fn a_fault_can_be_written_as_json_by_hand() {
         let fault: Fault =
             serde_json::from_str(r#"{"route": "confirm", "times": 2, "answer": {"fail": 503}}"#)
                 .unwrap();

@@ -1,27 +1,27 @@
-//! Idempotency keys, as Stripe keeps them: the first answer is replayed to whoever asks the same
-//! again.
+//! Idempotency keys that behave like Stripe's: the same request under the same key gets the first
+//! answer again.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
-/// A status and a body.
+/// An HTTP status and a body.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Value,
 }
 
-/// What a key says about a request that carries it.
+/// How a request with a key is to be treated.
 #[derive(Debug, PartialEq)]
 pub(super) enum Claim {
-    /// Not seen before: do the work, then [`Keys::keep`] its answer or [`Keys::release`] the key.
+    /// The key is new: do the work, then [`Keys::keep`] the answer or [`Keys::release`] the key.
     New,
-    /// Done before, and answered with this.
+    /// The request was answered before, with this.
     Replay(Answer),
-    /// Being worked on.
+    /// The first request is still being worked on.
     InUse,
-    /// First used for another request.
+    /// The key was first used for another request.
     Misused,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Keys(HashMap<String, Use>);
 
 #[derive(Debug)]
 struct Use {
-    /// What was asked, parameters included.
+    /// The request with its parameters.
     request: String,
     answer: Option<Answer>,
 }
@@ -58,7 +58,7 @@ impl Keys {
         self.0.remove(key);
     }
 
-    /// Forgets all answers, as Stripe may after a day. A key that is in use stays so.
+    /// Forgets all answers, as Stripe may do after a day. Keys in use are kept.
     pub(super) fn forget(&mut self) {
         self.0.retain(|_, used| used.answer.is_none());
     }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_answer_is_replayed_even_when_it_was_a_failure() {
+    fn the_first_answer_is_replayed_even_if_it_was_a_failure() {
         let mut keys = Keys::default();
         assert_eq!(keys.claim("k", "a=1"), Claim::New);
         keys.keep("k", &failure());
@@ -92,14 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_belongs_to_the_request_that_first_used_it() {
+    fn a_key_cannot_be_used_for_another_request() {
         let mut keys = Keys::default();
         keys.claim("k", "a=1");
         assert_eq!(keys.claim("k", "a=2"), Claim::Misused);
     }
 
     #[test]
-    fn a_forgotten_key_is_new_but_one_in_use_is_not_forgotten() {
+    fn keys_can_be_forgotten_unless_they_are_in_use() {
         let mut keys = Keys::default();
         keys.claim("done", "a=1");
         keys.keep("done", &failure());

@@ -1,8 +1,10 @@
-//! The state machine of payment intents and refunds: pure, without clock or I/O.
+//! The state machine of payment intents and refunds, without clock or I/O.
 //!
-//! Money moves in two places: a confirmation that succeeds takes the whole amount of an intent, and
-//! a refund gives back at most what is left of it. A succeeded or cancelled intent stays what it
-//! is.
+//! Money moves in two places: a successful confirmation takes the full amount of an intent, and a
+//! refund returns at most what is left of it. Succeeded and cancelled are final states.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -10,31 +12,31 @@ use serde::{Deserialize, Serialize};
 
 use super::cards::{Card, Charge, Decline, NOT_AUTHENTICATED, Refunding};
 
-/// Where an intent stands.
+/// The state of an intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IntentStatus {
     /// No payment method yet, or the last one was declined.
     RequiresPaymentMethod,
-    /// Has a payment method and waits to be confirmed.
+    /// There is a payment method, and the intent can be confirmed.
     RequiresConfirmation,
-    /// Waits for the customer to authenticate.
+    /// The customer must authenticate.
     RequiresAction,
     /// The amount was taken.
     Succeeded,
-    /// Given up; nothing was taken.
+    /// Cancelled before any money was taken.
     Canceled,
 }
 
-/// Where a refund stands.
+/// The state of a refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundStatus {
-    /// On its way.
+    /// The bank has not decided yet.
     Pending,
-    /// Given back.
+    /// The money was returned.
     Succeeded,
-    /// Came back from the customer's bank; the money is the merchant's again.
+    /// The customer's bank sent the money back, so the merchant has it again.
     Failed,
 }
 
@@ -53,7 +55,8 @@ pub(super) struct Intent {
     pub(super) amount: u64,
     pub(super) currency: String,
     pub(super) payment_method: Option<PaymentMethod>,
-    /// Listed by the caller, or else left to Stripe (`automatic_payment_methods`).
+    /// The methods that the caller listed; `None` leaves the choice to Stripe
+    /// (`automatic_payment_methods`).
     pub(super) payment_method_types: Option<Vec<String>>,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) status: IntentStatus,
@@ -65,7 +68,7 @@ pub(super) struct Intent {
 }
 
 impl Intent {
-    /// What was taken from the customer, refunds not deducted.
+    /// The amount that was taken from the customer, before refunds.
     pub(super) fn captured(&self) -> u64 {
         if self.status == IntentStatus::Succeeded { self.amount } else { 0 }
     }
@@ -87,7 +90,8 @@ impl Intent {
     }
 }
 
-/// A payment method of its own, as Stripe makes one whenever a test payment method is used.
+/// A payment method. Like Stripe, the ledger creates a new one whenever a test payment method is
+/// used.
 #[derive(Clone, Debug)]
 pub(super) struct PaymentMethod {
     pub(super) id: String,
@@ -95,11 +99,11 @@ pub(super) struct PaymentMethod {
     card: Card,
 }
 
-/// An attempt to charge that failed.
+/// A failed attempt to charge a card.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) decline: Decline,
-    /// None where it failed before the bank was asked.
+    /// `None` if it failed before the bank was asked.
     pub(super) charge: Option<String>,
     pub(super) payment_method: PaymentMethod,
 }
@@ -116,14 +120,14 @@ pub(super) struct Refund {
     pub(super) created: i64,
 }
 
-/// Why the ledger does not do what it was asked.
+/// Why the ledger refuses an operation.
 #[derive(Clone, Debug)]
 pub(super) enum Refusal {
     NoSuchIntent(String),
     NoSuchPaymentMethod(String),
-    /// The card was charged and declined; carries the intent as it is now.
+    /// The card was declined. Contains the intent after the attempt.
     Declined(Box<Intent>, Box<Failure>),
-    /// No payment method, or the last one was declined.
+    /// There is no payment method, or the last one was declined.
     NothingToConfirmWith(Box<Intent>),
     CannotConfirm(Box<Intent>),
     CannotCancel(Box<Intent>),
@@ -138,19 +142,20 @@ pub(super) enum Refusal {
 
 #[derive(Debug)]
 pub(super) struct Ledger {
-    /// Keeps the ids of one run apart from those of another, whose rows may have outlived it.
+    /// Part of all ids, so that they differ from the ids of earlier runs, whose rows may still
+    /// exist.
     run: u32,
-    names_given: u64,
+    ids_assigned: u64,
     intents: BTreeMap<String, Intent>,
     refunds: Vec<Refund>,
 }
 
 impl Ledger {
     pub(super) fn new(run: u32) -> Self {
-        Self { run, names_given: 0, intents: BTreeMap::new(), refunds: Vec::new() }
+        Self { run, ids_assigned: 0, intents: BTreeMap::new(), refunds: Vec::new() }
     }
 
-    /// Forgets all intents and refunds. Their ids are not given again.
+    /// Forgets all intents and refunds. Their ids are not assigned again.
     pub(super) fn reset(&mut self) {
         self.intents.clear();
         self.refunds.clear();
@@ -171,7 +176,7 @@ impl Ledger {
         self.refunds().filter(move |refund| refund.intent == intent)
     }
 
-    /// What was given back of an intent, or is on its way.
+    /// The amount of an intent that was refunded, or is being refunded.
     pub(super) fn refunded(&self, intent: &str) -> u64 {
         self.refunds_of(intent)
             .filter(|refund| refund.status != RefundStatus::Failed)
@@ -186,7 +191,7 @@ impl Ledger {
     pub(super) fn create(&mut self, new: NewIntent, now: i64) -> Result<&Intent, Refusal> {
         let payment_method =
             new.payment_method.map(|token| self.payment_method(&token, now)).transpose()?;
-        let id = self.name("pi");
+        let id = self.new_id("pi");
         let intent = Intent {
             id: id.clone(),
             amount: new.amount,
@@ -207,8 +212,8 @@ impl Ledger {
         Ok(self.intents.entry(id).or_insert(intent))
     }
 
-    /// Charges the card. `error_on_requires_action` turns a card that needs authentication into a
-    /// declined one.
+    /// Charges the card. With `error_on_requires_action`, a card that needs authentication is
+    /// declined.
     pub(super) fn confirm(
         &mut self,
         id: &str,
@@ -228,7 +233,7 @@ impl Ledger {
             return Err(Refusal::NothingToConfirmWith(Box::new(self.find(id)?.clone())));
         };
 
-        let charge = self.name("ch");
+        let charge = self.new_id("ch");
         let intent = self.find_mut(id)?;
         match chosen.card.charge {
             Charge::Succeeds => {
@@ -270,10 +275,10 @@ impl Ledger {
         Ok(intent)
     }
 
-    /// Gives back `amount`, or all that is left.
+    /// Refunds `amount`, or everything that is left.
     ///
-    /// Returns the refund as Stripe first answers it; what it comes to is in the ledger at once,
-    /// and seen by the next who asks.
+    /// Returns the refund in the state that Stripe answers first. The ledger has its final state at
+    /// once, which the next request sees.
     pub(super) fn refund(
         &mut self,
         id: &str,
@@ -302,7 +307,7 @@ impl Ledger {
         };
         let (charge, currency) = (charge.clone(), intent.currency.clone());
         let refund = Refund {
-            id: self.name("re"),
+            id: self.new_id("re"),
             intent: id.to_owned(),
             charge,
             amount,
@@ -322,181 +327,13 @@ impl Ledger {
     fn payment_method(&mut self, token: &str, now: i64) -> Result<PaymentMethod, Refusal> {
         let card =
             Card::named(token).ok_or_else(|| Refusal::NoSuchPaymentMethod(token.to_owned()))?;
-        Ok(PaymentMethod { id: self.name("pm"), created: now, card })
+        Ok(PaymentMethod { id: self.new_id("pm"), created: now, card })
     }
 
-    /// A new id, 24 characters after its prefix as Stripe's are; ids sort as they were given.
-    fn name(&mut self, prefix: &str) -> String {
-        self.names_given += 1;
-        format!("{prefix}_{:08x}{:016}", self.run, self.names_given)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::{prelude::*, sample::Index};
-
-    use super::*;
-
-    const NOW: i64 = 1_800_000_000;
-
-    fn new_intent(amount: u64, payment_method: Option<&str>) -> NewIntent {
-        NewIntent {
-            amount,
-            currency: "eur".into(),
-            payment_method: payment_method.map(str::to_owned),
-            payment_method_types: None,
-            metadata: BTreeMap::new(),
-        }
-    }
-
-    fn ledger_with(payment_method: &str) -> (Ledger, String) {
-        let mut ledger = Ledger::new(0);
-        let id = ledger.create(new_intent(580, Some(payment_method)), NOW).unwrap().id.clone();
-        (ledger, id)
-    }
-
-    #[test]
-    fn a_confirmed_intent_takes_the_amount_once() {
-        let (mut ledger, id) = ledger_with("pm_card_visa");
-        assert_eq!(ledger.confirm(&id, None, true, NOW).unwrap().captured(), 580);
-        assert!(matches!(ledger.confirm(&id, None, true, NOW), Err(Refusal::CannotConfirm(_))));
-        assert_eq!(ledger.find(&id).unwrap().captured(), 580);
-    }
-
-    #[test]
-    fn a_declined_intent_can_be_confirmed_with_another_card() {
-        let (mut ledger, id) = ledger_with("pm_card_chargeDeclined");
-        let declined = ledger.confirm(&id, None, true, NOW);
-        assert!(matches!(declined, Err(Refusal::Declined(intent, _)) if intent.captured() == 0));
-        let again = ledger.confirm(&id, None, true, NOW);
-        assert!(matches!(again, Err(Refusal::NothingToConfirmWith(_))));
-        let paid = ledger.confirm(&id, Some("pm_card_visa"), true, NOW).unwrap();
-        assert_eq!(paid.status, IntentStatus::Succeeded);
-    }
-
-    #[test]
-    fn a_card_that_asks_for_3d_secure_waits_for_the_customer_unless_told_to_fail() {
-        let (mut ledger, id) = ledger_with("pm_card_authenticationRequired");
-        let waiting = ledger.confirm(&id, None, false, NOW).unwrap();
-        assert_eq!(waiting.status, IntentStatus::RequiresAction);
-        let failed = ledger.confirm(&id, None, true, NOW);
-        assert!(matches!(failed, Err(Refusal::Declined(_, f)) if f.decline == NOT_AUTHENTICATED));
-    }
-
-    #[test]
-    fn a_refund_gives_back_what_is_left_and_no_more() {
-        let (mut ledger, id) = ledger_with("pm_card_visa");
-        ledger.confirm(&id, None, true, NOW).unwrap();
-        assert_eq!(ledger.refund(&id, Some(80), None, NOW).unwrap().amount, 80);
-        let too_much = ledger.refund(&id, Some(501), None, NOW);
-        assert!(matches!(too_much, Err(Refusal::RefundExceeds { left: 500 })));
-        assert_eq!(ledger.refund(&id, None, None, NOW).unwrap().amount, 500);
-        let again = ledger.refund(&id, None, None, NOW);
-        assert!(matches!(again, Err(Refusal::AlreadyRefunded { .. })));
-    }
-
-    #[test]
-    fn a_refund_that_fails_later_leaves_the_money_with_the_merchant() {
-        let (mut ledger, id) = ledger_with("pm_card_refundFail");
-        ledger.confirm(&id, None, true, NOW).unwrap();
-        let answered = ledger.refund(&id, None, None, NOW).unwrap();
-        assert_eq!(answered.status, RefundStatus::Succeeded);
-        assert_eq!(ledger.refunds_of(&id).next().unwrap().status, RefundStatus::Failed);
-        assert_eq!(ledger.refunded(&id), 0);
-    }
-
-    #[test]
-    fn a_pending_refund_is_found_succeeded_afterwards() {
-        let (mut ledger, id) = ledger_with("pm_card_pendingRefund");
-        ledger.confirm(&id, None, true, NOW).unwrap();
-        assert_eq!(ledger.refund(&id, None, None, NOW).unwrap().status, RefundStatus::Pending);
-        assert_eq!(ledger.refunds_of(&id).next().unwrap().status, RefundStatus::Succeeded);
-    }
-
-    #[test]
-    fn nothing_is_refunded_that_was_not_taken() {
-        let (mut ledger, id) = ledger_with("pm_card_visa");
-        let early = ledger.refund(&id, None, None, NOW);
-        assert!(matches!(early, Err(Refusal::NothingCaptured(_))));
-    }
-
-    #[test]
-    fn ids_are_not_given_again_after_a_reset() {
-        let (mut ledger, id) = ledger_with("pm_card_visa");
-        ledger.reset();
-        assert!(matches!(ledger.find(&id), Err(Refusal::NoSuchIntent(_))));
-        assert_ne!(ledger.create(new_intent(580, None), NOW).unwrap().id, id);
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Create(u64, Option<&'static str>),
-        Confirm(Index, Option<&'static str>, bool),
-        Cancel(Index),
-        Refund(Index, Option<u64>),
-    }
-
-    fn card() -> impl Strategy<Value = &'static str> {
-        prop::sample::select(vec![
-            "pm_card_visa",
-            "pm_card_chargeDeclined",
-            "pm_card_authenticationRequired",
-            "pm_card_refundFail",
-            "pm_card_pendingRefund",
-        ])
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            (1..1_000u64, prop::option::of(card())).prop_map(|(a, c)| Step::Create(a, c)),
-            (any::<Index>(), prop::option::of(card()), any::<bool>())
-                .prop_map(|(i, c, fail)| Step::Confirm(i, c, fail)),
-            any::<Index>().prop_map(Step::Cancel),
-            (any::<Index>(), prop::option::of(1..1_000u64)).prop_map(|(i, a)| Step::Refund(i, a)),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn money_is_conserved_and_final_states_stay_final(
-            steps in prop::collection::vec(step(), 1..60),
-        ) {
-            let mut ledger = Ledger::new(0);
-            let mut taken = 0;
-            let mut given_back = 0;
-            for step in steps {
-                let ids: Vec<_> = ledger.intents().map(|intent| intent.id.clone()).collect();
-                let at = |i: &Index| (!ids.is_empty()).then(|| i.get(&ids).clone());
-                let finished: Vec<_> =
-                    ledger.intents().filter(|i| i.is_final()).map(|i| (i.id.clone(), i.status)).collect();
-                match step {
-                    Step::Create(amount, card) => {
-                        prop_assert!(ledger.create(new_intent(amount, card), NOW).is_ok());
-                    }
-                    Step::Confirm(i, card, fail) => if let Some(id) = at(&i)
-                        && let Ok(intent) = ledger.confirm(&id, card, fail, NOW) {
-                        taken += intent.captured();
-                    }
-                    Step::Cancel(i) => if let Some(id) = at(&i) {
-                        ledger.cancel(&id, None, NOW).ok();
-                    }
-                    Step::Refund(i, amount) => if let Some(id) = at(&i)
-                        && let Ok(refund) = ledger.refund(&id, amount, None, NOW)
-                        && ledger.refunds_of(&id).next().unwrap().status == RefundStatus::Succeeded {
-                        given_back += refund.amount;
-                    }
-                }
-                for (id, status) in finished {
-                    prop_assert_eq!(ledger.find(&id).unwrap().status, status);
-                }
-                for intent in ledger.intents() {
-                    prop_assert!(ledger.refunded(&intent.id) <= intent.captured());
-                }
-                let balance: u64 =
-                    ledger.intents().map(|i| i.captured() - ledger.refunded(&i.id)).sum();
-                prop_assert_eq!(balance, taken - given_back);
-            }
-        }
+    /// Assigns a new id, which has 24 characters after its prefix, like Stripe's. Ids sort by their
+    /// time of assignment.
+    fn new_id(&mut self, prefix: &str) -> String {
+        self.ids_assigned += 1;
+        format!("{prefix}_{:08x}{:016}", self.run, self.ids_assigned)
     }
 }

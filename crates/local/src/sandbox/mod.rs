@@ -1,12 +1,16 @@
-//! A payment provider to practise on: Stripe's PaymentIntents and Refunds on the wire, in memory.
+//! A payment provider for development and tests: Stripe's PaymentIntents and Refunds APIs, in
+//! memory.
 //!
-//! It keeps Stripe's documented shapes, test payment methods and idempotency, takes cards only, and
-//! can be told to be slow, to fail and to lose its answers: with a [`Control`], or by hand:
+//! It has Stripe's documented wire format, test payment methods and idempotency, and accepts cards
+//! only. Faults make it slow, make it fail, or make it lose its answers. Set them with a
+//! [`Control`], or by hand:
 //!
 //! ```sh
-//! curl $PROVIDER/_sandbox/faults --json '{"route": "confirm", "times": 2, "delay_ms": 500, "answer": {"fail": 503}}'
-//! curl $PROVIDER/_sandbox/faults --json '{"order_id": "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa", "answer": "lose"}'
-//! curl "$PROVIDER/_sandbox/faults?order_id=0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa" --request DELETE
+//! ORDER=0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa
+//! curl $PROVIDER/_sandbox/faults --json '{"route": "confirm", "times": 2, "delay_ms": 500}'
+//! curl $PROVIDER/_sandbox/faults --json '{"answer": {"fail": 503}}'
+//! curl $PROVIDER/_sandbox/faults --json "{\"order_id\": \"$ORDER\", \"answer\": \"lose\"}"
+//! curl "$PROVIDER/_sandbox/faults?order_id=$ORDER" --request DELETE
 //! curl $PROVIDER/_sandbox/faults --request DELETE
 //! curl $PROVIDER/_sandbox/ledger
 //! ```

@@ -1,6 +1,6 @@
-//! What a request asks for: Stripe's form-encoded parameters, checked as Stripe checks them.
+//! Requests: Stripe's form-encoded parameters, validated as Stripe validates them.
 //!
-//! A parameter that the sandbox does not know is refused, not ignored.
+//! Unknown parameters are refused, not ignored.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{
     wire::{ApiError, Page},
 };
 
-/// A request that can be carried out.
+/// A valid request.
 #[derive(Debug)]
 pub(super) enum Operation {
     Create { new: NewIntent, confirmation: Option<Confirmation> },
@@ -30,8 +30,7 @@ pub(super) struct Confirmation {
     pub(super) error_on_requires_action: bool,
 }
 
-/// The currencies that the sandbox takes, each with the smallest amount that Stripe documents for
-/// it.
+/// The currencies that the sandbox accepts, each with the smallest amount that Stripe documents.
 const MINIMUM_AMOUNTS: [(&str, u64, &str); 5] = [
     ("chf", 50, "CHF0.50"),
     ("eur", 50, "€0.50"),
@@ -40,11 +39,11 @@ const MINIMUM_AMOUNTS: [(&str, u64, &str); 5] = [
     ("usd", 50, "$0.50"),
 ];
 
-/// Stripe takes amounts of at most eight digits.
+/// Stripe accepts amounts of at most eight digits.
 const MAXIMUM_AMOUNT: u64 = 99_999_999;
 
 impl Operation {
-    /// Reads a request; `encoded` is the query of a GET, the body of a POST.
+    /// Parses a request. `encoded` is the query of a GET request, or the body of a POST request.
     pub(super) fn parse(method: &Method, path: &str, encoded: &[u8]) -> Result<Self, ApiError> {
         let mut params = Params::parse(encoded);
         let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -86,7 +85,7 @@ impl Operation {
     }
 }
 
-/// Parameters that are still to be read.
+/// Parameters that have not been read yet.
 struct Params(Vec<(String, String)>);
 
 impl Params {
@@ -112,7 +111,7 @@ impl Params {
         if confirmation.error_on_requires_action && !confirm {
             return Err(ApiError::only_with_confirm("error_on_requires_action"));
         }
-        // Which methods are on offer decides nothing here: cards are all there is.
+        // Without effect, because the sandbox accepts cards only.
         self.take_map("automatic_payment_methods");
         let types = self.take_list("payment_method_types");
         let new = NewIntent {
@@ -165,7 +164,7 @@ impl Params {
         }
     }
 
-    /// A page of a list has 1 to 100 results, 10 by default.
+    /// Takes the parameters of a page, which has 1 to 100 results and by default 10.
     fn take_page(&mut self) -> Result<Page, ApiError> {
         let limit = match self.take_amount("limit")? {
             None => 10,
@@ -174,12 +173,12 @@ impl Params {
         Ok(Page { limit, starting_after: self.take("starting_after")? })
     }
 
-    /// `name[a]=1&name[b]=2`
+    /// Takes a map: `name[a]=1&name[b]=2`.
     fn take_map(&mut self, name: &str) -> BTreeMap<String, String> {
         self.take_bracketed(name).into_iter().collect()
     }
 
-    /// `name[]=1&name[]=2` or `name[0]=1&name[1]=2`
+    /// Takes a list: `name[]=1&name[]=2` or `name[0]=1&name[1]=2`.
     fn take_list(&mut self, name: &str) -> Vec<String> {
         self.take_bracketed(name).into_iter().map(|(_, value)| value).collect()
     }
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_keys_become_metadata_and_lists() {
+    fn nested_keys_are_parsed_as_maps_and_lists() {
         let form = "amount=580&currency=EUR&payment_method=pm_card_visa&metadata%5Border_id%5D=o-1\
                     &payment_method_types[]=card&automatic_payment_methods[enabled]=true";
         let Operation::Create { new, confirmation: None } = create(form).unwrap() else {
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_parameter_is_refused_with_its_own_code() {
+    fn each_invalid_parameter_is_refused_with_its_code() {
         assert_eq!(code("currency=eur"), Some("parameter_missing"));
         assert_eq!(code("amount=580"), Some("parameter_missing"));
         assert_eq!(code("amount=5.80&currency=eur"), Some("parameter_invalid_integer"));
@@ -241,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_currency_that_is_not_known_is_refused() {
+    fn an_unknown_currency_is_refused() {
         assert_eq!(
             create("amount=580&currency=xts").unwrap_err().param.as_deref(),
             Some("currency")

@@ -1,4 +1,4 @@
-//! The sandbox on HTTP.
+//! The sandbox as an HTTP server.
 
 use std::{
     panic,
@@ -28,13 +28,12 @@ use super::{
     wire::{self, ApiError},
 };
 
-/// Serves the sandbox until `shutdown` is done, whatever is under way then. `secret` is the API key
-/// that requests must carry; the control API under `/_sandbox` takes no key, so listen where no
-/// other machine reaches it.
+/// Serves the sandbox until `shutdown` completes, and drops requests that are in progress then.
+/// Requests must carry the API key `secret`. The control API under `/_sandbox` needs no key, so
+/// listen where other machines cannot reach it.
 ///
 /// # Errors
-///
-/// When the listener fails.
+/// The listener fails.
 pub async fn serve(
     listener: TcpListener,
     secret: String,
@@ -56,7 +55,7 @@ pub async fn serve(
         .route("/_sandbox/ledger", get(ledger))
         .route("/_sandbox/reset", post(reset))
         .with_state(sandbox);
-    // At once, not gracefully: a request may have been told to take very long.
+    // Not gracefully, because a fault may make a request take very long.
     tokio::select! {
         served = axum::serve(listener, app).into_future() => served,
         () = shutdown => Ok(()),
@@ -96,12 +95,12 @@ async fn api(
         _ => body.into(),
     };
     let call = Call { method, path: uri.path().to_owned(), params, headers };
-    // On a task of its own: a client that hangs up does not undo what it asked for.
+    // On its own task, so that the work goes on if the client hangs up.
     let answered = tokio::spawn(async move { sandbox.answer(call).await }).await;
     match answered {
         Ok(Some(response)) => response,
-        // A handler must return a response; unwinding is how to close the connection without one.
-        // This way of it prints nothing.
+        // A handler must return a response. Unwinding closes the connection without one, and this
+        // way of unwinding prints nothing.
         Ok(None) => panic::resume_unwind(Box::new("the answer is lost")),
         Err(failed) => panic::resume_unwind(Box::new(failed)),
     }
@@ -112,11 +111,11 @@ async fn set_fault(State(sandbox): State<Arc<Sandbox>>, Json(fault): Json<Fault>
     StatusCode::NO_CONTENT
 }
 
-/// Which faults are meant.
+/// The faults to remove.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cleared {
-    /// Those of this order; all when absent.
+    /// Only the faults of this order; all faults if absent.
     order_id: Option<String>,
 }
 
@@ -155,7 +154,7 @@ impl Sandbox {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// None when the answer is to be lost.
+    /// Answers a call; `None` if a fault loses the answer.
     async fn answer(&self, call: Call) -> Option<Response> {
         let request_id = self.books().request_id();
         let refuse = |error: ApiError| Some(respond(error.answer(&request_id), &request_id, false));
@@ -187,15 +186,15 @@ impl Sandbox {
 
         let mut books = self.books();
         let answer = match fault.answer {
-            FaultyAnswer::Normal | FaultyAnswer::Lose => books.carry_out(operation, &request_id),
-            FaultyAnswer::Fail(status) => ApiError::on_request(status).answer(&request_id),
+            FaultyAnswer::Normal | FaultyAnswer::Lose => books.execute(operation, &request_id),
+            FaultyAnswer::Fail(status) => ApiError::of_fault(status).answer(&request_id),
             FaultyAnswer::FailAfterWork(status) => {
-                books.carry_out(operation, &request_id);
-                ApiError::on_request(status).answer(&request_id)
+                books.execute(operation, &request_id);
+                ApiError::of_fault(status).answer(&request_id)
             }
         };
         if let Some(key) = key {
-            // Stripe keeps an answer once the work has begun; these are given before.
+            // Stripe keeps an answer once the work has begun, and gives these before.
             if matches!(answer.status, 401 | 409 | 429) {
                 books.keys.release(key);
             } else {
@@ -205,7 +204,7 @@ impl Sandbox {
         (fault.answer != FaultyAnswer::Lose).then(|| respond(answer, &request_id, false))
     }
 
-    /// Takes the key as a bearer token or as the user name of basic authentication.
+    /// Checks the key, which is a bearer token or the user name of basic authentication.
     fn authenticate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let given = text(headers, &header::AUTHORIZATION).ok_or_else(ApiError::no_key)?;
         let key = match given.split_once(' ') {
@@ -243,10 +242,10 @@ impl Books {
             }
             Operation::List { .. } | Operation::ListRefunds { intent: None, .. } => None,
         };
-        self.faults.hit(operation.route(), order_id)
+        self.faults.take(operation.route(), order_id)
     }
 
-    fn carry_out(&mut self, operation: Operation, request_id: &str) -> Answer {
+    fn execute(&mut self, operation: Operation, request_id: &str) -> Answer {
         match self.perform(operation) {
             Ok(body) => Answer { status: 200, body },
             Err(error) => error.answer(request_id),
@@ -323,7 +322,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The last four characters of a key, as Stripe repeats a wrong one.
+/// The last four characters of a key, which Stripe's error message for a wrong key contains.
 fn redacted(key: &str) -> String {
     let from = key.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
     format!("****{}", &key[from..])

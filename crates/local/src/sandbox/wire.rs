@@ -1,4 +1,4 @@
-//! Stripe's JSON: intents, refunds and errors, field by field as documented.
+//! Stripe's JSON of intents, refunds and errors, with all documented fields.
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use super::{
     ledger::{Failure, Intent, IntentStatus, PaymentMethod, Refund, RefundStatus, Refusal},
 };
 
-/// The API version whose shapes these are.
+/// The version of the API that defines this JSON.
 pub(super) const API_VERSION: &str = "2025-10-29.clover";
 
 pub(super) fn intent(intent: &Intent) -> Value {
@@ -82,7 +82,11 @@ pub(super) fn refund(refund: &Refund) -> Value {
         "created": refund.created,
         "currency": refund.currency,
         "destination_details": {
-            "card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"},
+            "card": {
+                "reference_status": "pending",
+                "reference_type": "acquirer_reference_number",
+                "type": "refund",
+            },
             "type": "card",
         },
         "metadata": {},
@@ -100,15 +104,15 @@ pub(super) fn refund(refund: &Refund) -> Value {
     shape
 }
 
-/// Which part of a list is asked for.
+/// The requested part of a list.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) limit: usize,
-    /// The last object of the page before.
+    /// The id of the last object of the previous page.
     pub(super) starting_after: Option<String>,
 }
 
-/// A page of `objects`, which are of that kind and come newest first.
+/// A page of `objects`, which are sorted newest first.
 pub(super) fn list(
     url: &str,
     kind: &str,
@@ -175,7 +179,7 @@ fn last_payment_error(failure: &Failure) -> Value {
     ApiError::declined(failure).error.into()
 }
 
-/// An answer that says why not.
+/// An error answer.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: u16,
@@ -289,7 +293,7 @@ impl ApiError {
             .param(name)
     }
 
-    /// An object that a parameter names and that does not exist.
+    /// A parameter names an object that does not exist.
     fn no_such(kind: &str, id: &str, param: &str) -> Self {
         Self::invalid(400, format!("No such {kind}: '{id}'")).code("resource_missing").param(param)
     }
@@ -341,8 +345,8 @@ impl ApiError {
         )
     }
 
-    /// The failure that a fault asks for.
-    pub(super) fn on_request(status: u16) -> Self {
+    /// The error with the status that a fault requires.
+    pub(super) fn of_fault(status: u16) -> Self {
         match status {
             401 => Self::wrong_key("sk_test_****"),
             409 => Self::invalid(
@@ -357,7 +361,7 @@ impl ApiError {
                  https://stripe.com/docs/rate-limits.",
             )
             .code("rate_limit"),
-            400..500 => Self::invalid(status, "The sandbox was told to refuse this request."),
+            400..500 => Self::invalid(status, "A fault of the sandbox refuses this request."),
             _ => Self::new(status, "api_error", "An unknown error occurred"),
         }
     }
@@ -382,8 +386,8 @@ impl ApiError {
             .with("payment_intent", self::intent(intent))
     }
 
-    /// What the ledger refused. `named_in` is the parameter that named the intent; none when it was
-    /// the path.
+    /// The error for a refusal of the ledger. `named_in` is the parameter that names the intent, or
+    /// `None` if the path names it.
     pub(super) fn refused(refusal: Refusal, named_in: Option<&str>) -> Self {
         match refusal {
             Refusal::NoSuchIntent(id) => {

@@ -1,4 +1,4 @@
-//! Dead letters, back to where they come from.
+//! `dlq redrive`: sends dead letters back to where they come from.
 
 use std::{collections::HashSet, fmt, time::Duration};
 
@@ -10,117 +10,34 @@ use shop::{
     id::OrderId,
     order::Order,
 };
+use stack::Deployment;
 
-use super::{
-    Verdict,
-    dlq_show::{elsewhere, what},
-};
+use super::letters::{missed, summary};
 use crate::{
-    dead_letters::{DeadLetter, DeadLetterQueue, DeadLetterQueues, Fate, Remedy, StreamGap},
-    deployment::Deployment,
+    dead_letters::{DeadLetter, DeadLetterQueue, DeadLetterQueues, Remedy, StreamGap, Visit},
     error::Error,
     output::line,
-    tables::Tables,
+    rows::Tables,
+    verdict::Verdict,
 };
 
-/// By how much what the stream calls a record's time may differ from the order's own.
+/// How much the time of a stream record may differ from the time in the order's history.
 const STREAM_LAG: SignedDuration = SignedDuration::from_secs(10);
 
-/// How long to wait for records that somebody else is looking at: that takes a second or two.
+/// How long to wait for letters that another consumer holds. Consumers of dead letters are tools
+/// like this one, which hold them for a second or two.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// Which, as `dlq list` calls it, such as charge
+    /// The queue's name in `dlq list`, such as charge
     queue: String,
-    /// Only the records about this order
+    /// Redrive only the letters about this order
     #[arg(long, value_name = "ID")]
     order: Option<OrderId>,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-/// What is done with a letter.
-enum Deed {
-    /// It is sent to the queue of that URL.
-    Send(String),
-    /// These are put on the bus.
-    Announce(Vec<OrderEvent>),
-    /// Nothing, for that reason.
-    Leave(String),
-}
-
-impl Deed {
-    async fn about(
-        deployment: &Deployment,
-        queues: &DeadLetterQueues,
-        queue: &DeadLetterQueue,
-        letter: &DeadLetter,
-    ) -> Result<Self, Error> {
-        Ok(match queues.remedy(queue, letter) {
-            Remedy::Send(url) => Self::Send(url),
-            Remedy::Announce(event) => Self::Announce(vec![*event]),
-            Remedy::AnnounceOrdersOf(gap) => {
-                match changed_in(&gap, Tables::of(deployment).orders().await?.rows) {
-                    none if none.is_empty() => Self::Leave(
-                        "no order changed then; see for yourself, and delete it".to_owned(),
-                    ),
-                    events => Self::Announce(events),
-                }
-            }
-            Remedy::Unreadable(reason) => Self::Leave(format!(
-                "still cannot be read: {reason}. Mend the relay and redrive, or mend the row and announce the order"
-            )),
-            Remedy::Unknown => Self::Leave(
-                "does not say where it belongs; see for yourself, and delete it".to_owned(),
-            ),
-        })
-    }
-}
-
-impl fmt::Display for Deed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Send(url) => write!(f, "sent to {}", url.rsplit('/').next().unwrap_or_default()),
-            Self::Announce(events) => {
-                let orders = events
-                    .iter()
-                    .map(|event| event.detail.data.order_id.to_string())
-                    .collect::<Vec<_>>();
-                write!(f, "announced {}", orders.join(", "))
-            }
-            Self::Leave(advice) => f.write_str(advice),
-        }
-    }
-}
-
-#[derive(Default)]
-struct Sum {
-    sent: usize,
-    announced: usize,
-    left: usize,
-    others: usize,
-}
-
-impl Sum {
-    fn add(&mut self, deed: &Deed) {
-        match deed {
-            Deed::Send(_) => self.sent += 1,
-            Deed::Announce(_) => self.announced += 1,
-            Deed::Leave(_) => self.left += 1,
-        }
-    }
-}
-
-impl fmt::Display for Sum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, announced, left, others } = self;
-        write!(
-            f,
-            "{sent} sent back, {announced} announced, {left} left for you, {others} not about the order"
-        )
-    }
 }
 
 pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Verdict, Error> {
@@ -130,47 +47,130 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
         EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
     let wanted = arguments.order.map(|order| order.to_string());
 
-    let mut sum = Sum::default();
-    // What fails again at once comes back while this is still at it.
+    let mut totals = Totals::default();
+    // A letter that fails again at once comes back during this visit.
     let mut returned = HashSet::new();
-    let missed = queues
+    let hidden = queues
         .visit(queue, PATIENCE, async |letter| {
             if returned.contains(&letter.id) {
-                return Ok(Fate::Stays);
+                return Ok(Visit::Kept);
             }
             if wanted.is_some() && wanted.as_deref() != letter.order() {
-                sum.others += 1;
-                return Ok(Fate::Stays);
+                totals.others += 1;
+                return Ok(Visit::Kept);
             }
-            let deed = Deed::about(deployment, &queues, queue, letter).await?;
-            let fate = match &deed {
-                _ if arguments.dry_run => Fate::Stays,
-                Deed::Send(url) => {
+            let action = Action::about(deployment, &queues, queue, letter).await?;
+            let visit = match &action {
+                _ if arguments.dry_run => Visit::Kept,
+                Action::Send(url) => {
                     returned.insert(queues.resend(queue, letter, url).await?);
-                    Fate::Gone
+                    Visit::Deleted
                 }
-                Deed::Announce(events) => {
+                Action::Publish(events) => {
                     bus.publish(events).await?;
                     queues.delete(queue, letter).await?;
-                    Fate::Gone
+                    Visit::Deleted
                 }
-                Deed::Leave(_) => Fate::Stays,
+                Action::Keep(_) => Visit::Kept,
             };
-            sum.add(&deed);
-            let would =
-                if arguments.dry_run && !matches!(deed, Deed::Leave(_)) { "would be " } else { "" };
-            line(format!("{}  {}: {would}{deed}", letter.id, what(letter)))?;
-            Ok(fate)
+            totals.add(&action);
+            let dry = arguments.dry_run && !matches!(action, Action::Keep(_));
+            let would = if dry { "would be " } else { "" };
+            line(format!("{}  {}: {would}{action}", letter.id, summary(letter)))?;
+            Ok(visit)
         })
         .await?;
-    line(format!(
-        "{}{sum}",
-        if arguments.dry_run { "nothing was done, but would be: " } else { "" }
-    ))?;
-    if missed > 0 {
-        line(elsewhere(missed))?;
+    let dry = if arguments.dry_run { "nothing was changed; a redrive would give: " } else { "" };
+    line(format!("{dry}{totals}"))?;
+    if hidden > 0 {
+        line(missed(hidden))?;
     }
-    Ok(Verdict::well_if(sum.left == 0))
+    Ok(Verdict::healthy_if(totals.kept == 0))
+}
+
+/// What is done with a letter.
+enum Action {
+    /// Send it to the queue with this URL.
+    Send(String),
+    /// Publish these events.
+    Publish(Vec<OrderEvent>),
+    /// Keep it, and give this advice.
+    Keep(String),
+}
+
+impl Action {
+    async fn about(
+        deployment: &Deployment,
+        queues: &DeadLetterQueues,
+        queue: &DeadLetterQueue,
+        letter: &DeadLetter,
+    ) -> Result<Self, Error> {
+        Ok(match queues.remedy(queue, letter) {
+            Remedy::Send(url) => Self::Send(url),
+            Remedy::Publish(event) => Self::Publish(vec![*event]),
+            Remedy::PublishOrdersOf(gap) => {
+                let events = changed_in(&gap, Tables::of(deployment).orders().await?.rows);
+                if events.is_empty() {
+                    Self::Keep("no order changed then; check it, and delete it".to_owned())
+                } else {
+                    Self::Publish(events)
+                }
+            }
+            Remedy::Unreadable(reason) => Self::Keep(format!(
+                "still cannot be read: {reason}. Correct the relay and redrive, or correct the row \
+                 and publish the order"
+            )),
+            Remedy::Unknown => {
+                Self::Keep("does not say where it belongs; check it, and delete it".to_owned())
+            }
+        })
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(url) => write!(f, "sent to {}", url.rsplit('/').next().unwrap_or_default()),
+            Self::Publish(events) => {
+                let orders = events
+                    .iter()
+                    .map(|event| event.detail.data.order_id.to_string())
+                    .collect::<Vec<_>>();
+                write!(f, "published for {}", orders.join(", "))
+            }
+            Self::Keep(advice) => f.write_str(advice),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    sent: usize,
+    published: usize,
+    kept: usize,
+    /// Letters about other orders than the wanted one.
+    others: usize,
+}
+
+impl Totals {
+    fn add(&mut self, action: &Action) {
+        match action {
+            Action::Send(_) => self.sent += 1,
+            Action::Publish(_) => self.published += 1,
+            Action::Keep(_) => self.kept += 1,
+        }
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sent, published, kept, others } = self;
+        write!(
+            f,
+            "{sent} sent back, {published} published, {kept} kept for you to check, \
+             {others} not about the order"
+        )
+    }
 }
 
 /// The last events of the orders with a transition in a part of the stream.
@@ -184,28 +184,18 @@ fn changed_in(gap: &StreamGap, orders: Vec<Order>) -> Vec<OrderEvent> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use serde_json::json;
-    use shop::id::CustomerId;
+    use fixtures::at;
 
     use super::*;
 
-    fn order(placed_at: &str) -> Order {
-        let id = OrderId::derive(&CustomerId::new("camille"), &placed_at.parse().unwrap());
-        serde_json::from_value(json!({
-            "order_id": id, "customer_id": "camille", "location": "paris", "location_name": "Amélie Paris",
-            "time_zone": "Europe/Paris", "status": "placed", "revision": 1, "payment": "none", "total": 380,
-            "currency": "EUR", "placed_at": placed_at, "pickup_at": placed_at, "pickup_day": "2026-11-24",
-            "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190}],
-            "deadline": placed_at, "fingerprint": "f",
-            "history": [{"revision": 1, "event": "order.placed", "status": "placed", "at": placed_at}]
-        }))
-        .unwrap()
+    fn order(number: u32, placed_at: &str) -> Order {
+        let mut order = fixtures::numbered_order(number);
+        order.history[0].at = at(placed_at);
+        order
     }
 
     #[test]
-    fn orders_that_changed_in_a_lost_part_of_the_stream_are_announced_and_no_others() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    fn only_orders_that_changed_in_a_gap_of_the_stream_are_published() {
         let gap = StreamGap {
             condition: "RecordAgeExceeded".to_owned(),
             records: 1,
@@ -213,14 +203,25 @@ mod tests {
             to: at("2026-11-24T08:00:30Z"),
         };
         let orders = [
-            "2026-11-24T07:59:00Z",
-            "2026-11-24T07:59:59.9Z",
-            "2026-11-24T08:00:31Z",
-            "2026-11-24T08:01:00Z",
+            order(0, "2026-11-24T07:59:00Z"),
+            order(1, "2026-11-24T07:59:59.9Z"),
+            order(2, "2026-11-24T08:00:31Z"),
+            order(3, "2026-11-24T08:01:00Z"),
         ];
-        let events = changed_in(&gap, orders.map(order).into());
-        let announced: Vec<_> =
-            events.iter().map(|event| event.detail.metadata.occurred_at).collect();
-        assert_eq!(announced, orders[1..3].iter().map(|text| at(text)).collect::<Vec<_>>());
+        let published = changed_in(&gap, orders.clone().into());
+        let ids: Vec<_> = published.iter().map(|event| event.detail.data.order_id).collect();
+        assert_eq!(ids, [orders[1].order_id, orders[2].order_id]);
+    }
+
+    #[test]
+    fn totals_count_each_action() {
+        let mut totals = Totals { others: 4, ..Totals::default() };
+        totals.add(&Action::Send("http://sqs/charge".to_owned()));
+        totals.add(&Action::Publish(vec![]));
+        totals.add(&Action::Keep("check it".to_owned()));
+        assert_eq!(
+            totals.to_string(),
+            "1 sent back, 1 published, 1 kept for you to check, 4 not about the order"
+        );
     }
 }

@@ -1,40 +1,40 @@
-//! The records of a dead-letter queue, with the reasons why they are there.
+//! `dlq show`: the letters of a dead-letter queue, each with the reason for its failure.
 
 use std::collections::HashMap;
 
 use clap::Args;
 use serde_json::{Map, Value};
+use stack::{Deployment, LogLine};
 
-use super::{Verdict, dlq_list::fed_by};
+use super::letters::{missed, origin, summary};
 use crate::{
-    dead_letters::{Content, DeadLetter, DeadLetterQueues},
-    deployment::Deployment,
+    dead_letters::{DeadLetter, DeadLetterQueues},
     error::Error,
-    logs,
     output::{count, line, moment},
+    verdict::Verdict,
 };
 
-/// The line that the batch runner logs for every record that fails, and the fields of it that
-/// matter here.
+/// The message that [`platform::queue`] logs for every record that fails, and two of its fields.
 const FAILED: &str = "record failed";
 const MESSAGE_ID: &str = "message_id";
 const ERROR: &str = "error";
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// Which, as `dlq list` calls it, such as charge
+    /// The queue's name in `dlq list`, such as charge
     queue: String,
 }
 
 pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Verdict, Error> {
     let queues = DeadLetterQueues::of(deployment).await?;
     let queue = queues.named(&arguments.queue)?;
-    let letters = queues.look(queue).await?;
-    line(format!("{}: {}, fed by {}", queue.name, count(letters.len(), "record"), fed_by(queue)))?;
+    let letters = queues.peek(queue).await?;
+    let total = count(letters.len(), "dead letter");
+    line(format!("{}: {total}, fed by {}", queue.name, origin(queue)))?;
     let reasons = logged_reasons(deployment, &letters).await?;
     for letter in &letters {
         line("")?;
-        line(format!("{}  {}", letter.id, what(letter)))?;
+        line(format!("{}  {}", letter.id, summary(letter)))?;
         let first = letter.first_received.map_or_else(|| "never".to_owned(), moment);
         line(format!(
             "  sent {}, first received {first}, received {} times",
@@ -44,43 +44,14 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
         let reason = letter.reason().or_else(|| reasons.get(&letter.id).cloned());
         line(format!("  {}", reason.as_deref().unwrap_or("no error was logged for it")))?;
     }
-    let missed = queue.depth.saturating_sub(letters.len() as u64);
-    if missed > 0 {
-        line(format!("\n{}", elsewhere(missed)))?;
+    let hidden = queue.depth.saturating_sub(letters.len() as u64);
+    if hidden > 0 {
+        line(format!("\n{}", missed(hidden)))?;
     }
-    Ok(Verdict::AllIsWell)
+    Ok(Verdict::Healthy)
 }
 
-/// What a record is about. What cannot be read is not repeated: nobody knows what it holds.
-pub(super) fn what(letter: &DeadLetter) -> String {
-    let order = |order: &Option<String>| {
-        order.as_ref().map_or_else(|| "no order".to_owned(), |order| format!("order {order}"))
-    };
-    match &letter.content {
-        Content::Event { event_type, order: about } => format!("{event_type}  {}", order(about)),
-        Content::StreamRecord { order: about } => {
-            format!("a record of the stream  {}", order(about))
-        }
-        Content::StreamGap(gap) => {
-            format!(
-                "{} records of the stream, written from {} to {}",
-                gap.records,
-                moment(gap.from),
-                moment(gap.to)
-            )
-        }
-        Content::Unknown { bytes } => format!("{bytes} bytes that are no event"),
-    }
-}
-
-/// What to do about records that others may be looking at.
-pub(super) fn elsewhere(missed: u64) -> String {
-    format!(
-        "about {missed} more may be there, in sight of somebody else: see what `dlq list` says in two minutes"
-    )
-}
-
-/// The last error logged for each of the letters, by the letter's id.
+/// The last error that was logged for each letter, by the letter's id.
 async fn logged_reasons(
     deployment: &Deployment,
     letters: &[DeadLetter],
@@ -88,12 +59,48 @@ async fn logged_reasons(
     let Some(oldest) = letters.first() else {
         return Ok(HashMap::new());
     };
-    let lines = logs::lines(deployment, FAILED, oldest.sent).await?;
+    Ok(last_errors(&deployment.logs().containing(FAILED, oldest.sent).await?))
+}
+
+/// The last error of each message in log lines that are sorted by time.
+fn last_errors(lines: &[LogLine]) -> HashMap<String, String> {
     let text = |fields: &Map<String, Value>, name| fields.get(name)?.as_str().map(str::to_owned);
     let failures = lines
         .iter()
-        .filter_map(logs::fields)
+        .filter_map(LogLine::fields)
         .filter_map(|fields| Some((text(&fields, MESSAGE_ID)?, text(&fields, ERROR)?)));
-    // Oldest first, so that the last one stays.
-    Ok(failures.collect())
+    failures.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_last_error_of_a_message_counts() {
+        let line = |message: &str| LogLine {
+            at: Timestamp::UNIX_EPOCH,
+            function: "payment".to_owned(),
+            message: message.to_owned(),
+        };
+        let failed = |id: &str, error: &str| {
+            line(&json!({"message": FAILED, "message_id": id, "error": error}).to_string())
+        };
+        let lines = [
+            failed("1", "timed out"),
+            failed("2", "timed out"),
+            line("Segmentation fault"),
+            failed("1", "refused"),
+        ];
+        let errors = last_errors(&lines);
+        assert_eq!(
+            errors,
+            [("1", "refused"), ("2", "timed out")]
+                .map(|(id, error)| (id.to_owned(), error.to_owned()))
+                .into()
+        );
+    }
 }

@@ -1,24 +1,25 @@
-//! The commands. Each has its arguments and what it does with a stack.
+//! The command line.
 
-mod announce;
 mod dlq_list;
 mod dlq_redrive;
 mod dlq_show;
+mod letters;
 mod order;
+mod publish;
 mod reconcile;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use local::Options;
 use shop::id::OrderId;
+use stack::{Deployment, state_dir};
 
-use crate::{deployment::Deployment, error::Error};
+use crate::{error::Error, verdict::Verdict};
 
-/// Sees, explains and repairs what went wrong in a running stack.
+/// Finds, explains and repairs failures in a running stack.
 ///
-/// Ends with status 0 when all is well, 1 when something is wrong that the command has printed, and
-/// 2 when it could not tell.
+/// Exits with status 0 if nothing needs attention, 1 if something does, and 2 if the command itself
+/// failed.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo ops",
@@ -33,10 +34,10 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-/// Which stack is meant.
+/// The stack to work on.
 #[derive(Args, Debug)]
 struct Target {
-    /// The stack of that name, in the AWS account and region of your environment
+    /// The stack's name in the AWS account and region of your environment
     #[arg(
         long,
         global = true,
@@ -45,44 +46,44 @@ struct Target {
         conflicts_with = "local"
     )]
     stack: String,
-    /// The stack that `cargo local` runs
+    /// Work on the stack that `cargo local` runs
     #[arg(long, global = true)]
     local: bool,
-    /// Where that keeps its state [default: target/local]
+    /// The state directory of `cargo local` [default: target/local]
     #[arg(long, global = true, env = "AMELIE_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Dead-letter queues: what could not be handled, why, and back with it
+    /// Lists, shows and redrives dead letters
     #[command(subcommand)]
     Dlq(DlqCommand),
-    /// Tells everything known of one order, in the order of time
+    /// Shows everything that is known about an order, and what happened to it in order of time
     Order(OrderArguments),
     /// Compares orders, payments, the provider's books and stock, and prints every difference
     ///
-    /// Orders that are still under way are no difference; they are listed as pending. Ends with
-    /// status 0 when there is no difference, 1 when there are some, and 2 when it could not tell.
+    /// Orders that are still changing are not differences; they are listed as pending. Exits with
+    /// status 0 if there is no difference, 1 if there are some, and 2 if the command itself failed.
     Reconcile,
 }
 
 #[derive(Debug, Subcommand)]
 enum DlqCommand {
-    /// Lists all dead-letter queues with what feeds them, how many records they hold and since when
+    /// Lists all dead-letter queues: how many letters they hold, since when, and what feeds them
     ///
-    /// Ends with status 0 when all are empty, 1 when some are not, and 2 when it could not tell.
+    /// Exits with status 0 if all are empty, 1 if some are not, and 2 if the command itself failed.
     List,
-    /// Shows the records of a dead-letter queue, each with the last error that was logged for it
+    /// Shows the letters of a queue, each with the last error that was logged for it
     ///
-    /// Nothing is taken out of the queue. Looking hides its records from others for the moment that
-    /// it takes.
+    /// The queue is unchanged afterwards. While the command runs, other consumers do not see the
+    /// letters.
     Show(dlq_show::Arguments),
-    /// Sends records back to where they come from, and takes them out of the dead-letter queue
+    /// Sends the letters of a queue back to where they come from, and deletes them
     ///
-    /// Mend first what they failed for. Every record is sent before it is taken out, so that none
-    /// is lost; one that comes twice does no harm. Ends with status 1 when records have to stay,
-    /// each with what is to be done about it.
+    /// Correct first what made them fail. Every letter is sent before it is deleted, so none is
+    /// lost, and receiving one twice does no harm. Exits with status 1 if letters have to be kept;
+    /// the command prints what to do about each.
     Redrive(dlq_redrive::Arguments),
 }
 
@@ -90,7 +91,7 @@ enum DlqCommand {
 struct OrderArguments {
     /// The order's id
     id: OrderId,
-    /// As one JSON object, for machines
+    /// Print one JSON object, for other programs
     #[arg(long)]
     json: bool,
     #[command(subcommand)]
@@ -99,27 +100,11 @@ struct OrderArguments {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum OrderAction {
-    /// Puts the order's last event on the bus again, as its row has it and under the same id
+    /// Publishes the order's last event again, from its row and under the same event id
     ///
-    /// Whoever has handled it ignores it. For what the bus has lost: an order that stays where it
-    /// is without a dead letter.
-    Announce,
-}
-
-/// What a command has found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Nothing to be done.
-    AllIsWell,
-    /// Something, which was printed.
-    SomethingIsWrong,
-}
-
-impl Verdict {
-    /// Fine if nothing is wrong.
-    fn well_if(well: bool) -> Self {
-        if well { Self::AllIsWell } else { Self::SomethingIsWrong }
-    }
+    /// Consumers that have handled the event ignore it. Use this if the bus has lost an event: the
+    /// order makes no progress, and there is no dead letter about it.
+    Publish,
 }
 
 impl Cli {
@@ -133,8 +118,8 @@ impl Cli {
             Command::Dlq(DlqCommand::Redrive(arguments)) => {
                 dlq_redrive::run(deployment, &arguments).await
             }
-            Command::Order(OrderArguments { id, action: Some(OrderAction::Announce), .. }) => {
-                announce::run(deployment, id).await
+            Command::Order(OrderArguments { id, action: Some(OrderAction::Publish), .. }) => {
+                publish::run(deployment, id).await
             }
             Command::Order(OrderArguments { id, json, action: None }) => {
                 order::run(deployment, id, json).await
@@ -147,10 +132,10 @@ impl Cli {
 impl Target {
     async fn deployment(&self) -> Result<Deployment, Error> {
         if self.local {
-            let state_dir = self.state_dir.clone().unwrap_or_else(Options::default_state_dir);
-            Deployment::embedded(&state_dir).await
+            let state_dir = self.state_dir.clone().unwrap_or_else(state_dir::default);
+            Ok(Deployment::embedded(&state_dir).await?)
         } else {
-            Deployment::on_aws(&self.stack).await
+            Ok(Deployment::on_aws(&self.stack).await?)
         }
     }
 }
@@ -162,25 +147,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn an_order_is_told_of_unless_something_is_to_be_done_with_it() {
+    fn an_order_is_shown_unless_an_action_is_given() {
         let action = |arguments: &[&str]| {
             let id = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa";
             let cli = Cli::try_parse_from([&["ops", "--local", "order", id], arguments].concat())
                 .unwrap();
-            let Command::Order(arguments) = cli.command else { panic!("no order") };
+            let Command::Order(arguments) = cli.command else { panic!("not an order") };
             arguments.action
         };
         assert!(action(&["--json"]).is_none());
-        assert!(matches!(action(&["announce"]), Some(OrderAction::Announce)));
+        assert!(matches!(action(&["publish"]), Some(OrderAction::Publish)));
     }
 
     #[test]
-    fn a_stack_is_on_aws_or_here() {
+    fn a_stack_is_either_local_or_on_aws() {
         assert!(Cli::try_parse_from(["ops", "--local", "--stack", "amelie", "reconcile"]).is_err());
     }
 }

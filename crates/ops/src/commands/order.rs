@@ -1,19 +1,18 @@
-//! Everything known of one order.
+//! `order ID`: everything that is known about an order.
 
 use futures::future::{join, try_join3, try_join4};
 use serde_json::{Value, json};
 use shop::{id::OrderId, order::Order, stock::Reservation};
+use stack::Deployment;
 
-use super::Verdict;
 use crate::{
     dead_letters::DeadLetterQueues,
-    deployment::Deployment,
     error::Error,
     ledger::{self, Account},
-    logs,
     output::{line, moment, name, table},
-    tables::Tables,
-    timeline::Dossier,
+    rows::Tables,
+    timeline::OrderReport,
+    verdict::Verdict,
 };
 
 pub(super) async fn run(
@@ -21,22 +20,22 @@ pub(super) async fn run(
     id: OrderId,
     as_json: bool,
 ) -> Result<Verdict, Error> {
-    let dossier = gather(deployment, id).await?;
+    let report = gather(deployment, id).await?;
     if as_json {
-        line(json(&dossier)?)?
+        line(json(&report)?)?
     } else {
-        print(&dossier)?
+        print(&report)?
     }
-    Ok(Verdict::AllIsWell)
+    Ok(Verdict::Healthy)
 }
 
-async fn gather(deployment: &Deployment, id: OrderId) -> Result<Dossier, Error> {
+async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Error> {
     let tables = Tables::of(deployment);
     let rows =
         try_join4(tables.order(id), tables.payment(id), tables.reservation(id), tables.notice(id));
     let (order, payment, reservation, notice) = rows.await?;
     let mut order = order.ok_or(Error::NoOrder(id))?;
-    // Neither is for anybody's eyes: one pays, the other is the customer's own words.
+    // Confidential: the payment method can pay, and the note is the customer's own words.
     order.payment_method = None;
     order.note = None;
 
@@ -53,7 +52,7 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<Dossier, Error> 
     let text = id.to_string();
     let letters = async {
         let queues = DeadLetterQueues::of(deployment).await?;
-        let letters = queues.look_everywhere().await?.into_iter();
+        let letters = queues.peek_all().await?.into_iter();
         let about = letters.filter(|(_, letter)| letter.order() == Some(&*text));
         Ok::<_, Error>(
             about.map(|(queue, letter)| (queue.name.clone(), letter)).collect::<Vec<_>>(),
@@ -65,43 +64,43 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<Dossier, Error> 
         events.retain(|event| event["detail"]["metadata"]["correlation_id"] == *text);
         Ok::<_, Error>(Some(events))
     };
-    let told = try_join3(letters, events, logs::lines(deployment, &text, order.placed_at));
-    let (account, told) = join(account, told).await;
-    let (dead_letters, events, log) = told?;
-    Ok(Dossier { order, payment, reservation, notice, account, dead_letters, events, log })
+    let log = async { Ok(deployment.logs().containing(&text, order.placed_at).await?) };
+    let (account, records) = join(account, try_join3(letters, events, log)).await;
+    let (dead_letters, events, log) = records?;
+    Ok(OrderReport { order, payment, reservation, notice, account, dead_letters, events, log })
 }
 
-fn print(dossier: &Dossier) -> Result<(), Error> {
-    let order = &dossier.order;
+fn print(report: &OrderReport) -> Result<(), Error> {
+    let order = &report.order;
     line(format!("order {}", order.order_id))?;
-    table(&facts(dossier).map(|(name, value)| [format!("  {name}"), value]))?;
+    table(&facts(report).map(|(name, value)| [format!("  {name}"), value]))?;
     line("")?;
-    let timeline = dossier.timeline().into_iter();
+    let timeline = report.timeline().into_iter();
     table(&timeline.map(|entry| [moment(entry.at), entry.source, entry.text]).collect::<Vec<_>>())
 }
 
-/// Where everything stands now.
-fn facts(dossier: &Dossier) -> [(&'static str, String); 9] {
-    let order = &dossier.order;
+/// The present state of everything that belongs to the order.
+fn facts(report: &OrderReport) -> [(&'static str, String); 9] {
+    let order = &report.order;
     let none = || "none".to_owned();
-    let payment = dossier.payment.as_ref().map_or_else(none, |row| {
+    let payment = report.payment.as_ref().map_or_else(none, |row| {
         let intent = row
             .payment
             .intent()
             .map_or_else(String::new, |intent| format!(", intent {}", intent.as_str()));
         format!("{}, {}{intent}", row.payment.name(), row.price)
     });
-    let provider = match &dossier.account {
+    let provider = match &report.account {
         Ok(Some((intent, refunds))) => Account::of(intent, refunds).to_string(),
         Ok(None) => none(),
         Err(error) => error.to_string(),
     };
-    let notice = dossier.notice.as_ref().map_or_else(none, |row| match row.claimed_until {
-        None => format!("told of revision {}", row.revision),
-        Some(_) => format!("being told of revision {}", row.revision),
+    let notice = report.notice.as_ref().map_or_else(none, |row| match row.claimed_until {
+        None => format!("sent for revision {}", row.revision),
+        Some(_) => format!("being sent for revision {}", row.revision),
     });
-    let reservation = dossier.reservation.as_ref().map_or_else(none, reserved);
-    let letters = dossier
+    let reservation = report.reservation.as_ref().map_or_else(none, reserved);
+    let letters = report
         .dead_letters
         .iter()
         .map(|(queue, _)| format!("one in `{queue}`"))
@@ -152,7 +151,7 @@ fn reserved(reservation: &Reservation) -> String {
                 format!("{} of {}", shortage.left, shortage.item)
             };
             format!(
-                "rejected, left were {}",
+                "rejected, only {} left",
                 shortages.iter().map(short).collect::<Vec<_>>().join(", ")
             )
         }
@@ -160,29 +159,39 @@ fn reserved(reservation: &Reservation) -> String {
     }
 }
 
-fn json(dossier: &Dossier) -> Result<Value, Error> {
-    let letters = dossier.dead_letters.iter().map(
-        |(queue, letter)| json!({"queue": queue, "message_id": letter.id, "sent": letter.sent, "receives": letter.receives}),
-    );
-    let account = match &dossier.account {
+fn json(report: &OrderReport) -> Result<Value, Error> {
+    let letters = report.dead_letters.iter().map(|(queue, letter)| {
+        json!({
+            "queue": queue,
+            "message_id": letter.id,
+            "sent": letter.sent,
+            "receives": letter.receives
+        })
+    });
+    let account = match &report.account {
         Ok(Some((intent, refunds))) => {
             let account = Account::of(intent, refunds);
             json!({
-                "intent": intent.id, "status": account.status(), "amount": intent.amount, "currency": intent.currency,
-                "taken": intent.taken, "returned": account.returned, "created": intent.created
+                "intent": intent.id,
+                "status": account.status(),
+                "amount": intent.amount,
+                "currency": intent.currency,
+                "taken": intent.taken,
+                "returned": account.returned,
+                "created": intent.created
             })
         }
         Ok(None) => Value::Null,
         Err(error) => json!({"error": error.to_string()}),
     };
     Ok(json!({
-        "order": serde_json::to_value(&dossier.order)?,
-        "payment": dossier.payment,
+        "order": serde_json::to_value(&report.order)?,
+        "payment": report.payment,
         "provider": account,
-        "reservation": dossier.reservation,
-        "notice": dossier.notice,
+        "reservation": report.reservation,
+        "notice": report.notice,
         "dead_letters": letters.collect::<Vec<_>>(),
-        "events_recorded": dossier.events.is_some(),
-        "timeline": dossier.timeline(),
+        "events_recorded": report.events.is_some(),
+        "timeline": report.timeline(),
     }))
 }

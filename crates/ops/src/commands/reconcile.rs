@@ -1,17 +1,18 @@
-//! All books against each other.
+//! `reconcile`: compares all books with each other.
 
 use std::collections::BTreeSet;
 
 use futures::future::try_join;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Verdict;
+use stack::Deployment;
+
 use crate::{
-    dead_letters::DeadLetterQueues, deployment::Deployment, error::Error, ledger, output::line,
-    reconciliation::Books, tables::Tables,
+    dead_letters::DeadLetterQueues, error::Error, ledger, output::line, reconciliation::Books,
+    rows::Tables, verdict::Verdict,
 };
 
-/// What comes on top of all retries: queues and functions on the way.
+/// The time that queues and functions need in addition to all retries.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
@@ -20,11 +21,12 @@ pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     for difference in &result.differences {
         line(difference)?;
     }
-    for (order, why) in &result.pending {
-        line(format!("pending: order {order} {why}"))?;
+    for (order, reason) in &result.pending {
+        line(format!("pending: order {order} {reason}"))?;
     }
     line(format!(
-        "{} orders, {} payments, {} intents, {} refunds and {} shelves compared: {} differences, {} pending",
+        "{} orders, {} payments, {} intents, {} refunds and {} holds compared: {} differences, \
+         {} pending",
         books.orders.len(),
         books.payments.len(),
         books.intents.len(),
@@ -33,10 +35,10 @@ pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
         result.differences.len(),
         result.pending.len()
     ))?;
-    Ok(Verdict::well_if(result.differences.is_empty()))
+    Ok(Verdict::healthy_if(result.differences.is_empty()))
 }
 
-/// Reads everything, in the order that [`crate::reconciliation`] wants.
+/// Reads everything, in the order that [`crate::reconciliation`] requires.
 async fn read(deployment: &Deployment) -> Result<Books, Error> {
     let undo_within = undo_within(deployment)?;
     let provider = ledger::open(deployment).await?;
@@ -48,7 +50,7 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
     let mut orders = tables.orders().await?;
     orders.rows.sort_by_key(|order| order.placed_at);
     let letters = DeadLetterQueues::of(deployment).await?;
-    let letters = letters.look_everywhere().await?;
+    let letters = letters.peek_all().await?;
     let dead: BTreeSet<_> =
         letters.iter().filter_map(|(_, letter)| letter.order()?.parse().ok()).collect();
     Ok(Books {
@@ -64,8 +66,8 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
     })
 }
 
-/// How long an undo and the report of it are retried at most: each wait may be a quarter longer
-/// than it has to be.
+/// How long an undo and its event are retried at most. Each wait may be up to a quarter longer than
+/// the schedule says.
 fn undo_within(deployment: &Deployment) -> Result<SignedDuration, Error> {
     let seconds =
         |name| Ok::<_, Error>(deployment.parameter(name)?.parse::<i64>().unwrap_or_default());

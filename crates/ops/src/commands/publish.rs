@@ -1,17 +1,17 @@
-//! An order's last event, once more.
+//! `order ID publish`: publishes an order's last event again.
 
 use platform::bus::{EventBridge, EventBus};
 use shop::{
     event::{ORDERS, OrderEvent},
     id::OrderId,
 };
+use stack::Deployment;
 
-use super::Verdict;
 use crate::{
-    deployment::Deployment,
     error::Error,
     output::{line, name},
-    tables::Tables,
+    rows::Tables,
+    verdict::Verdict,
 };
 
 pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict, Error> {
@@ -20,12 +20,11 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
     let bus =
         EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
     bus.publish(std::slice::from_ref(&event)).await?;
-    let metadata = &event.detail.metadata;
     line(format!(
-        "{} announced, revision {}, id {}",
+        "{} published, revision {}, id {}",
         name(event.event_type),
         event.detail.data.revision,
-        metadata.event_id
+        event.detail.metadata.event_id
     ))?;
-    Ok(Verdict::AllIsWell)
+    Ok(Verdict::Healthy)
 }

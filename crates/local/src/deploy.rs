@@ -1,4 +1,4 @@
-//! A template, brought to the embedded AWS with CloudFormation.
+//! Deploying a template to the embedded AWS with CloudFormation.
 
 use std::{
     collections::BTreeMap,
@@ -9,11 +9,7 @@ use std::{
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::{
     Client as CloudFormation,
-    error::ProvideErrorMetadata,
-    types::{
-        Capability, ChangeSetStatus, ChangeSetType, Parameter, Stack as Description, StackEvent,
-        StackStatus,
-    },
+    types::{Capability, ChangeSetStatus, ChangeSetType, Parameter, StackEvent, StackStatus},
 };
 use aws_sdk_s3::{
     Client as S3,
@@ -21,64 +17,35 @@ use aws_sdk_s3::{
     types::{BucketLocationConstraint, CreateBucketConfiguration},
 };
 use futures::future::try_join_all;
-use serde::{Deserialize, Serialize};
+use stack::{describe, embedded::REGION};
 use uuid::Uuid;
 
 use crate::{
     Error,
-    aws::REGION,
     build::Binaries,
-    error::{aws, io},
+    error::{aws, failed, io},
     package::Package,
     template::{CodeLocation, Template},
 };
 
-/// Where the functions' packages are uploaded to.
+/// The bucket for the functions' packages.
 const BUCKET: &str = "deployment-packages";
 
-/// How often CloudFormation is asked whether it is done.
+/// How often CloudFormation is asked whether it has finished.
 const POLL: Duration = Duration::from_millis(50);
 
-/// What a deployment did.
+/// What a deployment changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// There was no stack before.
+    /// It created the stack.
     Created,
-    /// These resources, by their logical ids, were added, changed or removed.
+    /// It added, changed or removed the resources with these logical ids.
     Updated(Vec<String>),
-    /// Everything was as it should be.
+    /// It changed nothing.
     Nothing,
 }
 
-/// What a stack says of itself: the outputs of its template, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Outputs(BTreeMap<String, String>);
-
-impl Outputs {
-    /// The value of an output.
-    ///
-    /// # Errors
-    /// The template has no such output.
-    pub fn get(&self, name: &str) -> Result<&str, Error> {
-        self.0.get(name).map(String::as_str).ok_or_else(|| Error::NoOutput(name.to_owned()))
-    }
-
-    /// The outputs of a deployed stack, here or in an AWS account.
-    ///
-    /// # Errors
-    /// There is no such stack, or CloudFormation could not be asked.
-    pub async fn of(config: &SdkConfig, stack: &str) -> Result<Self, Error> {
-        let description = describe(&CloudFormation::new(config), stack).await?;
-        let description = description.ok_or_else(|| Error::NoStack(stack.to_owned()))?;
-        let pairs = description.outputs.unwrap_or_default().into_iter();
-        Ok(Self(
-            pairs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect(),
-        ))
-    }
-}
-
-/// Uploads what is new of the functions' code and creates or updates the stack.
+/// Uploads the functions' packages that are not there yet, and creates or updates the stack.
 pub(crate) async fn deploy(
     config: &SdkConfig,
     stack: &str,
@@ -134,7 +101,7 @@ async fn create_bucket(s3: &S3) -> Result<(), Error> {
     }
 }
 
-/// Uploads a function's package unless it is there already, and returns its key.
+/// Uploads a function's package unless it is already there, and returns its key.
 async fn upload(s3: &S3, name: String, binary: PathBuf) -> Result<String, Error> {
     let package = tokio::task::spawn_blocking(move || Package::read(&name, &binary))
         .await
@@ -142,8 +109,8 @@ async fn upload(s3: &S3, name: String, binary: PathBuf) -> Result<String, Error>
         .map_err(io("reading a binary"))??;
     let key = package.key().to_owned();
     if s3.head_object().bucket(BUCKET).key(&key).send().await.is_err() {
-        // Neither hashed nor checksummed: it does not leave this machine, and in a development
-        // build that takes seconds.
+        // Neither signed nor checksummed: the package does not leave this machine, and hashing it
+        // takes seconds in a development build.
         let put = s3
             .put_object()
             .bucket(BUCKET)
@@ -156,15 +123,19 @@ async fn upload(s3: &S3, name: String, binary: PathBuf) -> Result<String, Error>
     Ok(key)
 }
 
-/// Creates or updates the stack and waits until that is over.
+/// Creates or updates the stack, and waits until CloudFormation has finished.
 async fn apply(
     client: &CloudFormation,
     stack: &str,
     body: String,
     parameters: Vec<Parameter>,
 ) -> Result<Change, Error> {
-    let creation = describe(client, stack).await?.is_none();
-    // Names the change set, and marks the events of this deployment among those of earlier ones.
+    let creation = match describe(client, stack).await {
+        Ok(_) => false,
+        Err(stack::Error::NoStack(_)) => true,
+        Err(error) => return Err(error.into()),
+    };
+    // Names the change set, and distinguishes the events of this deployment from earlier ones.
     let token = format!("local-{}", Uuid::new_v4());
     let change_set = client
         .create_change_set()
@@ -188,9 +159,7 @@ async fn apply(
         .client_request_token(&token);
     execution.send().await.map_err(aws("cloudformation:ExecuteChangeSet"))?;
     let status = loop {
-        let description =
-            describe(client, stack).await?.ok_or_else(|| Error::NoStack(stack.to_owned()))?;
-        match description.stack_status {
+        match describe(client, stack).await?.stack_status {
             Some(status) if !status.as_str().ends_with("_IN_PROGRESS") => break status,
             _ => tokio::time::sleep(POLL).await,
         }
@@ -202,7 +171,7 @@ async fn apply(
     }
 }
 
-/// The resources that a change set touches, once it is ready.
+/// Waits until a change set is ready, and returns the resources that it changes.
 async fn changes(
     client: &CloudFormation,
     stack: &str,
@@ -221,20 +190,10 @@ async fn changes(
     if description.status == Some(ChangeSetStatus::Failed)
         && !reason.contains("didn't contain changes")
     {
-        return Err(Error::Aws { operation: "cloudformation:CreateChangeSet", reason });
+        return Err(failed("cloudformation:CreateChangeSet", reason));
     }
     let changes = description.changes.unwrap_or_default().into_iter();
     Ok(changes.filter_map(|change| change.resource_change?.logical_resource_id).collect())
-}
-
-async fn describe(client: &CloudFormation, stack: &str) -> Result<Option<Description>, Error> {
-    match client.describe_stacks().stack_name(stack).send().await {
-        Ok(answer) => Ok(answer.stacks.unwrap_or_default().pop()),
-        Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => {
-            Ok(None)
-        }
-        Err(error) => Err(aws("cloudformation:DescribeStacks")(error)),
-    }
 }
 
 /// The events of one deployment, oldest first.
@@ -251,7 +210,7 @@ async fn events(
     Ok(events)
 }
 
-/// The failure that the others follow from is the first.
+/// The error of a failed deployment. It names the first failure, because the others follow from it.
 fn rolled_back(stack: &str, status: &StackStatus, events: &[StackEvent]) -> Error {
     let failed = |event: &&StackEvent| {
         event.resource_status().is_some_and(|status| status.as_str().ends_with("_FAILED"))
@@ -270,7 +229,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{Host, Options, aws, workspace::scratch};
+    use stack::{Outputs, embedded};
+
+    use crate::{Host, Options, scratch::scratch};
 
     fn template(queue: Value) -> String {
         let resources = json!({
@@ -282,9 +243,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_deployment_tells_what_it_changed_and_one_that_fails_tells_why() {
+    async fn a_deployment_returns_its_changes_or_the_first_failure() {
         let host = Host::start(&Options::new(&scratch("deployment"))).await.unwrap();
-        let config = aws::config(&host.address().endpoint);
+        let config = embedded::config(&host.address().endpoint);
         let client = CloudFormation::new(&config);
         let deploy = |queue| apply(&client, "stack", template(queue), Vec::new());
 
@@ -308,14 +269,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stack_or_an_output_that_is_not_there_is_named() {
+    async fn an_unknown_stack_is_named() {
         let host = Host::start(&Options::new(&scratch("no-stack"))).await.unwrap();
-        let error = Outputs::of(&aws::config(&host.address().endpoint), "nowhere")
-            .await
-            .unwrap_err()
-            .to_string();
-        assert_eq!(error, "there is no stack nowhere in this account and region");
-        let error = Outputs::default().get("ApiUrl").unwrap_err().to_string();
-        assert_eq!(error, "the stack has no output ApiUrl: is it this repository's template?");
+        let config = embedded::config(&host.address().endpoint);
+        let error = Outputs::of(&config, "nowhere").await.unwrap_err().to_string();
+        assert!(error.starts_with("there is no stack nowhere in this account"), "{error}");
     }
 }

@@ -1,0 +1,223 @@
+//! Judges one order by everything that is known about it.
+
+use jiff::{SignedDuration, Timestamp};
+use shop::{
+    money::Money,
+    order::{Order, PaymentStatus, Status},
+    payment::{Payment, Progress},
+    stock::{Demand, Reservation},
+};
+use stripe::IntentStatus;
+
+use super::difference::{Difference, Pending};
+use crate::{
+    ledger::{Account, Amount},
+    rows::PaymentRow,
+};
+
+/// How much the clocks of the functions and of this machine may differ.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
+
+/// How long after its deadline an order expires at the latest if nothing fails: the deadline queue
+/// gathers messages for half a minute, and its delay begins a little after the order was placed.
+const EXPIRY_LAG: SignedDuration = SignedDuration::from_mins(2);
+
+/// An order with everything that is known about it.
+pub(super) struct Case<'a> {
+    /// When the reading of the books began.
+    pub(super) read_at: Timestamp,
+    /// How long it may take to undo a payment.
+    pub(super) undo_within: SignedDuration,
+    /// Whether there are dead letters about the order.
+    pub(super) dead: bool,
+    pub(super) order: &'a Order,
+    pub(super) payment: Option<&'a PaymentRow>,
+    pub(super) accounts: &'a [Account<'a>],
+    pub(super) reservation: Option<&'a Reservation>,
+}
+
+impl Case<'_> {
+    /// Adds the differences of the order, or returns why it cannot be judged yet.
+    pub(super) fn judge(&self, differences: &mut Vec<Difference>) -> Option<Pending> {
+        let Order { order_id, status, deadline, .. } = *self.order;
+        let changed = self.order.history.last().map_or(self.order.placed_at, |entry| entry.at);
+        if changed + CLOCK_SKEW >= self.read_at {
+            return Some(Pending::Changing);
+        }
+        match status {
+            Status::Placed | Status::Reserved if self.read_at < deadline + EXPIRY_LAG => {
+                // An overcharge is wrong in every state.
+                differences.extend(self.overcharged());
+                Some(Pending::Deciding(deadline))
+            }
+            Status::Placed | Status::Reserved => {
+                differences.push(Difference::Stuck { order: order_id, status, deadline });
+                differences.extend(self.overcharged());
+                None
+            }
+            Status::Confirmed | Status::Preparing | Status::Ready | Status::Collected => {
+                differences.extend(self.kept(self.order.price()));
+                differences.extend(self.payment_differences());
+                match self.reservation {
+                    Some(Reservation::Held(held)) if *held == demand(self.order) => {}
+                    other => differences.push(Difference::NotHeld {
+                        order: order_id,
+                        status,
+                        reservation: other.map(Reservation::name),
+                    }),
+                }
+                None
+            }
+            Status::Rejected | Status::Cancelled | Status::Expired => {
+                let mut found =
+                    Vec::from_iter(self.kept(Money { amount: 0, currency: self.order.currency }));
+                found.extend(self.payment_differences());
+                if matches!(self.reservation, Some(Reservation::Held(_))) {
+                    found.push(Difference::StillHeld { order: order_id, status: Some(status) });
+                }
+                let may_be_undone = self.read_at < changed + self.undo_within && !self.dead;
+                if !found.is_empty() && may_be_undone && self.undo_is_outstanding() {
+                    return Some(Pending::Undoing);
+                }
+                differences.extend(found);
+                None
+            }
+        }
+    }
+
+    /// Whether the differences of an order that ended early can be explained by an unfinished undo:
+    /// its payment is not in a final state, the order has not been updated yet, or its stock is
+    /// still held.
+    fn undo_is_outstanding(&self) -> bool {
+        use Progress::{Captured, Charging, Undoing};
+        let payment = self.payment.map(|row| &row.payment);
+        matches!(payment, Some(Payment::Committed { progress: Charging | Captured | Undoing, .. }))
+            || payment.is_some_and(|payment| expected_field(payment) != Some(self.order.payment))
+            || matches!(self.reservation, Some(Reservation::Held(_)))
+    }
+
+    /// The amount that the provider has kept, if it is not what is due.
+    fn kept(&self, due: Money) -> Option<Difference> {
+        let kept: i128 = self.accounts.iter().map(Account::kept).sum();
+        let kept = Amount { amount: kept, currency: due.currency.code().to_owned() };
+        (!kept.is(due)).then_some(Difference::Kept {
+            order: self.order.order_id,
+            status: self.order.status,
+            kept,
+            due,
+        })
+    }
+
+    /// The amount that the provider has kept, if it is more than the price.
+    fn overcharged(&self) -> Option<Difference> {
+        let price = self.order.price();
+        self.kept(price).filter(|difference| match difference {
+            Difference::Kept { kept, .. } => kept.amount > price.amount.into(),
+            _ => false,
+        })
+    }
+
+    /// Compares the payment with the order's state and payment status, and with its intent.
+    fn payment_differences(&self) -> Vec<Difference> {
+        let Order { order_id: order, status, payment: field, .. } = *self.order;
+        let Some(PaymentRow { payment, price, .. }) = self.payment else {
+            let missing = Difference::PaymentState { order, status, row: None };
+            // An order that ended before it could be charged needs no payment.
+            return if status.ended_early() && field == PaymentStatus::None {
+                vec![]
+            } else {
+                vec![missing]
+            };
+        };
+        let row = payment.name();
+        let mut differences = Vec::new();
+        let order_price = self.order.price();
+        if *price != order_price {
+            differences.push(Difference::Price {
+                order,
+                order_price,
+                whose: "payment",
+                price: (*price).into(),
+            });
+        }
+        let expected = expected_field(payment);
+        // Captured if the order goes on, and only then.
+        if expected
+            .is_none_or(|expected| (expected == PaymentStatus::Captured) == status.ended_early())
+        {
+            differences.push(Difference::PaymentState { order, status, row: Some(row) });
+        } else if expected != Some(field) {
+            differences.push(Difference::PaymentField { order, field, row });
+        }
+        let Some(intent) = payment.intent() else {
+            return differences;
+        };
+        let Some(account) = self.accounts.iter().find(|account| account.intent.id == *intent)
+        else {
+            differences.push(Difference::NoIntent {
+                order,
+                row,
+                intent: intent.as_str().to_owned(),
+            });
+            return differences;
+        };
+        let intent_price = Amount {
+            amount: account.intent.amount.into(),
+            currency: account.intent.currency.clone(),
+        };
+        if !intent_price.is(order_price) {
+            differences.push(Difference::Price {
+                order,
+                order_price,
+                whose: "intent",
+                price: intent_price,
+            });
+        }
+        if !agree(payment, account) {
+            differences.push(Difference::Provider {
+                order,
+                row,
+                intent: intent.as_str().to_owned(),
+                account: account.to_string(),
+            });
+        }
+        differences
+    }
+}
+
+/// The payment status of an order that has received the last event of this payment; `None` while
+/// the payment is undecided.
+fn expected_field(payment: &Payment) -> Option<PaymentStatus> {
+    let Payment::Committed { progress, .. } = payment else { return Some(PaymentStatus::None) };
+    match progress {
+        Progress::Charging | Progress::Undoing => None,
+        Progress::Declined { .. } => Some(PaymentStatus::None),
+        Progress::Captured => Some(PaymentStatus::Captured),
+        Progress::Voided => Some(PaymentStatus::Voided),
+        Progress::Refunded => Some(PaymentStatus::Refunded),
+        Progress::RefundFailed { .. } => Some(PaymentStatus::RefundFailed),
+    }
+}
+
+/// Whether a payment's state fits the provider's account of it.
+fn agree(payment: &Payment, account: &Account<'_>) -> bool {
+    let Payment::Committed { progress, .. } = payment else { return true };
+    match progress {
+        // Undecided, or possibly refunded by hand.
+        Progress::Charging | Progress::Undoing | Progress::RefundFailed { .. } => true,
+        Progress::Captured => {
+            account.intent.status == IntentStatus::Succeeded && account.returned == 0
+        }
+        Progress::Declined { .. } | Progress::Voided => account.intent.taken == 0,
+        Progress::Refunded => account.intent.taken > 0 && account.kept() == 0,
+    }
+}
+
+/// The stock that an order needs.
+pub(super) fn demand(order: &Order) -> Demand {
+    Demand {
+        location: order.location.clone(),
+        pickup_day: order.pickup_day,
+        items: order.lines.iter().map(Into::into).collect(),
+    }
+}

@@ -1,0 +1,146 @@
+//! The findings of a reconciliation, in words.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use shop::{
+    id::OrderId,
+    money::Money,
+    order::{PaymentStatus, Status},
+};
+
+use crate::{
+    error::UnreadableRow,
+    ledger::Amount,
+    output::{moment, name},
+    rows::HoldKey,
+};
+
+/// Why an order cannot be judged yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// It changed while the books were read.
+    Changing,
+    /// It will be confirmed, or expire at this time.
+    Deciding(Timestamp),
+    /// It ended early, and its stock or money has not been returned yet.
+    Undoing,
+}
+
+impl fmt::Display for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changing => f.write_str("changed while the books were read"),
+            Self::Deciding(deadline) => {
+                write!(f, "will be confirmed, or expires at {}", moment(*deadline))
+            }
+            Self::Undoing => {
+                f.write_str("ended early, and its stock or money is still being returned")
+            }
+        }
+    }
+}
+
+/// Where the books disagree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// An order was neither confirmed nor expired by its deadline.
+    Stuck { order: OrderId, status: Status, deadline: Timestamp },
+    /// The provider has kept another amount than is due: the order's price, or nothing if it ended
+    /// early.
+    Kept { order: OrderId, status: Status, kept: Amount, due: Money },
+    /// The state of the payment does not fit the state of the order.
+    PaymentState { order: OrderId, status: Status, row: Option<&'static str> },
+    /// The order's payment status does not fit the state of the payment.
+    PaymentField { order: OrderId, field: PaymentStatus, row: &'static str },
+    /// The state of the payment does not fit the provider's intent.
+    Provider { order: OrderId, row: &'static str, intent: String, account: String },
+    /// The provider does not know the intent of a payment.
+    NoIntent { order: OrderId, row: &'static str, intent: String },
+    /// The payment or its intent is for another amount or currency than the order.
+    Price { order: OrderId, order_price: Money, whose: &'static str, price: Amount },
+    /// A payment belongs to no order.
+    NoOrder { order: OrderId, row: &'static str },
+    /// An intent that no payment refers to has taken money, or may still do so.
+    UnknownIntent { intent: String, order: Option<String>, account: String },
+    /// An order goes on, but its items are not held for it.
+    NotHeld { order: OrderId, status: Status, reservation: Option<&'static str> },
+    /// Stock is held for an order that has ended early or does not exist.
+    StillHeld { order: OrderId, status: Option<Status> },
+    /// The number of held pieces differs from the sum of the reservations.
+    Held { key: HoldKey, counted: i64, held: i64 },
+    /// A row cannot be read.
+    Unreadable(UnreadableRow),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stuck { order, status, deadline } => {
+                let (status, deadline) = (name(status), moment(*deadline));
+                write!(f, "order {order} is still {status}, but its deadline was {deadline}")
+            }
+            Self::Kept { order, status, kept, due } => {
+                let status = name(status);
+                write!(
+                    f,
+                    "order {order} is {status}, but the provider has kept {kept} instead of {due}"
+                )
+            }
+            Self::PaymentState { order, status, row: Some(row) } => {
+                write!(f, "order {order} is {}, but its payment is {row}", name(status))
+            }
+            Self::PaymentState { order, status, row: None } => {
+                write!(f, "order {order} is {}, but has no payment", name(status))
+            }
+            Self::PaymentField { order, field, row } => {
+                let field = name(field);
+                write!(
+                    f,
+                    "order {order} says that its payment is {field}, but its payment is {row}"
+                )
+            }
+            Self::Provider { order, row, intent, account } => write!(
+                f,
+                "order {order} has a payment that is {row}, but its intent {intent} {account}"
+            ),
+            Self::NoIntent { order, row, intent } => write!(
+                f,
+                "order {order} has a payment that is {row}, but the provider has no intent {intent}"
+            ),
+            Self::Price { order, order_price, whose, price } => {
+                write!(f, "order {order} costs {order_price}, but its {whose} is for {price}")
+            }
+            Self::NoOrder { order, row } => {
+                write!(f, "a payment that is {row} is for the order {order}, which does not exist")
+            }
+            Self::UnknownIntent { intent, order: Some(order), account } => write!(
+                f,
+                "the intent {intent} for order {order} is not that of its payment, and {account}"
+            ),
+            Self::UnknownIntent { intent, order: None, account } => {
+                write!(f, "the intent {intent} is for no order, and {account}")
+            }
+            Self::NotHeld { order, status, reservation } => {
+                let (status, reservation) = (name(status), reservation.unwrap_or("missing"));
+                write!(
+                    f,
+                    "order {order} is {status}, but its reservation is {reservation} or for other \
+                     items"
+                )
+            }
+            Self::StillHeld { order, status: Some(status) } => {
+                write!(f, "order {order} is {}, but its stock is still held", name(status))
+            }
+            Self::StillHeld { order, status: None } => {
+                write!(f, "stock is held for the order {order}, which does not exist")
+            }
+            Self::Held { key: HoldKey { location, day, item }, counted, held } => write!(
+                f,
+                "{location} counts {counted} × {item} as held for {day}, but its reservations add \
+                 up to {held}"
+            ),
+            Self::Unreadable(row) => row.fmt(f),
+        }
+    }
+}

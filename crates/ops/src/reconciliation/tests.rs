@@ -1,0 +1,397 @@
+//! Tests of the reconciliation: books of small businesses, and the differences in them.
+
+use fixtures::{DEADLINE, PLACED_AT, at};
+use serde_json::json;
+use shop::{
+    id::CustomerId,
+    money::{Currency, Money},
+    payment::{Payment, Progress},
+};
+use stripe::BookedRefundStatus;
+
+use super::{case::demand, *};
+
+/// Long after the deadline of the orders.
+const EVENING: &str = "2026-11-24T20:00:00.000Z";
+
+fn id(name: &str) -> OrderId {
+    OrderId::derive(&CustomerId::new("camille"), &name.parse().unwrap())
+}
+
+fn intent_of(order: OrderId) -> IntentId {
+    IntentId::new(format!("pi_{order}"))
+}
+
+impl Books {
+    /// The books of a business without any orders, read in the evening.
+    fn empty() -> Self {
+        Self {
+            read_at: at(EVENING),
+            undo_within: SignedDuration::from_hours(10),
+            orders: vec![],
+            payments: vec![],
+            intents: vec![],
+            refunds: vec![],
+            stock: Stock::default(),
+            unreadable: vec![],
+            dead: BTreeSet::new(),
+        }
+    }
+
+    fn read_at(self, moment: &str) -> Self {
+        Self { read_at: at(moment), ..self }
+    }
+
+    /// Adds an order of two croissants for 3.80 EUR that was placed in the morning and has not
+    /// changed since.
+    fn with_order(mut self, name: &str, status: &str, payment: &str) -> Self {
+        let (status, payment) =
+            (serde_json::from_value(json!(status)), serde_json::from_value(json!(payment)));
+        let order = fixtures::order_with(status.unwrap(), payment.unwrap());
+        self.orders.push(Order { order_id: id(name), ..order });
+        self
+    }
+
+    /// Adds the payment of an order, for the order's price.
+    fn with_payment(mut self, name: &str, payment: impl FnOnce(IntentId) -> Payment) -> Self {
+        let order_id = id(name);
+        let price = Money { amount: 380, currency: Currency::Eur };
+        self.payments.push(PaymentRow {
+            order_id,
+            payment: payment(intent_of(order_id)),
+            price,
+            updated_at: at(PLACED_AT),
+        });
+        self
+    }
+
+    /// Adds an intent for an order.
+    fn with_intent(mut self, name: &str, intent: IntentId, status: IntentStatus) -> Self {
+        let taken = if status == IntentStatus::Succeeded { 380 } else { 0 };
+        self.intents.push(BookedIntent {
+            id: intent,
+            order: Some(id(name).to_string()),
+            status,
+            amount: 380,
+            currency: "eur".into(),
+            taken,
+            created: at(PLACED_AT),
+        });
+        self
+    }
+
+    fn with_refund(mut self, name: &str, amount: u64, status: BookedRefundStatus) -> Self {
+        let intent = Some(intent_of(id(name)));
+        self.refunds.push(BookedRefund {
+            id: format!("re_{name}"),
+            intent,
+            amount,
+            status,
+            created: at(PLACED_AT),
+        });
+        self
+    }
+
+    /// Adds the reservation of an order, and counts what it holds.
+    fn with_stock(mut self, name: &str, reservation: Reservation) -> Self {
+        if let Reservation::Held(demand) = &reservation {
+            add(&mut self.stock.held, demand);
+        }
+        self.stock.reservations.insert(id(name), reservation);
+        self
+    }
+
+    /// Adds a confirmed order with everything that belongs to it.
+    fn with_confirmed(self, name: &str) -> Self {
+        self.with_order(name, "confirmed", "captured")
+            .with_payment(name, |intent| Payment::Committed {
+                intent,
+                progress: Progress::Captured,
+            })
+            .with_intent(name, intent_of(id(name)), IntentStatus::Succeeded)
+            .with_stock(name, held())
+    }
+
+    /// Adds an order that was charged and then cancelled, with this payment.
+    fn with_cancelled(
+        self,
+        name: &str,
+        field: &str,
+        payment: impl FnOnce(IntentId) -> Payment,
+    ) -> Self {
+        self.with_order(name, "cancelled", field)
+            .with_payment(name, payment)
+            .with_intent(name, intent_of(id(name)), IntentStatus::Succeeded)
+            .with_stock(name, Reservation::Released)
+    }
+
+    fn differences(&self) -> Vec<String> {
+        self.reconcile().differences.iter().map(ToString::to_string).collect()
+    }
+}
+
+fn held() -> Reservation {
+    Reservation::Held(demand(&Books::empty().with_order("any", "placed", "none").orders[0]))
+}
+
+fn about(name: &str, rest: &str) -> String {
+    format!("order {} {rest}", id(name))
+}
+
+#[test]
+fn books_that_agree_have_no_difference_and_nothing_pending() {
+    let books = Books::empty()
+        .with_confirmed("confirmed")
+        .with_cancelled("refunded", "refunded", |intent| Payment::Committed {
+            intent,
+            progress: Progress::Refunded,
+        })
+        .with_refund("refunded", 380, BookedRefundStatus::Succeeded)
+        .with_order("voided", "expired", "voided")
+        .with_payment("voided", |intent| Payment::Committed { intent, progress: Progress::Voided })
+        .with_intent("voided", intent_of(id("voided")), IntentStatus::Cancelled)
+        .with_order("declined", "rejected", "none")
+        .with_payment("declined", |intent| Payment::Committed {
+            intent,
+            progress: Progress::Declined { reason: "insufficient_funds".into() },
+        })
+        .with_intent("declined", intent_of(id("declined")), IntentStatus::Cancelled)
+        .with_order("forbidden", "rejected", "none")
+        .with_payment("forbidden", |_| Payment::Forbidden)
+        // The order's tombstone was deleted.
+        .with_order("old", "expired", "none")
+        // Left by a function that died before it committed the intent.
+        .with_intent("confirmed", IntentId::new("pi_abandoned"), IntentStatus::Unconfirmed);
+    assert_eq!(books.reconcile(), Reconciliation::default());
+}
+
+#[test]
+fn a_confirmed_order_without_payment_is_a_difference() {
+    let unpaid = Books::empty()
+        .with_order("o", "confirmed", "captured")
+        .with_payment("o", |intent| Payment::Committed { intent, progress: Progress::Captured })
+        .with_intent("o", intent_of(id("o")), IntentStatus::Unconfirmed)
+        .with_stock("o", held());
+    assert_eq!(
+        unpaid.differences(),
+        [
+            about("o", "is confirmed, but the provider has kept 0.00 EUR instead of 3.80 EUR"),
+            about(
+                "o",
+                &format!(
+                    "has a payment that is captured, but its intent {} stands at \
+                     unconfirmed, with 0.00 EUR taken and 0.00 EUR given back",
+                    intent_of(id("o")).as_str()
+                )
+            ),
+        ]
+    );
+}
+
+#[test]
+fn a_refund_by_hand_is_a_difference_unless_it_failed() {
+    let refunded =
+        |status| Books::empty().with_confirmed("o").with_refund("o", 100, status).differences();
+    assert_eq!(refunded(BookedRefundStatus::Failed), <[String; 0]>::default());
+    for status in [BookedRefundStatus::Pending, BookedRefundStatus::Succeeded] {
+        let found = refunded(status);
+        assert_eq!(
+            found[0],
+            about("o", "is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR")
+        );
+        assert!(found[1].contains("with 3.80 EUR taken and 1.00 EUR given back"), "{found:?}");
+        assert_eq!(found.len(), 2);
+    }
+}
+
+#[test]
+fn a_double_charge_is_a_difference_in_every_state() {
+    let second =
+        |books: Books| books.with_intent("o", IntentId::new("pi_second"), IntentStatus::Succeeded);
+    let confirmed = second(Books::empty().with_confirmed("o")).differences();
+    assert_eq!(
+        confirmed[0],
+        about("o", "is confirmed, but the provider has kept 7.60 EUR instead of 3.80 EUR")
+    );
+    assert!(
+        confirmed[1]
+            .starts_with(&format!("the intent pi_second for order {} is not that", id("o")))
+    );
+    assert_eq!(confirmed.len(), 2);
+
+    let reserved = Books::empty()
+        .with_order("o", "reserved", "none")
+        .with_intent("o", intent_of(id("o")), IntentStatus::Succeeded)
+        .read_at("2026-11-24T08:05:00Z");
+    assert_eq!(second(reserved).differences().len(), 1);
+}
+
+#[test]
+fn an_unconfirmed_order_is_pending_until_its_deadline_and_stuck_after_it() {
+    let reserved = Books::empty()
+        .with_order("o", "reserved", "none")
+        .with_payment("o", |intent| Payment::Committed { intent, progress: Progress::Charging })
+        .with_intent("o", intent_of(id("o")), IntentStatus::Succeeded)
+        .with_stock("o", held());
+    let early = reserved.clone().read_at("2026-11-24T08:16:00Z").reconcile();
+    assert_eq!(
+        early,
+        Reconciliation {
+            pending: vec![(id("o"), Pending::Deciding(at(DEADLINE)))],
+            ..Default::default()
+        }
+    );
+    let late = about("o", "is still reserved, but its deadline was 2026-11-24 08:15:00.000Z");
+    assert_eq!(reserved.differences(), [late]);
+}
+
+#[test]
+fn an_order_that_changes_while_the_books_are_read_is_not_judged() {
+    let books =
+        Books::empty().with_order("o", "confirmed", "captured").read_at("2026-11-24T08:00:01Z");
+    let pending = vec![(id("o"), Pending::Changing)];
+    assert_eq!(books.reconcile(), Reconciliation { pending, ..Default::default() });
+}
+
+#[test]
+fn an_undo_is_pending_until_it_is_given_up_or_takes_too_long() {
+    let undoing = Books::empty()
+        .with_cancelled("o", "captured", |intent| Payment::Committed {
+            intent,
+            progress: Progress::Undoing,
+        })
+        .read_at("2026-11-24T09:00:00Z");
+    assert_eq!(
+        undoing.reconcile(),
+        Reconciliation { pending: vec![(id("o"), Pending::Undoing)], ..Default::default() }
+    );
+    let given_up = [
+        about("o", "is cancelled, but the provider has kept 3.80 EUR instead of 0.00 EUR"),
+        about("o", "is cancelled, but its payment is undoing"),
+    ];
+    let dead = Books { dead: BTreeSet::from([id("o")]), ..undoing.clone() };
+    assert_eq!(dead.differences(), given_up);
+    assert_eq!(undoing.read_at(EVENING).differences(), given_up);
+}
+
+#[test]
+fn an_order_whose_refund_is_not_recorded_yet_is_pending_for_a_while() {
+    let refunded = Books::empty()
+        .with_cancelled("o", "captured", |intent| Payment::Committed {
+            intent,
+            progress: Progress::Refunded,
+        })
+        .with_refund("o", 380, BookedRefundStatus::Succeeded);
+    assert_eq!(
+        refunded.clone().read_at("2026-11-24T09:00:00Z").reconcile().pending,
+        [(id("o"), Pending::Undoing)]
+    );
+    assert_eq!(
+        refunded.differences(),
+        [about("o", "says that its payment is captured, but its payment is refunded")]
+    );
+}
+
+#[test]
+fn a_failed_refund_is_a_difference_until_the_money_is_refunded_by_hand() {
+    let failed = |intent| Payment::Committed {
+        intent,
+        progress: Progress::RefundFailed { reason: "expired_or_canceled_card".into() },
+    };
+    let owed = Books::empty().with_cancelled("o", "refund_failed", failed);
+    let difference =
+        about("o", "is cancelled, but the provider has kept 3.80 EUR instead of 0.00 EUR");
+    assert_eq!(owed.clone().read_at("2026-11-24T09:00:00Z").differences(), [difference]);
+    assert_eq!(
+        owed.with_refund("o", 380, BookedRefundStatus::Succeeded).reconcile(),
+        Reconciliation::default()
+    );
+}
+
+#[test]
+fn a_captured_payment_of_a_cancelled_order_is_a_difference() {
+    let books = Books::empty().with_cancelled("o", "captured", |intent| Payment::Committed {
+        intent,
+        progress: Progress::Captured,
+    });
+    assert!(books.differences().contains(&about("o", "is cancelled, but its payment is captured")));
+}
+
+#[test]
+fn a_payment_or_intent_for_another_price_is_a_difference() {
+    let mut books = Books::empty().with_confirmed("o");
+    books.payments[0].price = Money { amount: 38, currency: Currency::Eur };
+    books.intents[0].currency = "jpy".into();
+    assert_eq!(
+        books.differences(),
+        [
+            about("o", "costs 3.80 EUR, but its payment is for 0.38 EUR"),
+            about("o", "costs 3.80 EUR, but its intent is for 380 JPY"),
+        ]
+    );
+}
+
+#[test]
+fn a_payment_without_an_intent_or_an_order_is_a_difference() {
+    let mut books = Books::empty().with_confirmed("o");
+    books.intents.clear();
+    let intent = intent_of(id("o"));
+    assert!(books.differences().contains(&about(
+        "o",
+        &format!(
+            "has a payment that is captured, but the provider has no intent {}",
+            intent.as_str()
+        )
+    )));
+    books.orders.clear();
+    books.stock = Stock::default();
+    let orphan =
+        format!("a payment that is captured is for the order {}, which does not exist", id("o"));
+    assert_eq!(books.differences(), [orphan]);
+}
+
+#[test]
+fn an_unknown_intent_is_a_difference_once_it_may_take_money() {
+    let unknown =
+        |status| Books::empty().with_intent("o", IntentId::new("pi_x"), status).differences().len();
+    assert_eq!(unknown(IntentStatus::Unconfirmed), 0);
+    assert_eq!(unknown(IntentStatus::Declined("insufficient_funds".into())), 0);
+    assert_eq!(unknown(IntentStatus::Cancelled), 0);
+    assert_eq!(unknown(IntentStatus::Processing), 1);
+    assert_eq!(unknown(IntentStatus::Succeeded), 1);
+}
+
+#[test]
+fn stock_is_held_for_orders_that_go_on_and_for_no_others() {
+    let confirmed = Books::empty()
+        .with_order("o", "ready", "captured")
+        .with_payment("o", |intent| Payment::Committed { intent, progress: Progress::Captured })
+        .with_intent("o", intent_of(id("o")), IntentStatus::Succeeded)
+        .with_stock("o", Reservation::Released);
+    assert_eq!(
+        confirmed.differences(),
+        [about("o", "is ready, but its reservation is released or for other items")]
+    );
+    let expired = Books::empty().with_order("o", "expired", "none").with_stock("o", held());
+    assert_eq!(expired.differences(), [about("o", "is expired, but its stock is still held")]);
+    let orphan = Books::empty().with_stock("o", held());
+    assert_eq!(
+        orphan.differences(),
+        [format!("stock is held for the order {}, which does not exist", id("o"))]
+    );
+}
+
+#[test]
+fn held_pieces_add_up_except_for_pending_orders() {
+    let mut books = Books::empty().with_confirmed("o");
+    *books.stock.held.values_mut().next().unwrap() = 4;
+    assert_eq!(
+        books.differences(),
+        ["paris counts 4 × croissant as held for 2026-11-24, but its reservations add up to 2"]
+    );
+    // Another order of two pieces is being reserved right now.
+    let mut books = books.with_order("p", "placed", "none").read_at("2026-11-24T08:05:00Z");
+    assert_eq!(books.differences(), <[String; 0]>::default());
+    *books.stock.held.values_mut().next().unwrap() = 1;
+    assert_eq!(books.differences().len(), 1);
+}

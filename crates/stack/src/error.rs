@@ -1,0 +1,74 @@
+//! Why a stack cannot be found or read, each with what to do about it.
+
+use std::{error, io, path::PathBuf};
+
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use platform::cause::chain;
+
+/// Why a stack cannot be found or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A call of AWS failed.
+    #[error("{operation}: {reason}")]
+    Aws {
+        /// Service and operation.
+        operation: &'static str,
+        /// The service's message, or why the call was not answered.
+        reason: String,
+    },
+    /// CloudFormation does not know the stack.
+    #[error("there is no stack {0} in this account and region: check both, or name another stack")]
+    NoStack(String),
+    /// The stack lacks an output.
+    #[error("the stack has no output {0}: deploy this repository's template to it")]
+    NoOutput(String),
+    /// The stack lacks a resource.
+    #[error("the stack has no resource {0}: deploy this repository's template to it")]
+    NoResource(String),
+    /// The stack lacks a parameter.
+    #[error("the stack has no parameter {0}: deploy this repository's template to it")]
+    NoParameter(String),
+    /// The stack has no such function.
+    #[error("there is no function {function}; choose one of {known}")]
+    NoFunction {
+        /// The name that was asked for.
+        function: String,
+        /// All names.
+        known: String,
+    },
+    /// No embedded stack runs.
+    #[error(
+        "no stack is running in {}: start one with `cargo local` or `cargo local up --detach`",
+        .0.display()
+    )]
+    NotRunning(PathBuf),
+    /// The embedded stack runs, but is not deployed yet, or its deployment failed.
+    #[error(
+        "the stack in {} is still starting: try again in a moment, or stop it with \
+         `cargo local down`",
+        .0.display()
+    )]
+    Starting(PathBuf),
+    /// A file of the state directory cannot be read.
+    #[error("reading {}: {source}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// Converts the error of an SDK call, for `map_err`.
+pub fn aws<E>(operation: &'static str) -> impl Fn(E) -> Error
+where
+    E: ProvideErrorMetadata + error::Error,
+{
+    move |error| Error::Aws {
+        operation,
+        reason: match (error.code(), error.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            _ => chain(&error),
+        },
+    }
+}

@@ -1,0 +1,19 @@
+//! A deployed stack of this repository's template, in an AWS account or embedded on this machine:
+//! how to find it, and what it consists of.
+//!
+//! `cargo local` describes its running stack in a [state directory](state_dir), where `cargo ops`
+//! finds it.
+
+mod deployment;
+pub mod embedded;
+pub mod error;
+mod events;
+mod logs;
+pub mod state_dir;
+pub mod workspace;
+
+pub use deployment::{Deployment, Outputs, describe};
+pub use embedded::Embedded;
+pub use error::Error;
+pub use events::Events;
+pub use logs::{LogLine, Logs};
