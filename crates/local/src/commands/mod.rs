@@ -61,6 +61,7 @@ struct Place {
         long,
         global = true,
         env = "AMELIE_SANDBOX_PORT",
+        value_name = "PORT",
         default_value_t = DEFAULT_SANDBOX_PORT
     )]
     sandbox_port: u16,
