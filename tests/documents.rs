@@ -15,88 +15,6 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 /// The width that rustfmt gives to code, for everything that it leaves alone.
 const WIDTH: usize = 100;
 
-fn root() -> PathBuf {
-    fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap()
-}
-
-/// The files of the repository, by their paths in it. Leaves out what `.gitignore` names.
-fn files() -> BTreeMap<PathBuf, String> {
-    let root = root();
-    let mut walk = WalkBuilder::new(&root);
-    walk.hidden(false).require_git(false).filter_entry(|entry| entry.file_name() != ".git");
-    let entries = walk.build().map(|entry| entry.expect("a readable folder"));
-    let files = entries.filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
-    let texts = files.filter_map(|file| {
-        let text = fs::read_to_string(file.path()).ok()?;
-        Some((file.path().strip_prefix(&root).unwrap().to_owned(), text))
-    });
-    texts.collect()
-}
-
-fn documents() -> BTreeMap<PathBuf, String> {
-    let mut documents = files();
-    documents.retain(|path, _| path.extension().is_some_and(|extension| extension == "md"));
-    assert!(documents.contains_key(Path::new("README.md")), "README.md is missing");
-    documents
-}
-
-/// The `cargo` commands of a text, such as `cargo test`. An alias has its subcommand with it, such
-/// as `cargo local order`. All further arguments are left out.
-fn cargo_commands(text: &str, aliases: &BTreeSet<String>) -> BTreeSet<String> {
-    let mut commands = BTreeSet::new();
-    for line in text.replace("\\\n", " ").lines() {
-        let code = line.split(" #").next().unwrap_or_default();
-        let words: Vec<_> = code.split_whitespace().collect();
-        for (place, word) in words.iter().enumerate() {
-            // A command may stand in a substitution: `TOKEN=$(cargo local token)`.
-            if word.rsplit(['(', '`', '"']).next() != Some("cargo") {
-                continue;
-            }
-            let next = |step: usize| {
-                let word = words.get(place + step)?.trim_end_matches([')', ';', '`', '"']);
-                let plain = |c: char| c.is_ascii_lowercase() || c == '-';
-                (word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(plain))
-                    .then_some(word)
-            };
-            let Some(first) = next(1) else { continue };
-            let second = aliases.contains(first).then(|| next(2)).flatten();
-            let command = ["cargo", first].into_iter().chain(second);
-            commands.insert(command.collect::<Vec<_>>().join(" "));
-        }
-    }
-    commands
-}
-
-/// The aliases of `.cargo/config.toml`.
-fn aliases(config: &str) -> BTreeSet<String> {
-    let config: toml::Table = config.parse().expect(".cargo/config.toml is TOML");
-    config["alias"].as_table().expect("a table of aliases").keys().cloned().collect()
-}
-
-/// All code of a document: blocks and spans.
-fn code(document: &str) -> String {
-    let mut code = String::new();
-    let mut in_block = false;
-    for event in parse(document) {
-        match event {
-            Event::Start(Tag::CodeBlock(_)) => in_block = true,
-            Event::End(TagEnd::CodeBlock) => in_block = false,
-            Event::Text(text) if in_block => code += &text,
-            Event::Code(span) => {
-                code += "\n";
-                code += &span;
-                code += "\n";
-            }
-            _ => {}
-        }
-    }
-    code
-}
-
-fn parse(document: &str) -> Parser<'_> {
-    Parser::new_ext(document, Options::ENABLE_TABLES)
-}
-
 #[test]
 fn ci_runs_every_cargo_command_that_the_documents_show() {
     let aliases = aliases(&fs::read_to_string(root().join(".cargo/config.toml")).unwrap());
@@ -130,38 +48,6 @@ fn every_alias_is_documented() {
         .filter(|alias| !shown.iter().any(|command| command.split(' ').nth(1) == Some(alias)))
         .collect();
     assert!(undocumented.is_empty(), "no document shows the aliases {undocumented:?}");
-}
-
-/// The relative links of a document, as they are written.
-fn links(document: &str) -> Vec<String> {
-    let targets = parse(document).filter_map(|event| match event {
-        Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => Some(dest_url),
-        _ => None,
-    });
-    targets
-        .map(String::from)
-        .filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
-        .collect()
-}
-
-/// The anchors of a document's headings, as GitHub makes them.
-fn anchors(document: &str) -> BTreeSet<String> {
-    let mut anchors = BTreeSet::new();
-    let mut heading: Option<String> = None;
-    for event in parse(document) {
-        match (&event, &mut heading) {
-            (Event::Start(Tag::Heading { .. }), _) => heading = Some(String::new()),
-            (Event::End(TagEnd::Heading(_)), Some(text)) => {
-                let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
-                let text = text.to_lowercase().chars().filter(kept).collect::<String>();
-                anchors.insert(text.replace(' ', "-"));
-                heading = None;
-            }
-            (Event::Text(part) | Event::Code(part), Some(text)) => text.push_str(part),
-            _ => {}
-        }
-    }
-    anchors
 }
 
 #[test]
@@ -205,6 +91,120 @@ fn no_line_of_source_is_wider_than_100_columns() {
         }
     }
     assert!(wide.is_empty(), "break these lines:\n{}", wide.join("\n"));
+}
+
+fn documents() -> BTreeMap<PathBuf, String> {
+    let mut documents = files();
+    documents.retain(|path, _| path.extension().is_some_and(|extension| extension == "md"));
+    assert!(documents.contains_key(Path::new("README.md")), "README.md is missing");
+    documents
+}
+
+/// The files of the repository, by their paths in it. Leaves out what `.gitignore` names.
+fn files() -> BTreeMap<PathBuf, String> {
+    let root = root();
+    let mut walk = WalkBuilder::new(&root);
+    walk.hidden(false).require_git(false).filter_entry(|entry| entry.file_name() != ".git");
+    let entries = walk.build().map(|entry| entry.expect("a readable folder"));
+    let files = entries.filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
+    let texts = files.filter_map(|file| {
+        let text = fs::read_to_string(file.path()).ok()?;
+        Some((file.path().strip_prefix(&root).unwrap().to_owned(), text))
+    });
+    texts.collect()
+}
+
+fn root() -> PathBuf {
+    fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap()
+}
+
+/// The aliases of `.cargo/config.toml`.
+fn aliases(config: &str) -> BTreeSet<String> {
+    let config: toml::Table = config.parse().expect(".cargo/config.toml is TOML");
+    config["alias"].as_table().expect("a table of aliases").keys().cloned().collect()
+}
+
+/// The `cargo` commands of a text, such as `cargo test`. An alias has its subcommand with it, such
+/// as `cargo local order`. All further arguments are left out.
+fn cargo_commands(text: &str, aliases: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut commands = BTreeSet::new();
+    for line in text.replace("\\\n", " ").lines() {
+        let code = line.split(" #").next().unwrap_or_default();
+        let words: Vec<_> = code.split_whitespace().collect();
+        for (place, word) in words.iter().enumerate() {
+            // A command may stand in a substitution: `TOKEN=$(cargo local token)`.
+            if word.rsplit(['(', '`', '"']).next() != Some("cargo") {
+                continue;
+            }
+            let next = |step: usize| {
+                let word = words.get(place + step)?.trim_end_matches([')', ';', '`', '"']);
+                let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+                (word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(plain))
+                    .then_some(word)
+            };
+            let Some(first) = next(1) else { continue };
+            let second = aliases.contains(first).then(|| next(2)).flatten();
+            let command = ["cargo", first].into_iter().chain(second);
+            commands.insert(command.collect::<Vec<_>>().join(" "));
+        }
+    }
+    commands
+}
+
+/// All code of a document: blocks and spans.
+fn code(document: &str) -> String {
+    let mut code = String::new();
+    let mut in_block = false;
+    for event in parse(document) {
+        match event {
+            Event::Start(Tag::CodeBlock(_)) => in_block = true,
+            Event::End(TagEnd::CodeBlock) => in_block = false,
+            Event::Text(text) if in_block => code += &text,
+            Event::Code(span) => {
+                code += "\n";
+                code += &span;
+                code += "\n";
+            }
+            _ => {}
+        }
+    }
+    code
+}
+
+/// The relative links of a document, as they are written.
+fn links(document: &str) -> Vec<String> {
+    let targets = parse(document).filter_map(|event| match event {
+        Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => Some(dest_url),
+        _ => None,
+    });
+    targets
+        .map(String::from)
+        .filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
+        .collect()
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(document: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    let mut heading: Option<String> = None;
+    for event in parse(document) {
+        match (&event, &mut heading) {
+            (Event::Start(Tag::Heading { .. }), _) => heading = Some(String::new()),
+            (Event::End(TagEnd::Heading(_)), Some(text)) => {
+                let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+                let text = text.to_lowercase().chars().filter(kept).collect::<String>();
+                anchors.insert(text.replace(' ', "-"));
+                heading = None;
+            }
+            (Event::Text(part) | Event::Code(part), Some(text)) => text.push_str(part),
+            _ => {}
+        }
+    }
+    anchors
+}
+
+fn parse(document: &str) -> Parser<'_> {
+    Parser::new_ext(document, Options::ENABLE_TABLES)
 }
 
 #[test]

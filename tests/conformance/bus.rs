@@ -1,4 +1,4 @@
-//! [`EventBus`]: where functions tell what happened.
+//! [`EventBus`]: publishing events.
 
 use platform::bus::{EventBridge, EventBus, MemoryBus, PublishError};
 use serde_json::{Value, json};
@@ -9,28 +9,28 @@ use crate::harness::{System, eventually};
 
 conformance!(
     [
-        events_are_published_as_they_are_however_many,
-        an_event_published_again_is_there_again,
-        nothing_published_is_no_fault,
-        what_is_no_event_is_refused_with_all_that_came_with_it,
+        any_number_of_events_is_published_unchanged,
+        an_event_published_twice_arrives_twice,
+        publishing_no_event_succeeds,
+        one_malformed_event_makes_publish_refuse_the_whole_batch,
     ];
     memory: MemoryBus::default(),
     eventbridge: Bridge::new().await,
 );
 
-/// A bus that can be looked at.
-trait Watched: EventBus {
-    /// Everything published so far, in any order: `detail-type` and `detail` of each.
+/// A bus whose events can be read.
+trait Observed: EventBus {
+    /// The `detail-type` and `detail` of all events so far, in any order.
     async fn seen(&self) -> Vec<Value>;
 }
 
-impl Watched for MemoryBus {
+impl Observed for MemoryBus {
     async fn seen(&self) -> Vec<Value> {
         self.published()
     }
 }
 
-/// The bus of the stack, with a source to which no function listens.
+/// The bus of the stack, with a source that no rule matches.
 struct Bridge {
     bus: EventBridge,
     system: System,
@@ -52,7 +52,7 @@ impl EventBus for Bridge {
     }
 }
 
-impl Watched for Bridge {
+impl Observed for Bridge {
     async fn seen(&self) -> Vec<Value> {
         let mut events = self.system.stack.events().unwrap().recorded().unwrap();
         events.retain(|event| event["source"] == SOURCE);
@@ -63,9 +63,8 @@ impl Watched for Bridge {
     }
 }
 
-/// Waits until so many events of a test have come through, and returns them in the order of their
-/// numbers.
-async fn seen(bus: &impl Watched, test: &str, count: usize) -> Vec<Value> {
+/// Waits for `count` events of a test, and returns them in the order of their numbers.
+async fn seen(bus: &impl Observed, test: &str, count: usize) -> Vec<Value> {
     let mut events = eventually("events on the bus", async || {
         let mut events = bus.seen().await;
         events.retain(|event| event["detail"]["test"] == test);
@@ -76,8 +75,8 @@ async fn seen(bus: &impl Watched, test: &str, count: usize) -> Vec<Value> {
     events
 }
 
-/// The name of a test's events.
-fn a_test() -> String {
+/// A new name for a test's events.
+fn new_test() -> String {
     Uuid::new_v4().to_string()
 }
 
@@ -89,28 +88,28 @@ fn event(test: &str, number: usize) -> Value {
     })
 }
 
-async fn events_are_published_as_they_are_however_many(bus: impl Watched) {
-    let test = a_test();
-    // More than one call of PutEvents takes.
+async fn any_number_of_events_is_published_unchanged(bus: impl Observed) {
+    let test = new_test();
+    // PutEvents takes ten events per call.
     let events: Vec<_> = (0..23).map(|number| event(&test, number)).collect();
     bus.publish(&events).await.unwrap();
     assert_eq!(seen(&bus, &test, events.len()).await, events);
 }
 
-async fn an_event_published_again_is_there_again(bus: impl Watched) {
-    let test = a_test();
+async fn an_event_published_twice_arrives_twice(bus: impl Observed) {
+    let test = new_test();
     for _ in 0..2 {
         bus.publish(&[event(&test, 1)]).await.unwrap();
     }
     assert_eq!(seen(&bus, &test, 2).await, [event(&test, 1), event(&test, 1)]);
 }
 
-async fn nothing_published_is_no_fault(bus: impl Watched) {
+async fn publishing_no_event_succeeds(bus: impl Observed) {
     bus.publish::<Value>(&[]).await.unwrap();
 }
 
-async fn what_is_no_event_is_refused_with_all_that_came_with_it(bus: impl Watched) {
-    let test = a_test();
+async fn one_malformed_event_makes_publish_refuse_the_whole_batch(bus: impl Observed) {
+    let test = new_test();
     let not_events = [
         json!({"detail": {"test": test}}),
         json!({"detail-type": 1, "detail": {"test": test}}),
@@ -120,7 +119,7 @@ async fn what_is_no_event_is_refused_with_all_that_came_with_it(bus: impl Watche
         let refused = bus.publish(&[event(&test, 1), not_event]).await;
         assert!(matches!(refused, Err(PublishError::Malformed(_))), "{refused:?}");
     }
-    // What comes later has come alone.
+    // A later event arrives alone.
     bus.publish(&[event(&test, 2)]).await.unwrap();
     assert_eq!(seen(&bus, &test, 1).await, [event(&test, 2)]);
 }

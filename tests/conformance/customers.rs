@@ -1,4 +1,4 @@
-//! [`Customers`]: where customers can be reached.
+//! [`Customers`]: the addresses of customers.
 
 use notifications::{
     cognito::UserPool,
@@ -12,12 +12,12 @@ use super::conformance;
 use crate::harness::System;
 
 conformance!(
-    [a_customer_is_reached_at_their_own_address, somebody_who_is_gone_has_no_address];
+    [a_customer_has_their_own_address, a_deleted_customer_has_no_address];
     memory: memory(),
     cognito: cognito().await,
 );
 
-/// Customers, with one who is there.
+/// Customers, and one of them.
 struct Known<C> {
     customers: C,
     id: CustomerId,
@@ -39,10 +39,10 @@ async fn cognito() -> Known<UserPool> {
     Known { customers, id: CustomerId::new(&camille.id), address: Address::new(&camille.address) }
 }
 
-async fn a_customer_is_reached_at_their_own_address(known: Known<impl Customers>) {
+async fn a_customer_has_their_own_address(known: Known<impl Customers>) {
     assert_eq!(known.customers.address(&known.id).await.unwrap(), Some(known.address));
 }
 
-async fn somebody_who_is_gone_has_no_address(known: Known<impl Customers>) {
+async fn a_deleted_customer_has_no_address(known: Known<impl Customers>) {
     assert_eq!(known.customers.address(&CustomerId::new(Uuid::new_v4())).await.unwrap(), None);
 }

@@ -1,4 +1,4 @@
-//! [`DeadLetters`]: where the relay puts what it cannot read.
+//! [`DeadLetters`]: the queue for stream records that the relay cannot read.
 
 use aws_sdk_sqs::Client;
 use order_relay::{
@@ -13,31 +13,31 @@ use super::conformance;
 use crate::harness::System;
 
 conformance!(
-    [a_record_is_kept_as_it_came_and_with_the_reason, a_record_that_comes_again_is_kept_again];
+    [a_record_is_kept_unchanged_with_the_reason, a_record_sent_twice_is_kept_twice];
     memory: MemoryDeadLetters::default(),
-    sqs: Cemetery::new().await,
+    sqs: NewQueue::new().await,
 );
 
-/// Dead letters that can be looked at.
-trait Watched: DeadLetters {
+/// Dead letters that can be read.
+trait Observed: DeadLetters {
     /// All records so far, each with its reason.
     async fn kept(&self) -> Vec<(String, String)>;
 }
 
-impl Watched for MemoryDeadLetters {
+impl Observed for MemoryDeadLetters {
     async fn kept(&self) -> Vec<(String, String)> {
         self.buried()
     }
 }
 
-/// A queue of its own.
-struct Cemetery {
+/// A new queue.
+struct NewQueue {
     queue: Sqs,
     sqs: Client,
     url: String,
 }
 
-impl Cemetery {
+impl NewQueue {
     async fn new() -> Self {
         let config = System::shared().await.stack.aws();
         let sqs = Client::new(&config);
@@ -52,13 +52,13 @@ impl Cemetery {
     }
 }
 
-impl DeadLetters for Cemetery {
+impl DeadLetters for NewQueue {
     async fn bury(&self, record: &RawValue, reason: &Unreadable) -> Result<(), BuryError> {
         self.queue.bury(record, reason).await
     }
 }
 
-impl Watched for Cemetery {
+impl Observed for NewQueue {
     async fn kept(&self) -> Vec<(String, String)> {
         let mut kept = Vec::new();
         loop {
@@ -81,7 +81,7 @@ impl Watched for Cemetery {
     }
 }
 
-/// A record as no stream has it, with white space, escapes and letters that must survive.
+/// A record with white space, escapes and letters that must be kept.
 fn record() -> Box<RawValue> {
     let text = format!(
         "{{ \"eventID\":\"{}\",\n\t\"note\": \"\\u0000 caf\\u00e9 café \u{1f370}\" }}",
@@ -90,7 +90,7 @@ fn record() -> Box<RawValue> {
     RawValue::from_string(text).unwrap()
 }
 
-async fn a_record_is_kept_as_it_came_and_with_the_reason(dead_letters: impl Watched) {
+async fn a_record_is_kept_unchanged_with_the_reason(dead_letters: impl Observed) {
     let record = record();
     dead_letters.bury(&record, &Unreadable::NoHistory).await.unwrap();
     assert_eq!(
@@ -99,7 +99,7 @@ async fn a_record_is_kept_as_it_came_and_with_the_reason(dead_letters: impl Watc
     );
 }
 
-async fn a_record_that_comes_again_is_kept_again(dead_letters: impl Watched) {
+async fn a_record_sent_twice_is_kept_twice(dead_letters: impl Observed) {
     let record = record();
     for _ in 0..2 {
         dead_letters.bury(&record, &Unreadable::NoHistory).await.unwrap();

@@ -1,4 +1,4 @@
-//! [`Mailer`]: how notices go out.
+//! [`Mailer`]: sending notices.
 
 use notifications::{
     handler::{Address, MailError, Mailer},
@@ -8,22 +8,22 @@ use notifications::{
 };
 use uuid::Uuid;
 
-use super::{an_order, conformance};
+use super::{conformance, new_order};
 use crate::harness::System;
 
 conformance!(
-    [a_notice_goes_to_its_address_in_its_words, notices_that_are_sent_twice_arrive_twice];
+    [a_notice_arrives_only_at_its_address_and_unchanged, a_notice_sent_twice_arrives_twice];
     memory: MemoryMailer::default(),
     ses: Outbox::new().await,
 );
 
-/// A mailer that can be looked at.
-trait Watched: Mailer {
-    /// Subject and text of all that was sent to an address, in order.
+/// A mailer whose mails can be read.
+trait Observed: Mailer {
+    /// Subject and text of all mails to an address, in order.
     async fn sent_to(&self, address: &Address) -> Vec<(String, String)>;
 }
 
-impl Watched for MemoryMailer {
+impl Observed for MemoryMailer {
     async fn sent_to(&self, address: &Address) -> Vec<(String, String)> {
         let sent = self.sent().into_iter().filter(|(to, _)| to == address);
         sent.map(|(_, notice)| (notice.subject, notice.text)).collect()
@@ -49,7 +49,7 @@ impl Mailer for Outbox {
     }
 }
 
-impl Watched for Outbox {
+impl Observed for Outbox {
     async fn sent_to(&self, address: &Address) -> Vec<(String, String)> {
         let sent = self
             .system
@@ -63,27 +63,27 @@ impl Watched for Outbox {
     }
 }
 
-fn somebody() -> Address {
+fn new_address() -> Address {
     Address::new(format!("{}@example.com", Uuid::new_v4()))
 }
 
 fn notice() -> Notice {
     Notice {
-        order: an_order(),
+        order: new_order(),
         subject: "Your éclair is ready".to_owned(),
         text: "Dear Noor,\n\nit is \"café & crème\" \u{1f370}.".to_owned(),
     }
 }
 
-async fn a_notice_goes_to_its_address_in_its_words(mailer: impl Watched) {
-    let (noor, camille, notice) = (somebody(), somebody(), notice());
+async fn a_notice_arrives_only_at_its_address_and_unchanged(mailer: impl Observed) {
+    let (noor, camille, notice) = (new_address(), new_address(), notice());
     mailer.send(&noor, &notice).await.unwrap();
     assert_eq!(mailer.sent_to(&noor).await, [(notice.subject, notice.text)]);
     assert_eq!(mailer.sent_to(&camille).await, []);
 }
 
-async fn notices_that_are_sent_twice_arrive_twice(mailer: impl Watched) {
-    let (noor, notice) = (somebody(), notice());
+async fn a_notice_sent_twice_arrives_twice(mailer: impl Observed) {
+    let (noor, notice) = (new_address(), notice());
     for _ in 0..2 {
         mailer.send(&noor, &notice).await.unwrap();
     }

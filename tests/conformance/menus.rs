@@ -1,4 +1,4 @@
-//! [`Menus`]: what order-intake reads of the shops.
+//! [`Menus`]: the menus that order-intake reads.
 
 use local::shops::Shop;
 use order_intake::{memory::MemoryTables, menus::Menus, store::DynamoDb};
@@ -10,14 +10,14 @@ use crate::harness::{System, new_shop};
 
 conformance!(
     [
-        a_menu_is_what_was_loaded_and_a_shop_that_there_is_not_has_none,
-        every_shop_is_told_with_what_a_customer_needs_to_choose_it,
+        a_shops_menu_is_found_and_an_unknown_shop_has_none,
+        every_shop_is_listed_with_name_time_zone_and_currency,
     ];
     memory: memory(),
     dynamodb: dynamodb().await,
 );
 
-/// Menus, with one of a shop that is open.
+/// Menus, and the shop of one of them.
 struct Known<M> {
     menus: M,
     shop: Shop,
@@ -37,19 +37,19 @@ async fn dynamodb() -> Known<DynamoDb> {
     Known { menus, shop: system.shop().await }
 }
 
-async fn a_menu_is_what_was_loaded_and_a_shop_that_there_is_not_has_none(known: Known<impl Menus>) {
+async fn a_shops_menu_is_found_and_an_unknown_shop_has_none(known: Known<impl Menus>) {
     let menu = known.shop.menu;
     assert_eq!(known.menus.menu(&menu.location).await.unwrap(), Some(menu));
     assert_eq!(known.menus.menu(&Uuid::new_v4().to_string().parse().unwrap()).await.unwrap(), None);
 }
 
-async fn every_shop_is_told_with_what_a_customer_needs_to_choose_it(known: Known<impl Menus>) {
+async fn every_shop_is_listed_with_name_time_zone_and_currency(known: Known<impl Menus>) {
     let menu = known.shop.menu;
-    let mut told = known.menus.locations().await.unwrap();
-    told.retain(|told| told.location == menu.location);
-    let Location { name, time_zone, currency, .. } = &told[0];
+    let mut listed = known.menus.locations().await.unwrap();
+    listed.retain(|shop| shop.location == menu.location);
+    let Location { name, time_zone, currency, .. } = &listed[0];
     assert_eq!(
-        (told.len(), name, time_zone, *currency),
+        (listed.len(), name, time_zone, *currency),
         (1, &menu.name, &menu.time_zone, menu.currency)
     );
 }

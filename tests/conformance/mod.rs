@@ -1,9 +1,10 @@
-//! What handlers rely on in their ports, held against each implementation: the one in memory, which
-//! other tests trust, and the real one on the embedded AWS.
+//! Behaviours of the ports that handlers rely on. Both implementations of a port must have them:
+//! the one in memory, on which other tests and the simulation rely, and the real one on the
+//! embedded AWS.
 //!
-//! A file is a port. Its behaviours are written once, generic over the port, each for orders, shops
-//! and customers of its own; [`conformance!`] makes a test of each behaviour with each
-//! implementation.
+//! Each file is about one port. Its behaviours are functions that are generic over the port, and
+//! use orders, shops and customers of their own. [`conformance!`] makes a test of each behaviour
+//! with each implementation.
 
 mod bus;
 mod customers;
@@ -21,8 +22,8 @@ mod stock;
 use shop::id::OrderId;
 use uuid::Uuid;
 
-/// Makes a test of each behaviour with each implementation: `conformance!([behaviours]; name: port,
-/// …)`.
+/// Makes a test of each behaviour with each implementation:
+/// `conformance!([behaviours]; implementation: port, …)`.
 macro_rules! conformance {
     ($behaviours:tt; $($implementation:ident: $port:expr),+ $(,)?) => {
         $(
@@ -44,7 +45,7 @@ macro_rules! conformance {
 }
 use conformance;
 
-/// An order that nobody has heard of.
-fn an_order() -> OrderId {
+/// A new order id.
+fn new_order() -> OrderId {
     Uuid::new_v4().to_string().parse().unwrap()
 }

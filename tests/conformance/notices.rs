@@ -1,4 +1,4 @@
-//! [`Notices`]: how far a customer has been told.
+//! [`Notices`]: the last revision of an order that its customer was notified of.
 
 use futures::future::join_all;
 use jiff::{Timestamp, ToSpan};
@@ -9,19 +9,19 @@ use notifications::{
 };
 use shop::id::OrderId;
 
-use super::{an_order, conformance};
+use super::{conformance, new_order};
 use crate::harness::System;
 
 conformance!(
     [
-        what_has_been_told_is_done_with,
-        what_is_newer_than_what_has_been_told_can_be_claimed,
-        while_somebody_tells_all_others_wait_but_for_what_is_older,
-        what_is_given_up_can_be_claimed_at_once_by_what_is_not_older,
-        a_claim_lapses_at_its_time_and_not_before,
-        one_whose_claim_was_taken_over_ends_nothing,
-        a_claim_that_was_never_made_ends_nothing,
-        of_many_who_claim_at_once_one_tells,
+        a_settled_revision_and_older_ones_are_done,
+        a_newer_revision_than_the_settled_one_is_granted,
+        during_a_claim_older_revisions_are_done_and_others_busy,
+        a_released_claim_is_granted_again_except_to_older_revisions,
+        a_claim_lapses_exactly_at_its_time,
+        the_holder_of_a_lapsed_claim_cannot_end_the_next_one,
+        settling_or_releasing_without_a_claim_changes_nothing,
+        one_of_several_concurrent_claims_is_granted,
     ];
     memory: MemoryNotices::default(),
     dynamodb: dynamodb().await,
@@ -39,7 +39,7 @@ fn now() -> Timestamp {
     "2026-11-24T08:00:00Z".parse().unwrap()
 }
 
-/// When claims made now lapse.
+/// The time when claims made now lapse.
 fn until() -> Timestamp {
     now() + 20.seconds()
 }
@@ -48,20 +48,20 @@ fn claim_of(order: OrderId, revision: u32) -> Claim {
     Claim { order, revision, until: until() }
 }
 
-/// Claims a revision, now.
+/// Claims a revision now.
 async fn claim(notices: &impl Notices, order: OrderId, revision: u32) -> Claimed {
     notices.claim(&claim_of(order, revision), now()).await.unwrap()
 }
 
-/// An order whose customer is just being told of revision 3.
-async fn telling(notices: &impl Notices) -> OrderId {
-    let order = an_order();
+/// A new order with a claim of revision 3.
+async fn claimed(notices: &impl Notices) -> OrderId {
+    let order = new_order();
     assert_eq!(claim(notices, order, 3).await, Claimed::Granted);
     order
 }
 
-async fn what_has_been_told_is_done_with(notices: impl Notices) {
-    let order = telling(&notices).await;
+async fn a_settled_revision_and_older_ones_are_done(notices: impl Notices) {
+    let order = claimed(&notices).await;
     notices.settle(&claim_of(order, 3)).await.unwrap();
     for revision in [3, 2] {
         assert_eq!(claim(&notices, order, revision).await, Claimed::Done);
@@ -71,33 +71,33 @@ async fn what_has_been_told_is_done_with(notices: impl Notices) {
     }
 }
 
-async fn what_is_newer_than_what_has_been_told_can_be_claimed(notices: impl Notices) {
-    let order = telling(&notices).await;
+async fn a_newer_revision_than_the_settled_one_is_granted(notices: impl Notices) {
+    let order = claimed(&notices).await;
     notices.settle(&claim_of(order, 3)).await.unwrap();
     assert_eq!(claim(&notices, order, 5).await, Claimed::Granted);
     notices.settle(&claim_of(order, 5)).await.unwrap();
     assert_eq!(claim(&notices, order, 4).await, Claimed::Done);
 }
 
-async fn while_somebody_tells_all_others_wait_but_for_what_is_older(notices: impl Notices) {
-    let order = telling(&notices).await;
+async fn during_a_claim_older_revisions_are_done_and_others_busy(notices: impl Notices) {
+    let order = claimed(&notices).await;
     assert_eq!(claim(&notices, order, 3).await, Claimed::Busy);
     assert_eq!(claim(&notices, order, 4).await, Claimed::Busy);
     assert_eq!(claim(&notices, order, 2).await, Claimed::Done);
-    assert_eq!(claim(&notices, an_order(), 3).await, Claimed::Granted);
+    assert_eq!(claim(&notices, new_order(), 3).await, Claimed::Granted);
 }
 
-async fn what_is_given_up_can_be_claimed_at_once_by_what_is_not_older(notices: impl Notices) {
+async fn a_released_claim_is_granted_again_except_to_older_revisions(notices: impl Notices) {
     for (revision, outcome) in [(2, Claimed::Done), (3, Claimed::Granted), (4, Claimed::Granted)] {
-        let order = telling(&notices).await;
+        let order = claimed(&notices).await;
         notices.release(&claim_of(order, 3)).await.unwrap();
         assert_eq!(claim(&notices, order, revision).await, outcome, "revision {revision}");
     }
 }
 
-async fn a_claim_lapses_at_its_time_and_not_before(notices: impl Notices) {
+async fn a_claim_lapses_exactly_at_its_time(notices: impl Notices) {
     for (revision, outcome) in [(2, Claimed::Done), (3, Claimed::Granted), (4, Claimed::Granted)] {
-        let order = telling(&notices).await;
+        let order = claimed(&notices).await;
         let next = Claim { until: until() + 20.seconds(), ..claim_of(order, revision) };
         let early = notices.claim(&next, until() - 1.millisecond()).await.unwrap();
         assert_eq!(early, if revision < 3 { Claimed::Done } else { Claimed::Busy });
@@ -105,9 +105,9 @@ async fn a_claim_lapses_at_its_time_and_not_before(notices: impl Notices) {
     }
 }
 
-async fn one_whose_claim_was_taken_over_ends_nothing(notices: impl Notices) {
+async fn the_holder_of_a_lapsed_claim_cannot_end_the_next_one(notices: impl Notices) {
     for revision in [3, 4] {
-        let order = telling(&notices).await;
+        let order = claimed(&notices).await;
         let next = Claim { until: until() + 20.seconds(), ..claim_of(order, revision) };
         assert_eq!(notices.claim(&next, until()).await.unwrap(), Claimed::Granted);
         notices.settle(&claim_of(order, 3)).await.unwrap();
@@ -118,15 +118,15 @@ async fn one_whose_claim_was_taken_over_ends_nothing(notices: impl Notices) {
     }
 }
 
-async fn a_claim_that_was_never_made_ends_nothing(notices: impl Notices) {
-    let order = an_order();
+async fn settling_or_releasing_without_a_claim_changes_nothing(notices: impl Notices) {
+    let order = new_order();
     notices.settle(&claim_of(order, 3)).await.unwrap();
     notices.release(&claim_of(order, 3)).await.unwrap();
     assert_eq!(claim(&notices, order, 1).await, Claimed::Granted);
 }
 
-async fn of_many_who_claim_at_once_one_tells(notices: impl Notices) {
-    let order = an_order();
+async fn one_of_several_concurrent_claims_is_granted(notices: impl Notices) {
+    let order = new_order();
     let outcomes = join_all((0..5).map(|_| claim(&notices, order, 3))).await;
     let count = |outcome| outcomes.iter().filter(|other| **other == outcome).count();
     assert_eq!((count(Claimed::Granted), count(Claimed::Busy)), (1, 4), "{outcomes:?}");

@@ -1,4 +1,4 @@
-//! [`Orders`] as order-intake has them: new orders, and a customer's own.
+//! [`Orders`] of order-intake: putting new orders, and listing those of a customer.
 
 use aws_sdk_dynamodb::types::{BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexDescription};
 use futures::future::join_all;
@@ -18,17 +18,17 @@ use shop::{
 };
 use uuid::Uuid;
 
-use super::{an_order, conformance};
+use super::{conformance, new_order};
 use crate::harness::{System, new_shop};
 
 conformance!(
     [
-        an_order_is_there_once_it_is_written_and_not_before,
-        an_order_that_is_there_stays_and_is_returned,
-        of_many_who_write_an_order_at_once_one_is_first,
-        a_customers_orders_are_listed_newest_first_in_pages_without_gap_or_repeat,
-        orders_of_the_same_moment_are_all_listed,
-        others_orders_are_not_listed,
+        an_order_is_found_once_it_is_put,
+        putting_an_order_twice_returns_the_first_and_changes_nothing,
+        one_of_several_concurrent_puts_is_committed,
+        a_customers_orders_are_listed_newest_first_without_gaps_or_repeats,
+        orders_of_the_same_time_are_all_listed,
+        orders_of_other_customers_are_not_listed,
     ];
     memory: MemoryTables::default(),
     dynamodb: dynamodb().await,
@@ -40,8 +40,8 @@ async fn dynamodb() -> DynamoDb {
     DynamoDb::new(&system.stack.aws(), table(&system).await, menu)
 }
 
-/// An empty table with the keys and indexes of the Orders table, and no stream by which other
-/// functions would hear of its orders.
+/// Creates an empty table with the keys and indexes of the Orders table. It has no stream, so no
+/// function sees its orders.
 pub(super) async fn table(system: &System) -> String {
     let orders = system
         .dynamodb
@@ -75,7 +75,7 @@ pub(super) fn customer() -> CustomerId {
     CustomerId::new(Uuid::new_v4())
 }
 
-/// An order of that customer, placed at that time.
+/// A new order of a customer, placed at a time.
 pub(super) fn placed_at(customer: &CustomerId, at: Timestamp) -> Order {
     let menu = new_shop().menu;
     let request = json!({
@@ -96,7 +96,7 @@ pub(super) fn now() -> Timestamp {
     "2026-11-24T08:00:00.120Z".parse().unwrap()
 }
 
-/// All orders of a customer, read page by page.
+/// All orders of a customer, listed page by page.
 async fn listed(orders: &impl Orders, customer: &CustomerId, limit: usize) -> Vec<Order> {
     let mut page = Page { limit, after: None };
     let mut all: Vec<Order> = Vec::new();
@@ -110,18 +110,18 @@ async fn listed(orders: &impl Orders, customer: &CustomerId, limit: usize) -> Ve
     }
 }
 
-async fn an_order_is_there_once_it_is_written_and_not_before(orders: impl Orders) {
+async fn an_order_is_found_once_it_is_put(orders: impl Orders) {
     let order = placed();
     assert_eq!(orders.get(order.order_id).await.unwrap(), None);
     assert_eq!(orders.put(&order).await.unwrap(), Write::Committed);
     assert_eq!(orders.get(order.order_id).await.unwrap(), Some(order));
-    assert_eq!(orders.get(an_order()).await.unwrap(), None);
+    assert_eq!(orders.get(new_order()).await.unwrap(), None);
 }
 
-async fn an_order_that_is_there_stays_and_is_returned(orders: impl Orders) {
+async fn putting_an_order_twice_returns_the_first_and_changes_nothing(orders: impl Orders) {
     let first = placed();
     assert_eq!(orders.put(&first).await.unwrap(), Write::Committed);
-    // The same customer and key make the same id, whatever is asked for.
+    // The same customer and key make the same id, whatever the order is.
     let second = Order { note: None, total: 1, fingerprint: "another".to_owned(), ..first.clone() };
     assert_eq!(orders.put(&second).await.unwrap(), Write::Conflict(first.clone()));
     let moved_on =
@@ -130,7 +130,7 @@ async fn an_order_that_is_there_stays_and_is_returned(orders: impl Orders) {
     assert_eq!(orders.get(first.order_id).await.unwrap(), Some(first));
 }
 
-async fn of_many_who_write_an_order_at_once_one_is_first(orders: impl Orders) {
+async fn one_of_several_concurrent_puts_is_committed(orders: impl Orders) {
     let order = placed();
     let answers = join_all((0..5).map(|_| orders.put(&order))).await;
     let first = answers.iter().filter(|answer| matches!(answer, Ok(Write::Committed))).count();
@@ -141,13 +141,11 @@ async fn of_many_who_write_an_order_at_once_one_is_first(orders: impl Orders) {
     assert_eq!((first, told), (1, 4));
 }
 
-async fn a_customers_orders_are_listed_newest_first_in_pages_without_gap_or_repeat(
-    orders: impl Orders,
-) {
+async fn a_customers_orders_are_listed_newest_first_without_gaps_or_repeats(orders: impl Orders) {
     let camille = customer();
     assert_eq!(listed(&orders, &camille, 2).await, []);
     let mut newest_first = Vec::new();
-    // Written in another order than placed.
+    // They are put in another order than they were placed.
     for minute in [3, 0, 4, 1, 2] {
         let order = placed_at(&camille, now() + minute.minutes());
         assert_eq!(orders.put(&order).await.unwrap(), Write::Committed);
@@ -159,7 +157,7 @@ async fn a_customers_orders_are_listed_newest_first_in_pages_without_gap_or_repe
     }
 }
 
-async fn orders_of_the_same_moment_are_all_listed(orders: impl Orders) {
+async fn orders_of_the_same_time_are_all_listed(orders: impl Orders) {
     let camille = customer();
     let mut expected = Vec::new();
     for _ in 0..5 {
@@ -176,7 +174,7 @@ async fn orders_of_the_same_moment_are_all_listed(orders: impl Orders) {
     }
 }
 
-async fn others_orders_are_not_listed(orders: impl Orders) {
+async fn orders_of_other_customers_are_not_listed(orders: impl Orders) {
     let (camille, noor) = (customer(), customer());
     let hers = placed_at(&camille, now());
     assert_eq!(orders.put(&hers).await.unwrap(), Write::Committed);

@@ -1,4 +1,4 @@
-//! [`Orders`] as order-intake and order-status share them: read, and moved on.
+//! [`Orders`] that order-intake and order-status share: reading orders and applying transitions.
 
 use futures::future::join_all;
 use platform::table::{StoreError, Write};
@@ -9,23 +9,23 @@ use shop::{
 use tables::orders::{MemoryOrders, Orders, OrdersTable};
 
 use super::{
-    an_order, conformance,
+    conformance, new_order,
     orders::{now, placed, table},
 };
 use crate::harness::System;
 
 conformance!(
     [
-        an_order_that_there_is_not_is_not_found_and_cannot_be_moved_on,
-        an_order_reads_back_as_its_transitions_make_it,
-        a_transition_from_another_revision_changes_nothing,
-        of_many_transitions_at_once_one_is_written,
+        an_unknown_order_is_not_found_and_takes_no_transition,
+        an_order_reads_back_with_its_transitions_applied,
+        a_transition_from_a_stale_or_future_revision_changes_nothing,
+        one_of_several_concurrent_transitions_is_committed,
     ];
     memory: memory(),
     dynamodb: dynamodb().await,
 );
 
-/// Orders, four of which were just placed.
+/// Orders, of which four were just placed.
 struct Book<O> {
     orders: O,
     placed: [Order; 4],
@@ -50,16 +50,16 @@ async fn dynamodb() -> Book<OrdersTable> {
     Book { orders: OrdersTable::new(system.dynamodb.clone(), table), placed }
 }
 
-async fn an_order_that_there_is_not_is_not_found_and_cannot_be_moved_on(book: Book<impl Orders>) {
-    let nobodys = an_order();
+async fn an_unknown_order_is_not_found_and_takes_no_transition(book: Book<impl Orders>) {
+    let unknown = new_order();
     let transition = book.placed[0].transition(Trigger::StockReserved, now(), None).unwrap();
-    assert_eq!(book.orders.get(nobodys).await.unwrap(), None);
-    let write = book.orders.apply(nobodys, &transition).await;
+    assert_eq!(book.orders.get(unknown).await.unwrap(), None);
+    let write = book.orders.apply(unknown, &transition).await;
     assert!(matches!(write, Err(StoreError::MissingRow)), "{write:?}");
-    assert_eq!(book.orders.get(nobodys).await.unwrap(), None);
+    assert_eq!(book.orders.get(unknown).await.unwrap(), None);
 }
 
-async fn an_order_reads_back_as_its_transitions_make_it(book: Book<impl Orders>) {
+async fn an_order_reads_back_with_its_transitions_applied(book: Book<impl Orders>) {
     use Trigger::{
         Cancelled, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided, PickedUp,
         PreparationFinished, PreparationStarted, StockRejected, StockReserved,
@@ -85,7 +85,7 @@ async fn an_order_reads_back_as_its_transitions_make_it(book: Book<impl Orders>)
     }
 }
 
-async fn a_transition_from_another_revision_changes_nothing(book: Book<impl Orders>) {
+async fn a_transition_from_a_stale_or_future_revision_changes_nothing(book: Book<impl Orders>) {
     let [order, ..] = book.placed;
     let reserved = order.transition(Trigger::StockReserved, now(), None).unwrap();
     let ahead = order
@@ -108,7 +108,7 @@ async fn a_transition_from_another_revision_changes_nothing(book: Book<impl Orde
     assert_eq!(book.orders.get(order.order_id).await.unwrap(), Some(current));
 }
 
-async fn of_many_transitions_at_once_one_is_written(book: Book<impl Orders>) {
+async fn one_of_several_concurrent_transitions_is_committed(book: Book<impl Orders>) {
     let [order, ..] = book.placed;
     let transitions = [
         Trigger::StockReserved,

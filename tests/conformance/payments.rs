@@ -1,4 +1,4 @@
-//! [`Payments`]: which intent is an order's, and what is known of it.
+//! [`Payments`]: the payment of an order and its intent.
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -10,16 +10,16 @@ use shop::{
     payment::{IntentId, Payment, Progress},
 };
 
-use super::{an_order, conformance};
+use super::{conformance, new_order};
 use crate::harness::System;
 
 conformance!(
     [
         an_order_has_no_payment_until_one_is_written,
-        a_payment_in_any_state_reads_back_as_it_was_written,
-        a_write_from_another_state_is_told_the_row_and_changes_nothing,
-        a_write_from_a_row_that_is_gone_fails_and_writes_nothing,
-        of_many_who_begin_at_once_one_does,
+        a_payment_in_any_state_reads_back_and_can_be_changed,
+        a_write_from_a_stale_state_returns_the_row_and_changes_nothing,
+        a_write_from_a_missing_row_fails_and_writes_nothing,
+        one_of_several_concurrent_commitments_is_written,
     ];
     memory: MemoryPayments::default(),
     dynamodb: dynamodb().await,
@@ -71,19 +71,19 @@ fn states() -> Vec<Payment> {
 }
 
 async fn an_order_has_no_payment_until_one_is_written(payments: impl Payments) {
-    let order = an_order();
+    let order = new_order();
     assert_eq!(payments.find(order).await.unwrap(), None);
     assert_eq!(write(&payments, order, None, &charging("pi_1")).await, Write::Committed);
     assert_eq!(payments.find(order).await.unwrap(), Some(charging("pi_1")));
-    assert_eq!(payments.find(an_order()).await.unwrap(), None);
+    assert_eq!(payments.find(new_order()).await.unwrap(), None);
 }
 
-async fn a_payment_in_any_state_reads_back_as_it_was_written(payments: impl Payments) {
+async fn a_payment_in_any_state_reads_back_and_can_be_changed(payments: impl Payments) {
     for state in states() {
-        let order = an_order();
+        let order = new_order();
         assert_eq!(write(&payments, order, None, &state).await, Write::Committed);
         assert_eq!(payments.find(order).await.unwrap(), Some(state.clone()));
-        // From the state that it is in, whichever that is, it can go on.
+        // A write from the current state is committed, whichever state that is.
         assert_eq!(
             write(&payments, order, Some(&state), &charging("pi_2")).await,
             Write::Committed
@@ -92,9 +92,9 @@ async fn a_payment_in_any_state_reads_back_as_it_was_written(payments: impl Paym
     }
 }
 
-async fn a_write_from_another_state_is_told_the_row_and_changes_nothing(payments: impl Payments) {
+async fn a_write_from_a_stale_state_returns_the_row_and_changes_nothing(payments: impl Payments) {
     for row in states() {
-        let order = an_order();
+        let order = new_order();
         assert_eq!(write(&payments, order, None, &row).await, Write::Committed);
         let others = states().into_iter().filter(|other| other.name() != row.name());
         for from in others.map(Some).chain([None]) {
@@ -109,16 +109,16 @@ async fn a_write_from_another_state_is_told_the_row_and_changes_nothing(payments
     }
 }
 
-async fn a_write_from_a_row_that_is_gone_fails_and_writes_nothing(payments: impl Payments) {
-    let order = an_order();
+async fn a_write_from_a_missing_row_fails_and_writes_nothing(payments: impl Payments) {
+    let order = new_order();
     let written =
         payments.write(order, price(), Some(&Payment::Forbidden), &charging("pi_1"), now()).await;
     assert!(matches!(written, Err(StoreError::MissingRow)), "{written:?}");
     assert_eq!(payments.find(order).await.unwrap(), None);
 }
 
-async fn of_many_who_begin_at_once_one_does(payments: impl Payments) {
-    let order = an_order();
+async fn one_of_several_concurrent_commitments_is_written(payments: impl Payments) {
+    let order = new_order();
     let intents = ["pi_1", "pi_2", "pi_3", "pi_4"].map(charging);
     let outcomes =
         join_all(intents.iter().map(|intent| write(&payments, order, None, intent))).await;

@@ -1,4 +1,4 @@
-//! [`Provider`]: who takes the money and gives it back.
+//! [`Provider`]: charging and refunding.
 
 use payment::{
     memory::MemoryProvider,
@@ -12,20 +12,20 @@ use shop::{
 };
 use stripe::{Error, Intent, IntentStatus, NewIntent, Refund};
 
-use super::{an_order, conformance};
+use super::{conformance, new_order};
 use crate::harness::System;
 
 conformance!(
     [
-        an_intent_takes_the_money_once_it_is_confirmed,
-        an_order_that_asks_twice_gets_the_same_intent,
-        a_declined_charge_stays_declined_and_can_be_called_off,
-        an_intent_that_was_called_off_takes_nothing_any_more,
-        what_has_been_taken_cannot_be_called_off,
-        what_has_been_taken_is_given_back_once,
-        a_refund_that_fails_says_why,
-        nothing_is_given_back_that_was_not_taken,
-        an_intent_that_there_is_not_is_refused,
+        a_confirmed_intent_has_succeeded,
+        creating_an_intent_twice_for_an_order_returns_the_same,
+        a_declined_intent_stays_declined_and_can_be_cancelled,
+        a_cancelled_intent_can_no_longer_be_confirmed,
+        an_intent_that_succeeded_cannot_be_cancelled,
+        an_intent_is_refunded_once,
+        a_failed_refund_has_a_reason,
+        an_intent_that_was_not_captured_cannot_be_refunded,
+        an_unknown_intent_is_refused,
     ];
     memory: memory,
     sandbox: sandbox,
@@ -37,7 +37,7 @@ enum Card {
     Good,
     /// Declined for insufficient funds.
     Poor,
-    /// Good, but closed before anything can be given back.
+    /// Charged, but closed before a refund.
     Closed,
 }
 
@@ -51,7 +51,7 @@ async fn memory(card: Card) -> (MemoryProvider, PaymentMethod) {
     (provider, PaymentMethod::new("pm_card_visa"))
 }
 
-/// The client that the function uses, with the key that it has, and the sandbox.
+/// The function's own client and API key, against the sandbox.
 async fn sandbox(card: Card) -> (StripeProvider, PaymentMethod) {
     let system = System::shared().await;
     let secret = system.resource("ProviderKey").await;
@@ -68,13 +68,13 @@ async fn sandbox(card: Card) -> (StripeProvider, PaymentMethod) {
 
 fn new(payment_method: PaymentMethod) -> NewIntent {
     NewIntent {
-        order_id: an_order(),
+        order_id: new_order(),
         price: Money { amount: 1099, currency: Currency::Eur },
         payment_method,
     }
 }
 
-/// An intent for a new order that pays so, unconfirmed.
+/// Creates an unconfirmed intent for a new order.
 async fn created<P: Provider>(
     provider: &impl AsyncFn(Card) -> (P, PaymentMethod),
     card: Card,
@@ -98,7 +98,7 @@ fn declined() -> IntentStatus {
     IntentStatus::Declined("insufficient_funds".to_owned())
 }
 
-async fn an_intent_takes_the_money_once_it_is_confirmed<P: Provider>(
+async fn a_confirmed_intent_has_succeeded<P: Provider>(
     provider: impl AsyncFn(Card) -> (P, PaymentMethod),
 ) {
     let (provider, id) = created(&provider, Card::Good).await;
@@ -115,21 +115,21 @@ async fn an_intent_takes_the_money_once_it_is_confirmed<P: Provider>(
     assert_eq!(provider.find(&id).await.unwrap().status, IntentStatus::Succeeded);
 }
 
-async fn an_order_that_asks_twice_gets_the_same_intent<P: Provider>(
+async fn creating_an_intent_twice_for_an_order_returns_the_same<P: Provider>(
     provider: impl AsyncFn(Card) -> (P, PaymentMethod),
 ) {
     let (provider, payment_method) = provider(Card::Good).await;
     let new = new(payment_method);
     let first = provider.create(&new).await.unwrap();
     assert_eq!(provider.create(&new).await.unwrap(), first);
-    // The first answer is repeated; where the intent stands is for `find` to say.
+    // The first answer is repeated; only `find` returns the current status.
     provider.confirm(&first.id).await.unwrap();
     assert_eq!(provider.create(&new).await.unwrap(), first);
-    let another = NewIntent { order_id: an_order(), ..new };
+    let another = NewIntent { order_id: new_order(), ..new };
     assert_ne!(provider.create(&another).await.unwrap().id, first.id);
 }
 
-async fn a_declined_charge_stays_declined_and_can_be_called_off<P: Provider>(
+async fn a_declined_intent_stays_declined_and_can_be_cancelled<P: Provider>(
     provider: impl AsyncFn(Card) -> (P, PaymentMethod),
 ) {
     let (provider, id) = created(&provider, Card::Poor).await;
@@ -140,7 +140,7 @@ async fn a_declined_charge_stays_declined_and_can_be_called_off<P: Provider>(
     assert_eq!(provider.cancel(&id).await.unwrap().status, IntentStatus::Cancelled);
 }
 
-async fn an_intent_that_was_called_off_takes_nothing_any_more<P: Provider>(
+async fn a_cancelled_intent_can_no_longer_be_confirmed<P: Provider>(
     provider: impl AsyncFn(Card) -> (P, PaymentMethod),
 ) {
     let (provider, id) = created(&provider, Card::Good).await;
@@ -154,7 +154,7 @@ async fn an_intent_that_was_called_off_takes_nothing_any_more<P: Provider>(
     assert_eq!(provider.find(&id).await.unwrap().status, IntentStatus::Cancelled);
 }
 
-async fn what_has_been_taken_cannot_be_called_off<P: Provider>(
+async fn an_intent_that_succeeded_cannot_be_cancelled<P: Provider>(
     provider: impl AsyncFn(Card) -> (P, PaymentMethod),
 ) {
     let (provider, id) = confirmed(&provider, Card::Good).await;
@@ -162,18 +162,18 @@ async fn what_has_been_taken_cannot_be_called_off<P: Provider>(
     assert_eq!(provider.find(&id).await.unwrap().status, IntentStatus::Succeeded);
 }
 
-async fn what_has_been_taken_is_given_back_once<P: Provider>(
+async fn an_intent_is_refunded_once<P: Provider>(
     provider: impl AsyncFn(Card) -> (P, PaymentMethod),
 ) {
     let (provider, id) = confirmed(&provider, Card::Good).await;
     for _ in 0..2 {
         assert_eq!(provider.refund(&id).await.unwrap(), Refund::Succeeded);
     }
-    // It has taken the money all the same.
+    // A refund does not change the status of the intent.
     assert_eq!(provider.find(&id).await.unwrap().status, IntentStatus::Succeeded);
 }
 
-async fn a_refund_that_fails_says_why<P: Provider>(
+async fn a_failed_refund_has_a_reason<P: Provider>(
     provider: impl AsyncFn(Card) -> (P, PaymentMethod),
 ) {
     let (provider, id) = confirmed(&provider, Card::Closed).await;
@@ -183,7 +183,7 @@ async fn a_refund_that_fails_says_why<P: Provider>(
     }
 }
 
-async fn nothing_is_given_back_that_was_not_taken<P: Provider>(
+async fn an_intent_that_was_not_captured_cannot_be_refunded<P: Provider>(
     provider: impl AsyncFn(Card) -> (P, PaymentMethod),
 ) {
     let refused =
@@ -196,15 +196,15 @@ async fn nothing_is_given_back_that_was_not_taken<P: Provider>(
     assert!(refused(declined.refund(&id).await));
 }
 
-async fn an_intent_that_there_is_not_is_refused<P: Provider>(
+async fn an_unknown_intent_is_refused<P: Provider>(
     provider: impl AsyncFn(Card) -> (P, PaymentMethod),
 ) {
     let (provider, _) = provider(Card::Good).await;
-    let nobodys = IntentId::new(format!("pi_{}", an_order()));
+    let unknown = IntentId::new(format!("pi_{}", new_order()));
     let answers = [
-        provider.find(&nobodys).await,
-        provider.confirm(&nobodys).await,
-        provider.cancel(&nobodys).await,
+        provider.find(&unknown).await,
+        provider.confirm(&unknown).await,
+        provider.cancel(&unknown).await,
     ];
     for answer in answers {
         assert!(
@@ -212,6 +212,6 @@ async fn an_intent_that_there_is_not_is_refused<P: Provider>(
             "{answer:?}"
         );
     }
-    let refund = provider.refund(&nobodys).await;
+    let refund = provider.refund(&unknown).await;
     assert!(matches!(refund, Err(ProviderError::Call(Error::Refused { .. }))), "{refund:?}");
 }

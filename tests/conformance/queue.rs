@@ -1,5 +1,5 @@
-//! [`Queue`]: what becomes of a message in SQS after its handler has failed. Which wait it gets is
-//! decided without SQS, and tested where that is done.
+//! [`Queue`]: what happens to a message in SQS after its handler has failed. The length of the wait
+//! is tested in `platform`.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,8 +13,7 @@ use uuid::Uuid;
 
 use crate::harness::{System, eventually};
 
-/// How long SQS hides a message that nobody has said anything about: longer than any test waits, in
-/// seconds.
+/// How long SQS hides a message by default, in seconds: longer than a test waits.
 const VISIBILITY_TIMEOUT: &str = "3600";
 
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +28,7 @@ impl Retryable for Failure {
     }
 }
 
-/// A queue of its own with one message in it.
+/// A new queue with one message.
 struct OneMessage {
     sqs: Client,
     url: String,
@@ -50,7 +49,7 @@ impl OneMessage {
         Self { sqs, queue: Queue::new(&config, url.clone(), backoff), url }
     }
 
-    /// What Lambda would hand to a function; none while the message is hidden.
+    /// The batch that Lambda would hand to a function. `None` while the message is hidden.
     async fn receive(&self) -> Option<SqsEvent> {
         let receive = self.sqs.receive_message().queue_url(&self.url);
         let received = receive
@@ -69,7 +68,7 @@ impl OneMessage {
         Some(event)
     }
 
-    /// Receives the message and lets its handler fail.
+    /// Receives the message and fails it.
     async fn fail(&self, transient: bool) {
         let event = self.receive().await.unwrap();
         let id = event.records[0].message_id.clone().unwrap();
@@ -81,7 +80,7 @@ impl OneMessage {
 }
 
 #[tokio::test]
-async fn a_message_that_no_retry_will_help_is_offered_again_at_once() {
+async fn a_message_with_a_permanent_failure_is_visible_at_once() {
     let one = OneMessage::backing_off(Backoff::outlasting(36_000)).await;
     one.fail(false).await;
     let again = one.receive().await.expect("the message to be visible");
@@ -89,15 +88,14 @@ async fn a_message_that_no_retry_will_help_is_offered_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_message_that_a_retry_may_help_is_hidden() {
+async fn a_message_with_a_transient_failure_is_hidden() {
     let one = OneMessage::backing_off(Backoff::outlasting(36_000)).await;
     one.fail(true).await;
     assert!(one.receive().await.is_none(), "the message is visible");
 }
 
 #[tokio::test]
-async fn a_hidden_message_comes_again_when_its_wait_is_over_and_not_only_after_its_visibility_timeout()
- {
+async fn a_hidden_message_is_received_again_after_its_wait() {
     let one = OneMessage::backing_off(Backoff {
         floor: Duration::from_secs(1),
         budget: Duration::from_secs(15),
@@ -109,7 +107,7 @@ async fn a_hidden_message_comes_again_when_its_wait_is_over_and_not_only_after_i
 }
 
 #[tokio::test]
-async fn a_batch_is_known_by_the_queue_that_it_came_from() {
+async fn a_queue_recognizes_its_own_batches() {
     let [one, another] = [(); 2].map(|()| OneMessage::backing_off(Backoff::outlasting(60)));
     let (one, another) = (one.await, another.await);
     let arn = one

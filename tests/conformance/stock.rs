@@ -1,4 +1,4 @@
-//! [`Stock`]: what inventory holds, and what it has decided.
+//! [`Stock`]: held stock and reservations.
 
 use futures::future::join_all;
 use inventory::{
@@ -15,25 +15,25 @@ use shop::{
 };
 use uuid::Uuid;
 
-use super::{an_order, conformance};
+use super::{conformance, new_order};
 use crate::harness::{System, new_shop};
 
 conformance!(
     [
-        a_shop_bakes_what_is_planned_and_one_without_a_plan_nothing,
-        an_order_gets_all_of_its_lines_or_none,
-        all_that_falls_short_is_told_with_what_is_left,
-        an_item_outside_the_plan_falls_short,
-        an_order_that_comes_again_is_told_what_was_decided_and_holds_nothing_more,
-        a_refusal_stands_once_it_is_written,
-        a_tombstone_keeps_a_late_order_from_holding_anything,
-        a_refusal_that_finds_stock_held_leaves_it_held,
-        stock_is_given_back_once,
-        nothing_is_given_back_for_an_order_that_holds_nothing,
-        days_and_shops_have_stock_of_their_own,
-        a_plan_that_shrinks_below_what_is_held_leaves_nothing,
-        of_many_orders_at_once_as_many_get_a_piece_as_there_are,
-        of_many_deliveries_of_an_order_at_once_one_holds,
+        a_shop_has_its_bake_plan_and_an_unknown_shop_an_empty_one,
+        an_order_holds_all_of_its_lines_or_none,
+        all_shortages_are_reported_with_what_is_left,
+        an_item_outside_the_plan_is_a_shortage,
+        holding_twice_returns_the_decision_and_holds_nothing_more,
+        a_written_refusal_is_final,
+        a_tombstone_prevents_a_late_hold,
+        a_refusal_after_a_hold_changes_nothing,
+        stock_is_released_once,
+        an_order_without_a_hold_releases_nothing,
+        days_and_shops_have_separate_stock,
+        a_plan_below_what_is_held_leaves_nothing,
+        concurrent_orders_hold_no_more_than_the_capacity,
+        one_of_several_concurrent_deliveries_holds,
     ];
     memory: memory(),
     dynamodb: dynamodb().await,
@@ -86,7 +86,7 @@ impl<S: Stock> Bakery<S> {
 
     /// An order that holds these items.
     async fn holding(&self, items: &[(&str, u32)]) -> (OrderId, Demand) {
-        let (order, demand) = (an_order(), self.demand(items));
+        let (order, demand) = (new_order(), self.demand(items));
         assert_eq!(self.hold(order, &demand).await, Hold::Held);
         (order, demand)
     }
@@ -103,9 +103,9 @@ impl<S: Stock> Bakery<S> {
         self.stock.find(order).await.unwrap()
     }
 
-    /// How many pieces of an item can still be had: what an order for far too many is told.
+    /// How many pieces of an item are left: the shortage of an order for far too many.
     async fn left(&self, item: &str) -> u32 {
-        match self.hold(an_order(), &self.demand(&[(item, 1_000_000)])).await {
+        match self.hold(new_order(), &self.demand(&[(item, 1_000_000)])).await {
             Hold::Short(shortages) => shortages[0].left,
             other => panic!("{other:?}"),
         }
@@ -124,14 +124,14 @@ fn shortage(item: &str, requested: u32, left: u32) -> Shortage {
     Shortage { item: item.parse().unwrap(), requested, left }
 }
 
-async fn a_shop_bakes_what_is_planned_and_one_without_a_plan_nothing(bakery: Bakery<impl Stock>) {
+async fn a_shop_has_its_bake_plan_and_an_unknown_shop_an_empty_one(bakery: Bakery<impl Stock>) {
     assert_eq!(bakery.stock.plan(&bakery.shop.menu.location).await.unwrap(), bakery.plan());
     let nowhere = Uuid::new_v4().to_string().parse().unwrap();
     assert_eq!(bakery.stock.plan(&nowhere).await.unwrap(), BakePlan::default());
 }
 
-async fn an_order_gets_all_of_its_lines_or_none(bakery: Bakery<impl Stock>) {
-    let order = an_order();
+async fn an_order_holds_all_of_its_lines_or_none(bakery: Bakery<impl Stock>) {
+    let order = new_order();
     let too_much = bakery.hold(order, &bakery.demand(&[("croissant", 2), ("eclair", 3)])).await;
     assert_eq!(too_much, Hold::Short(vec![shortage("eclair", 3, 2)]));
     assert_eq!((bakery.left("croissant").await, bakery.decided(order).await), (5, None));
@@ -142,29 +142,27 @@ async fn an_order_gets_all_of_its_lines_or_none(bakery: Bakery<impl Stock>) {
     assert_eq!(bakery.decided(order).await, Some(Reservation::Held(enough)));
 }
 
-async fn all_that_falls_short_is_told_with_what_is_left(bakery: Bakery<impl Stock>) {
+async fn all_shortages_are_reported_with_what_is_left(bakery: Bakery<impl Stock>) {
     bakery.holding(&[("croissant", 1)]).await;
-    let short = bakery.hold(an_order(), &bakery.demand(&[("eclair", 3), ("croissant", 6)])).await;
+    let short = bakery.hold(new_order(), &bakery.demand(&[("eclair", 3), ("croissant", 6)])).await;
     assert_eq!(short, Hold::Short(vec![shortage("eclair", 3, 2), shortage("croissant", 6, 4)]));
 }
 
-async fn an_item_outside_the_plan_falls_short(bakery: Bakery<impl Stock>) {
-    let short = bakery.hold(an_order(), &bakery.demand(&[("croissant", 1), ("bagel", 1)])).await;
+async fn an_item_outside_the_plan_is_a_shortage(bakery: Bakery<impl Stock>) {
+    let short = bakery.hold(new_order(), &bakery.demand(&[("croissant", 1), ("bagel", 1)])).await;
     assert_eq!(short, Hold::Short(vec![shortage("bagel", 1, 0)]));
     assert_eq!(bakery.left("croissant").await, 5);
 }
 
-async fn an_order_that_comes_again_is_told_what_was_decided_and_holds_nothing_more(
-    bakery: Bakery<impl Stock>,
-) {
+async fn holding_twice_returns_the_decision_and_holds_nothing_more(bakery: Bakery<impl Stock>) {
     let (order, demand) = bakery.holding(&[("croissant", 4), ("eclair", 1)]).await;
-    // There would not be enough for it a second time: what was decided comes first.
+    // The decision takes precedence: the stock does not suffice for a second hold.
     assert_eq!(bakery.hold(order, &demand).await, Hold::Decided(Reservation::Held(demand)));
     assert_eq!((bakery.left("croissant").await, bakery.left("eclair").await), (1, 1));
 }
 
-async fn a_refusal_stands_once_it_is_written(bakery: Bakery<impl Stock>) {
-    let order = an_order();
+async fn a_written_refusal_is_final(bakery: Bakery<impl Stock>) {
+    let order = new_order();
     assert_eq!(bakery.refuse(order, &rejected()).await, Write::Committed);
     assert_eq!(bakery.refuse(order, &Reservation::Released).await, Write::Conflict(rejected()));
     assert_eq!(
@@ -177,14 +175,14 @@ async fn a_refusal_stands_once_it_is_written(bakery: Bakery<impl Stock>) {
     );
 }
 
-async fn a_tombstone_keeps_a_late_order_from_holding_anything(bakery: Bakery<impl Stock>) {
-    let order = an_order();
+async fn a_tombstone_prevents_a_late_hold(bakery: Bakery<impl Stock>) {
+    let order = new_order();
     assert_eq!(bakery.refuse(order, &Reservation::Released).await, Write::Committed);
     let late = bakery.hold(order, &bakery.demand(&[("croissant", 1)])).await;
     assert_eq!((late, bakery.left("croissant").await), (Hold::Decided(Reservation::Released), 5));
 }
 
-async fn a_refusal_that_finds_stock_held_leaves_it_held(bakery: Bakery<impl Stock>) {
+async fn a_refusal_after_a_hold_changes_nothing(bakery: Bakery<impl Stock>) {
     let (order, demand) = bakery.holding(&[("croissant", 2)]).await;
     assert_eq!(
         bakery.refuse(order, &Reservation::Released).await,
@@ -196,7 +194,7 @@ async fn a_refusal_that_finds_stock_held_leaves_it_held(bakery: Bakery<impl Stoc
     );
 }
 
-async fn stock_is_given_back_once(bakery: Bakery<impl Stock>) {
+async fn stock_is_released_once(bakery: Bakery<impl Stock>) {
     let (order, demand) = bakery.holding(&[("croissant", 2), ("eclair", 1)]).await;
     bakery.holding(&[("croissant", 3), ("eclair", 1)]).await;
     for write in [Write::Committed, Write::Conflict(Reservation::Released)] {
@@ -207,10 +205,10 @@ async fn stock_is_given_back_once(bakery: Bakery<impl Stock>) {
     assert_eq!(bakery.hold(order, &demand).await, Hold::Decided(Reservation::Released));
 }
 
-async fn nothing_is_given_back_for_an_order_that_holds_nothing(bakery: Bakery<impl Stock>) {
+async fn an_order_without_a_hold_releases_nothing(bakery: Bakery<impl Stock>) {
     bakery.holding(&[("croissant", 3)]).await;
     let demand = bakery.demand(&[("croissant", 2)]);
-    let (unknown, refused) = (an_order(), an_order());
+    let (unknown, refused) = (new_order(), new_order());
     assert_eq!(bakery.refuse(refused, &rejected()).await, Write::Committed);
     let write = bakery.stock.release(unknown, &demand, now()).await;
     assert!(matches!(write, Err(StoreError::MissingRow)), "{write:?}");
@@ -222,30 +220,33 @@ async fn nothing_is_given_back_for_an_order_that_holds_nothing(bakery: Bakery<im
     assert_eq!(bakery.left("croissant").await, 2);
 }
 
-async fn days_and_shops_have_stock_of_their_own(bakery: Bakery<impl Stock>) {
+async fn days_and_shops_have_separate_stock(bakery: Bakery<impl Stock>) {
     bakery.holding(&[("croissant", 5)]).await;
     let mut tomorrow = bakery.demand(&[("croissant", 5)]);
     tomorrow.pickup_day += 1.day();
-    assert_eq!(bakery.hold(an_order(), &tomorrow).await, Hold::Held);
+    assert_eq!(bakery.hold(new_order(), &tomorrow).await, Hold::Held);
     let mut elsewhere = bakery.demand(&[("croissant", 5)]);
     elsewhere.location = Uuid::new_v4().to_string().parse().unwrap();
-    assert_eq!(bakery.hold(an_order(), &elsewhere).await, Hold::Held);
+    assert_eq!(bakery.hold(new_order(), &elsewhere).await, Hold::Held);
     assert_eq!(bakery.left("croissant").await, 0);
 }
 
-async fn a_plan_that_shrinks_below_what_is_held_leaves_nothing(bakery: Bakery<impl Stock>) {
+async fn a_plan_below_what_is_held_leaves_nothing(bakery: Bakery<impl Stock>) {
     let (order, demand) = bakery.holding(&[("croissant", 3)]).await;
     let smaller = BakePlan { capacity: [("croissant".parse().unwrap(), 2)].into() };
-    let short =
-        bakery.stock.hold(an_order(), &bakery.demand(&[("croissant", 1)]), &smaller).await.unwrap();
+    let short = bakery
+        .stock
+        .hold(new_order(), &bakery.demand(&[("croissant", 1)]), &smaller)
+        .await
+        .unwrap();
     assert_eq!(short, Hold::Short(vec![shortage("croissant", 1, 0)]));
     assert_eq!(bakery.release(order, &demand).await, Write::Committed);
     assert_eq!(bakery.left("croissant").await, 5);
 }
 
-async fn of_many_orders_at_once_as_many_get_a_piece_as_there_are(bakery: Bakery<impl Stock>) {
+async fn concurrent_orders_hold_no_more_than_the_capacity(bakery: Bakery<impl Stock>) {
     let demand = bakery.demand(&[("croissant", 1)]);
-    let outcomes = join_all((0..8).map(|_| bakery.hold(an_order(), &demand))).await;
+    let outcomes = join_all((0..8).map(|_| bakery.hold(new_order(), &demand))).await;
     let held = outcomes.iter().filter(|outcome| **outcome == Hold::Held).count();
     let short = outcomes
         .iter()
@@ -254,8 +255,8 @@ async fn of_many_orders_at_once_as_many_get_a_piece_as_there_are(bakery: Bakery<
     assert_eq!((held, short), (5, 3), "{outcomes:?}");
 }
 
-async fn of_many_deliveries_of_an_order_at_once_one_holds(bakery: Bakery<impl Stock>) {
-    let (order, demand) = (an_order(), bakery.demand(&[("croissant", 1), ("eclair", 1)]));
+async fn one_of_several_concurrent_deliveries_holds(bakery: Bakery<impl Stock>) {
+    let (order, demand) = (new_order(), bakery.demand(&[("croissant", 1), ("eclair", 1)]));
     let outcomes = join_all((0..6).map(|_| bakery.hold(order, &demand))).await;
     let held = outcomes.iter().filter(|outcome| **outcome == Hold::Held).count();
     let told = Hold::Decided(Reservation::Held(demand.clone()));

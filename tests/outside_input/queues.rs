@@ -24,6 +24,7 @@ use platform::{
     queue::{Backoff, Queue, Retryable},
 };
 use proptest::{collection::vec, prelude::*};
+use resources::Template;
 use serde::de::DeserializeOwned;
 use serde_dynamo::Item;
 use serde_json::Value;
@@ -170,6 +171,14 @@ fn placed(ids: impl Iterator<Item = OrderId>, deadline: Timestamp) -> MemoryOrde
     let image: Item = serde_json::from_value(image).unwrap();
     let order: Order = decode::item(image).unwrap();
     MemoryOrders::new(ids.map(move |order_id| Order { order_id, deadline, ..order.clone() }))
+}
+
+#[test]
+fn every_queue_has_a_test_in_this_file() {
+    for queue in Template::on_aws().queues() {
+        let test = format!("fn messages_of_the_{}_queue_fail_one_by_one(", queue.to_lowercase());
+        assert!(include_str!("queues.rs").contains(&test), "add: {test}");
+    }
 }
 
 fn cashier() -> Cashier<MemoryPayments, MemoryProvider, MemoryBus> {
