@@ -36,7 +36,7 @@ async fn dynamodb() -> DynamoDb {
 }
 
 fn now() -> Timestamp {
-    "2026-11-24T08:00:00Z".parse().unwrap()
+    fixtures::at(fixtures::PLACED_AT)
 }
 
 /// The time when claims made now lapse.

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::{BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexDescription};
 use futures::future::join_all;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{Timestamp, ToSpan};
 use order_intake::{
     handler::Orders,
     memory::MemoryTables,
@@ -10,16 +10,14 @@ use order_intake::{
     store::DynamoDb,
 };
 use platform::table::Write;
-use serde_json::json;
 use shop::{
     id::CustomerId,
     order::{Order, Trigger},
-    placement,
 };
 use uuid::Uuid;
 
 use super::{conformance, new_order};
-use crate::harness::{System, new_shop};
+use crate::harness::System;
 
 conformance!(
     [
@@ -77,15 +75,13 @@ pub(super) fn customer() -> CustomerId {
 
 /// A new order of a customer, placed at a time.
 pub(super) fn placed_at(customer: &CustomerId, at: Timestamp) -> Order {
-    let menu = new_shop().menu;
-    let request = json!({
-        "location": menu.location, "payment_method": "pm_card_visa", "note": "For two.",
-        "lines": [{"item": "croissant", "quantity": 2}, {"item": "eclair", "quantity": 1}]
-    });
-    let key = Uuid::new_v4().to_string().parse().unwrap();
-    let wanted = serde_json::from_value(request).unwrap();
-    placement::place(&wanted, customer.clone(), &key, &menu, at, SignedDuration::from_mins(15))
-        .unwrap()
+    Order {
+        order_id: new_order(),
+        customer_id: customer.clone(),
+        placed_at: at,
+        note: Some("For two.".to_owned()),
+        ..fixtures::order()
+    }
 }
 
 pub(super) fn placed() -> Order {
@@ -93,7 +89,7 @@ pub(super) fn placed() -> Order {
 }
 
 pub(super) fn now() -> Timestamp {
-    "2026-11-24T08:00:00.120Z".parse().unwrap()
+    fixtures::at("2026-11-24T08:00:00.120Z")
 }
 
 /// All orders of a customer, listed page by page.

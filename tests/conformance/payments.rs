@@ -47,7 +47,7 @@ const fn price() -> Money {
 }
 
 fn now() -> Timestamp {
-    "2026-11-24T08:00:00Z".parse().unwrap()
+    fixtures::at(fixtures::PLACED_AT)
 }
 
 fn charging(intent: &str) -> Payment {

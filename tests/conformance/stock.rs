@@ -113,7 +113,7 @@ impl<S: Stock> Bakery<S> {
 }
 
 fn now() -> Timestamp {
-    "2026-11-24T08:00:00Z".parse().unwrap()
+    fixtures::at(fixtures::PLACED_AT)
 }
 
 fn rejected() -> Reservation {
