@@ -327,6 +327,7 @@ fn errors() -> Vec<(PaymentError, bool)> {
     let provider = |error: stripe::Error| PaymentError::from(ProviderError::from(error));
     vec![
         (StoreError::call("GetItem", std::fmt::Error).into(), true),
+        (StoreError::MissingRow.into(), true),
         (
             StoreError::Unwritable(serde_dynamo::to_item::<_, serde_dynamo::Item>(1).unwrap_err())
                 .into(),
@@ -352,8 +353,7 @@ fn an_error_is_transient_if_the_same_event_may_succeed_later() {
 
 #[test]
 fn an_error_names_each_of_its_causes_once() {
-    let own =
-        |error: &PaymentError| !matches!(error, PaymentError::Store(_) | PaymentError::Publish(_));
+    let own = |error: &PaymentError| !matches!(error, PaymentError::Publish(_));
     for (error, _) in errors().into_iter().filter(|(error, _)| own(error)) {
         let mut texts = vec![error.to_string()];
         let mut cause = error.source();
