@@ -16,7 +16,7 @@ use super::*;
 
 const API_KEY: &str = "sk_test_provider";
 
-/// The answers that Secrets Manager gives in turn: the text of the secret, or `None` to deny access.
+/// The answers that Secrets Manager gives in turn: the secret's text, or `None` to deny access.
 type Secrets = Arc<StdMutex<VecDeque<Option<&'static str>>>>;
 
 /// A provider whose secret holds these texts in turn, in front of the sandbox.
