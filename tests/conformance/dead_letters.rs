@@ -3,7 +3,7 @@
 use aws_sdk_sqs::Client;
 use order_relay::{
     dead_letters::Sqs,
-    handler::{BuryError, DeadLetters, Unreadable},
+    handler::{DeadLetters, SendError, Unreadable},
     memory::MemoryDeadLetters,
 };
 use serde_json::value::RawValue;
@@ -26,7 +26,7 @@ trait Observed: DeadLetters {
 
 impl Observed for MemoryDeadLetters {
     async fn kept(&self) -> Vec<(String, String)> {
-        self.buried()
+        self.letters()
     }
 }
 
@@ -53,8 +53,8 @@ impl NewQueue {
 }
 
 impl DeadLetters for NewQueue {
-    async fn bury(&self, record: &RawValue, reason: &Unreadable) -> Result<(), BuryError> {
-        self.queue.bury(record, reason).await
+    async fn send(&self, record: &RawValue, reason: &Unreadable) -> Result<(), SendError> {
+        self.queue.send(record, reason).await
     }
 }
 
@@ -92,7 +92,7 @@ fn record() -> Box<RawValue> {
 
 async fn a_record_is_kept_unchanged_with_the_reason(dead_letters: impl Observed) {
     let record = record();
-    dead_letters.bury(&record, &Unreadable::NoHistory).await.unwrap();
+    dead_letters.send(&record, &Unreadable::NoHistory).await.unwrap();
     assert_eq!(
         dead_letters.kept().await,
         [(record.get().to_owned(), Unreadable::NoHistory.to_string())]
@@ -102,7 +102,7 @@ async fn a_record_is_kept_unchanged_with_the_reason(dead_letters: impl Observed)
 async fn a_record_sent_twice_is_kept_twice(dead_letters: impl Observed) {
     let record = record();
     for _ in 0..2 {
-        dead_letters.bury(&record, &Unreadable::NoHistory).await.unwrap();
+        dead_letters.send(&record, &Unreadable::NoHistory).await.unwrap();
     }
     assert_eq!(dead_letters.kept().await.len(), 2);
 }

@@ -72,7 +72,8 @@ impl OneMessage {
     async fn fail(&self, transient: bool) {
         let event = self.receive().await.unwrap();
         let id = event.records[0].message_id.clone().unwrap();
-        let answer = self.queue.process(event, async |_: String| Err(Failure { transient })).await;
+        let handle = async |_: String| Err(Failure { transient });
+        let answer = self.queue.process(event, |_| Uuid::nil(), handle).await;
         let failed: Vec<_> =
             answer.batch_item_failures.iter().map(|failure| &failure.item_identifier).collect();
         assert_eq!(failed, [&id]);
@@ -125,5 +126,5 @@ async fn a_queue_recognizes_its_own_batches() {
         .unwrap();
     let mut event = one.receive().await.unwrap();
     event.records[0].event_source_arn = Some(arn);
-    assert!(one.queue.sent(&event) && !another.queue.sent(&event));
+    assert!(one.queue.is_source_of(&event) && !another.queue.is_source_of(&event));
 }

@@ -130,11 +130,15 @@ fn check<T: DeserializeOwned, E: Retryable>(
     let mut event = SqsEvent::default();
     event.records = messages.iter().enumerate().map(record).collect();
     let refused = Cell::new(0);
-    let answer = block_on(QUEUE.process(event, async |message: T| {
-        let outcome = handle(message).await;
-        refused.set(refused.get() + usize::from(outcome.is_err()));
-        outcome
-    }));
+    let answer = block_on(QUEUE.process(
+        event,
+        |_| Uuid::nil(),
+        async |message: T| {
+            let outcome = handle(message).await;
+            refused.set(refused.get() + usize::from(outcome.is_err()));
+            outcome
+        },
+    ));
 
     let failed: Vec<usize> = answer
         .batch_item_failures

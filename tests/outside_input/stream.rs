@@ -28,7 +28,7 @@ proptest! {
         let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
         block_on(relay.handle(batch)).unwrap();
 
-        let (announced, buried) = (relay.bus.published(), relay.dead_letters.buried());
+        let (announced, buried) = (relay.bus.published(), relay.dead_letters.letters());
         // A deleted row is not announced.
         let deletions = records.iter().filter(|record| record["eventName"] == "REMOVE").count();
         let handled = announced.len() + buried.len();

@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
     };
     run(service_fn(async |event: LambdaEvent<_>| {
         let handle = async |event: OrderEvent| inventory.handle(event, Timestamp::now()).await;
-        Ok::<_, Error>(queue.process(event.payload, handle).await)
+        Ok::<_, Error>(queue.process(event.payload, OrderEvent::correlation_id, handle).await)
     }))
     .await
 }

@@ -1,4 +1,4 @@
-//! The user pool, which knows the customers' addresses.
+//! The user pool, which stores the customers' addresses.
 
 use aws_config::SdkConfig;
 use aws_sdk_cognitoidentityprovider::{
@@ -10,7 +10,7 @@ use shop::id::CustomerId;
 
 use crate::handler::{Address, CustomerError, Customers};
 
-/// A user pool of Amazon Cognito.
+/// A user pool in Amazon Cognito.
 #[derive(Clone, Debug)]
 pub struct UserPool {
     client: Client,
@@ -18,7 +18,7 @@ pub struct UserPool {
 }
 
 impl UserPool {
-    /// The user pool of that id.
+    /// The user pool `id`.
     #[must_use]
     pub fn new(config: &SdkConfig, id: String) -> Self {
         Self { client: Client::new(config), id }
@@ -27,7 +27,7 @@ impl UserPool {
 
 impl Customers for UserPool {
     async fn address(&self, customer: &CustomerId) -> Result<Option<Address>, CustomerError> {
-        // Where users sign in with their address, the subject is their name.
+        // In a pool where users sign in with their address, the username is the token's subject.
         match self
             .client
             .admin_get_user()
@@ -53,7 +53,7 @@ impl Customers for UserPool {
     }
 }
 
-/// What failed, without the answer, which may hold the address.
+/// The error code alone: the rest of the answer may hold the address.
 fn code<R>(error: &SdkError<AdminGetUserError, R>) -> String {
     error.code().map_or_else(|| error.to_string(), str::to_owned)
 }

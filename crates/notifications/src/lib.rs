@@ -1,4 +1,4 @@
-//! Tells customers what becomes of their orders.
+//! Notifies customers of the states of their orders by mail.
 
 pub mod cognito;
 pub mod handler;

@@ -25,11 +25,11 @@ async fn main() -> Result<(), Error> {
         templates: Templates::new()?,
     };
     run(service_fn(async |event: LambdaEvent<_>| {
-        // Lambda ends this invocation then.
+        // Lambda ends the invocation at its deadline.
         let until = Timestamp::try_from(event.context.deadline())?;
         let handle =
             async |event: OrderEvent| notifications.handle(&event, Timestamp::now(), until).await;
-        Ok::<_, Error>(queue.process(event.payload, handle).await)
+        Ok::<_, Error>(queue.process(event.payload, OrderEvent::correlation_id, handle).await)
     }))
     .await
 }

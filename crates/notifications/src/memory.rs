@@ -1,4 +1,4 @@
-//! Table, customers and mail in memory, for tests: the behaviour of [`crate::store`],
+//! Table, customers and mail in memory, for tests: behave like [`crate::store`],
 //! [`crate::cognito`] and [`crate::ses`] without AWS.
 
 use std::{
@@ -15,7 +15,7 @@ use crate::{
     notice::Notice,
 };
 
-/// A table that lives as long as this value.
+/// The Notices table in memory.
 #[derive(Debug, Default)]
 pub struct MemoryNotices {
     rows: Mutex<BTreeMap<OrderId, Row>>,
@@ -28,7 +28,7 @@ struct Row {
 }
 
 impl MemoryNotices {
-    /// Ends a claim, if it is still this one.
+    /// Ends a claim, unless another delivery has taken it over.
     fn end(&self, claim: &Claim, claimed_until: Option<Timestamp>) {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(row) = rows.get_mut(&claim.order)
@@ -80,14 +80,14 @@ impl Customers for MemoryCustomers {
     }
 }
 
-/// A mailer that keeps what it is given.
+/// A mailer that keeps the mail.
 #[derive(Debug, Default)]
 pub struct MemoryMailer {
     sent: Mutex<Vec<(Address, Notice)>>,
 }
 
 impl MemoryMailer {
-    /// Everything sent so far, in order.
+    /// All mail sent so far, in order.
     #[must_use]
     pub fn sent(&self) -> Vec<(Address, Notice)> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -96,7 +96,7 @@ impl MemoryMailer {
 
 impl Mailer for MemoryMailer {
     async fn send(&self, to: &Address, notice: &Notice) -> Result<(), MailError> {
-        // A real one takes a while, in which others get their turn.
+        // Sending takes a while, so that concurrent deliveries interleave.
         tokio::task::yield_now().await;
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push((to.clone(), notice.clone()));
         Ok(())

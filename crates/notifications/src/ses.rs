@@ -16,10 +16,10 @@ use crate::{
     notice::Notice,
 };
 
-/// How long an answer is waited for. SES has no idempotency key, so whoever gives up on an answer
-/// and asks again may well send twice: longer than elsewhere, and still well within the function's
-/// timeout of 20 seconds.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// The time limit of a call. SES has no idempotency key, so a call that is abandoned and retried
+/// may send the mail twice: the limit is longer than for other services, and still well within the
+/// function's timeout of 20 seconds.
+const TIME_LIMIT: Duration = Duration::from_secs(8);
 
 /// Amazon SES.
 #[derive(Clone, Debug)]
@@ -29,13 +29,13 @@ pub struct Ses {
 }
 
 impl Ses {
-    /// Sends as `sender`, which must be an identity that SES has verified.
+    /// Sends as `sender`, which must be a verified identity in SES.
     #[must_use]
     pub fn new(config: &SdkConfig, sender: String) -> Self {
         let timeouts =
             config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
         let timeouts =
-            timeouts.operation_attempt_timeout(PATIENCE).operation_timeout(PATIENCE).build();
+            timeouts.operation_attempt_timeout(TIME_LIMIT).operation_timeout(TIME_LIMIT).build();
         Self {
             client: Client::from_conf(Builder::from(config).timeout_config(timeouts).build()),
             sender,
@@ -52,7 +52,7 @@ impl Mailer for Ses {
             .subject(content(&notice.subject)?)
             .body(Body::builder().text(content(&notice.text)?).build())
             .build();
-        // Lets bounces and complaints be traced to the order without the address.
+        // With this tag, bounces and complaints can be traced to the order without the address.
         let tag = MessageTag::builder()
             .name("order_id")
             .value(notice.order.to_string())
@@ -71,7 +71,7 @@ impl Mailer for Ses {
     }
 }
 
-/// What failed, by its code alone: the message that comes with it may name the recipient.
+/// The error by its code alone: the message may name the recipient.
 fn failure<R>(error: &SdkError<SendEmailError, R>) -> MailError {
     let code = error.code().map_or_else(|| error.to_string(), str::to_owned);
     match error.as_service_error() {
@@ -90,8 +90,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_does_not_tell_the_recipients_address() {
-        let message = "Email address is not verified. The following identities failed the check: camille@example.com";
+    fn an_error_does_not_hold_the_recipients_address() {
+        let message = "Email address is not verified. The following identities failed the check: \
+                       camille@example.com";
         let meta = ErrorMetadata::builder().code("MessageRejected").message(message).build();
         let rejected = MessageRejected::builder().message(message).meta(meta).build();
         let failure =
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ses_cannot_read_is_malformed_and_all_else_may_be_taken_later() {
+    fn a_bad_request_is_malformed_and_any_other_error_is_retried() {
         let failure = |error| failure(&SdkError::service_error(error, ()));
         let malformed = SendEmailError::BadRequestException(BadRequestException::builder().build());
         let rejected = SendEmailError::MessageRejected(MessageRejected::builder().build());

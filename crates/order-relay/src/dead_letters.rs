@@ -5,10 +5,10 @@ use aws_sdk_sqs::{Client, types::MessageAttributeValue};
 use platform::cause::chain;
 use serde_json::value::RawValue;
 
-use crate::handler::{BuryError, DeadLetters, Unreadable};
+use crate::handler::{DeadLetters, SendError, Unreadable};
 
-/// A queue of SQS. The message is the record as it came; its attribute `reason` says why it is
-/// there.
+/// A queue in SQS. The message is the record, unchanged; the attribute `reason` says why it cannot
+/// be read.
 #[derive(Clone, Debug)]
 pub struct Sqs {
     client: Client,
@@ -16,7 +16,7 @@ pub struct Sqs {
 }
 
 impl Sqs {
-    /// The queue of that URL.
+    /// The queue at `url`.
     #[must_use]
     pub fn new(config: &SdkConfig, url: String) -> Self {
         Self { client: Client::new(config), url }
@@ -24,12 +24,12 @@ impl Sqs {
 }
 
 impl DeadLetters for Sqs {
-    async fn bury(&self, record: &RawValue, reason: &Unreadable) -> Result<(), BuryError> {
+    async fn send(&self, record: &RawValue, reason: &Unreadable) -> Result<(), SendError> {
         let reason = MessageAttributeValue::builder()
             .data_type("String")
             .string_value(reason.to_string())
             .build();
-        let reason = reason.map_err(|error| BuryError(chain(&error)))?;
+        let reason = reason.map_err(|error| SendError(chain(&error)))?;
         let send = self
             .client
             .send_message()
@@ -38,7 +38,7 @@ impl DeadLetters for Sqs {
             .message_attributes("reason", reason);
         match send.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(BuryError(chain(&error))),
+            Err(error) => Err(SendError(chain(&error))),
         }
     }
 }

@@ -1,77 +1,73 @@
-//! The use case: read what was committed, announce it, in the order of the stream.
+//! The use case: publish every committed change of an order, in the order of the stream.
 
 use aws_lambda_events::dynamodb::EventRecord;
 use platform::{
     bus::{EventBus, PublishError},
+    cause::chain,
     decode::{self, DecodeError},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shop::{event::OrderEvent, order::Order};
 
-/// A batch of the stream. Its records are read one by one, so that one that cannot be read spoils
+/// A batch of the stream. Its records are parsed one by one, so that an unreadable record affects
 /// no other.
 #[derive(Debug, Deserialize)]
 pub struct StreamEvent {
-    /// The records, as they came.
     #[serde(rename = "Records")]
     pub records: Vec<Box<RawValue>>,
 }
 
-/// Where records go that no retry will make readable.
+/// The queue for records that no retry makes readable.
 pub trait DeadLetters {
-    /// Keeps a record for people to look at.
+    /// Sends a record to the queue, with the reason.
     ///
     /// # Errors
-    /// When it may not have been kept.
-    async fn bury(&self, record: &RawValue, reason: &Unreadable) -> Result<(), BuryError>;
+    /// The record may not have reached the queue.
+    async fn send(&self, record: &RawValue, reason: &Unreadable) -> Result<(), SendError>;
 }
 
-/// Why a record cannot be announced.
+/// Why a record cannot be published.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// Not a record of a DynamoDB stream.
     #[error("not a record of a DynamoDB stream: {0}")]
-    Record(#[source] DecodeError),
-    /// Its new image is no order.
+    Record(DecodeError),
     #[error("the new image is not an order: {0}")]
-    Order(#[source] DecodeError),
-    /// An order that no transition has made.
+    Order(DecodeError),
+    /// Every transition appends to the history, so this row was written in another way.
     #[error("the order has no history")]
     NoHistory,
 }
 
 /// Why a record may not have reached the dead-letter queue.
 #[derive(Debug, thiserror::Error)]
-#[error("the dead-letter queue did not take a record: {0}")]
-pub struct BuryError(pub String);
+#[error("SQS SendMessage to the dead-letter queue failed: {0}")]
+pub struct SendError(pub String);
 
-/// Why the whole batch has to come again. The stream keeps it, and keeps its order.
+/// Why a batch failed. The stream delivers the whole batch again, in the same order.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// The bus failed.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The dead-letter queue failed.
     #[error(transparent)]
-    Bury(#[from] BuryError),
+    DeadLetter(#[from] SendError),
 }
 
 /// The function with its ports.
 #[derive(Debug)]
 pub struct Relay<B, D> {
-    /// Where changes are announced.
     pub bus: B,
-    /// Where unreadable records go.
     pub dead_letters: D,
 }
 
 impl<B: EventBus, D: DeadLetters> Relay<B, D> {
-    /// Announces every insert and modification in the batch.
+    /// Publishes an event for every insert and modification in the batch. Records that cannot be
+    /// read go to the dead-letter queue.
     ///
     /// # Errors
-    /// When anything may not have been announced or buried: the batch must then come again as a
-    /// whole, since a partial answer could let a later change of an order overtake an earlier one.
+    /// An event may not have been published, or a record may not have reached the dead-letter
+    /// queue. The batch fails as a whole: a partial answer could let a later change of an order
+    /// overtake an earlier one.
     pub async fn handle(&self, batch: StreamEvent) -> Result<(), RelayError> {
         let mut events = Vec::with_capacity(batch.records.len());
         let mut unreadable = Vec::new();
@@ -83,23 +79,23 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
             }
         }
         self.bus.publish(&events).await?;
-        // Last: a batch comes again for as long as the bus fails, and would be buried each time.
+        // Last: while the bus fails, the batch is retried, and each retry would send them again.
         for (record, reason) in unreadable {
-            tracing::error!(error = %reason, "record buried");
-            self.dead_letters.bury(record, &reason).await?;
+            tracing::error!(error = chain(&reason), "record sent to the dead-letter queue");
+            self.dead_letters.send(record, &reason).await?;
         }
-        for event in &events {
-            let data = &event.detail.data;
-            tracing::info!(order_id = %data.order_id, revision = data.revision, event = ?event.event_type, "announced");
+        for OrderEvent { event_type, detail } in &events {
+            let (order_id, revision) = (detail.data.order_id, detail.data.revision);
+            tracing::info!(%order_id, revision, event = ?event_type, "published");
         }
         Ok(())
     }
 }
 
-/// The event of a record; none for a row that was deleted.
+/// The event of a record, or `None` for the deletion of a row.
 ///
 /// # Errors
-/// It is no record of an order that a transition has made.
+/// The record does not hold an order that a transition has written.
 pub fn read(record: &RawValue) -> Result<Option<OrderEvent>, Unreadable> {
     let record: EventRecord = decode::json(record.get()).map_err(Unreadable::Record)?;
     if record.event_name == "REMOVE" {
@@ -111,9 +107,11 @@ pub fn read(record: &RawValue) -> Result<Option<OrderEvent>, Unreadable> {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{after, order, stream_record};
     use platform::bus::MemoryBus;
     use serde::Serialize;
     use serde_json::{Value, json};
+    use shop::order::Trigger;
 
     use super::*;
     use crate::memory::MemoryDeadLetters;
@@ -122,28 +120,12 @@ mod tests {
 
     impl EventBus for BrokenBus {
         async fn publish<E: Serialize>(&self, _events: &[E]) -> Result<(), PublishError> {
-            Err(PublishError::Refused {
-                count: 1,
-                code: "InternalFailure".into(),
-                message: "try again".into(),
-            })
+            Err(PublishError::Call("timed out".to_owned()))
         }
     }
 
-    fn record(event_name: &str, revision: u32) -> Value {
-        let at = "2026-11-24T08:00:00.000Z";
-        let order = json!({
-            "order_id": "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa", "customer_id": "camille", "location": "paris", "location_name": "Amélie Paris", "time_zone": "Europe/Paris", "status": "placed",
-            "revision": revision, "payment": "none", "total": 380, "currency": "EUR", "placed_at": at, "pickup_at": at,
-            "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190}],
-            "pickup_day": "2026-11-24", "deadline": "2026-11-24T08:15:00Z", "fingerprint": "f",
-            "history": [{"revision": revision, "event": "order.placed", "status": "placed", "at": at}]
-        });
-        let image: serde_dynamo::Item = serde_dynamo::to_item(order).unwrap();
-        json!({
-            "eventID": "1", "eventName": event_name, "awsRegion": "eu-west-3",
-            "dynamodb": {"ApproximateCreationDateTime": 1_795_000_000.0, "Keys": {}, "NewImage": image, "SequenceNumber": "1", "SizeBytes": 1, "StreamViewType": "NEW_IMAGE"}
-        })
+    fn relay<B>(bus: B) -> Relay<B, MemoryDeadLetters> {
+        Relay { bus, dead_letters: MemoryDeadLetters::default() }
     }
 
     fn batch(records: Vec<Value>) -> StreamEvent {
@@ -151,48 +133,75 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_change_is_announced_in_the_order_of_the_stream() {
-        let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
-        relay.handle(batch(vec![record("INSERT", 1), record("MODIFY", 2)])).await.unwrap();
-        let revisions: Vec<_> = relay
-            .bus
-            .published()
-            .iter()
-            .map(|event| event["detail"]["data"]["revision"].clone())
-            .collect();
-        assert_eq!(revisions, [1, 2]);
+    async fn every_change_is_published_in_the_order_of_the_stream() {
+        let relay = relay(MemoryBus::default());
+        let reserved = after(order(), &[Trigger::StockReserved]);
+        let records = vec![stream_record("INSERT", &order()), stream_record("MODIFY", &reserved)];
+        relay.handle(batch(records)).await.unwrap();
+        let published = relay.bus.published();
+        let types: Vec<_> = published.iter().map(|event| &event["detail-type"]).collect();
+        assert_eq!(types, ["order.placed", "order.reserved"]);
     }
 
     #[tokio::test]
-    async fn a_record_that_cannot_be_read_is_buried_and_its_neighbours_are_announced() {
-        let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
-        let mut poison = record("INSERT", 1);
+    async fn an_unreadable_record_becomes_a_dead_letter_and_the_others_are_published() {
+        let relay = relay(MemoryBus::default());
+        let mut poison = stream_record("INSERT", &order());
         poison["dynamodb"]["NewImage"]["total"] = json!({"S": "much"});
-        relay.handle(batch(vec![poison, json!("what?"), record("INSERT", 1)])).await.unwrap();
+        let mut new = order();
+        new.history.clear();
+        let without_history = stream_record("INSERT", &new);
+        let good = stream_record("INSERT", &order());
+        relay
+            .handle(batch(vec![poison.clone(), json!("what?"), without_history, good]))
+            .await
+            .unwrap();
         assert_eq!(relay.bus.published().len(), 1);
-        assert_eq!(relay.dead_letters.buried().len(), 2);
+        let letters = relay.dead_letters.letters();
+        let reasons: Vec<_> = letters.iter().map(|(_, reason)| reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "the new image is not an order: `total` is missing or not what it should be",
+                "not a record of a DynamoDB stream: `.` is missing or not what it should be",
+                "the order has no history",
+            ]
+        );
+        assert_eq!(letters[0].0, poison.to_string());
     }
 
     #[tokio::test]
-    async fn a_bus_that_takes_less_than_everything_fails_the_whole_batch() {
-        let relay = Relay { bus: BrokenBus, dead_letters: MemoryDeadLetters::default() };
-        assert!(matches!(
-            relay.handle(batch(vec![record("INSERT", 1)])).await,
-            Err(RelayError::Publish(_))
-        ));
+    async fn a_batch_that_is_not_published_fails_without_dead_letters() {
+        let relay = relay(BrokenBus);
+        let records = vec![json!("what?"), stream_record("INSERT", &order())];
+        let error = relay.handle(batch(records)).await.unwrap_err();
+        assert!(matches!(error, RelayError::Publish(_)), "{error}");
+        assert!(relay.dead_letters.letters().is_empty());
     }
 
     #[tokio::test]
-    async fn a_batch_that_comes_again_has_buried_nothing() {
-        let relay = Relay { bus: BrokenBus, dead_letters: MemoryDeadLetters::default() };
-        relay.handle(batch(vec![json!("what?"), record("INSERT", 1)])).await.unwrap_err();
-        assert!(relay.dead_letters.buried().is_empty());
+    async fn the_deletion_of_a_row_is_not_published() {
+        let relay = relay(MemoryBus::default());
+        relay.handle(batch(vec![stream_record("REMOVE", &order())])).await.unwrap();
+        assert!(relay.bus.published().is_empty() && relay.dead_letters.letters().is_empty());
     }
 
-    #[tokio::test]
-    async fn a_deleted_row_is_no_change_of_an_order() {
-        let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
-        relay.handle(batch(vec![record("REMOVE", 1)])).await.unwrap();
-        assert!(relay.bus.published().is_empty() && relay.dead_letters.buried().is_empty());
+    #[test]
+    fn errors_say_once_what_is_wrong() {
+        let decode_error = || decode::json::<u32>("[]").unwrap_err();
+        let record = Unreadable::Record(decode_error());
+        assert_eq!(
+            chain(&record),
+            "not a record of a DynamoDB stream: `.` is missing or not what it should be"
+        );
+        let order = Unreadable::Order(decode_error());
+        assert_eq!(
+            chain(&order),
+            "the new image is not an order: `.` is missing or not what it should be"
+        );
+        let send = RelayError::from(SendError("timed out".to_owned()));
+        assert_eq!(chain(&send), "SQS SendMessage to the dead-letter queue failed: timed out");
+        let publish = RelayError::from(PublishError::Call("timed out".to_owned()));
+        assert_eq!(chain(&publish), "EventBridge PutEvents failed: timed out");
     }
 }

@@ -1,4 +1,4 @@
-//! Announces every committed change of an order on the event bus.
+//! Publishes every committed change of an order on the event bus.
 
 pub mod dead_letters;
 pub mod handler;

@@ -11,30 +11,37 @@ use shop::{
 use tables::orders::{Orders, TriggerError, apply_trigger};
 use uuid::Uuid;
 
-/// What the other domains report.
+/// An event of another domain about an order.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Report {
-    /// From inventory.
     Inventory(InventoryEvent),
-    /// From payment.
     Payment(PaymentEvent),
 }
 
-/// Why a record has to come again.
+impl Report {
+    /// The id that all events about the same order share.
+    #[must_use]
+    pub const fn correlation_id(&self) -> Uuid {
+        match self {
+            Self::Inventory(event) => event.correlation_id(),
+            Self::Payment(event) => event.correlation_id(),
+        }
+    }
+}
+
+/// Why handling a message failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
-    /// The table failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The order could not be moved on.
     #[error(transparent)]
-    Advance(#[from] TriggerError),
-    /// The deadline is still to come.
-    #[error("the deadline is only at {0}; it comes again")]
+    Trigger(#[from] TriggerError),
+    /// The message arrived before the order's deadline.
+    #[error("the deadline is only at {0}; the message is retried")]
     TooEarly(Timestamp),
-    /// No order has that id. Orders are never deleted: whoever sent this did not mean this stack.
-    #[error("there is no such order; look who published the event")]
+    /// Orders are never deleted, so the event was not published by this stack.
+    #[error("there is no such order; find out who published the event")]
     UnknownOrder,
 }
 
@@ -42,45 +49,44 @@ impl Retryable for StatusError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
-            Self::Advance(error) => error.is_transient(),
+            Self::Trigger(error) => error.is_transient(),
             Self::TooEarly(_) => true,
             Self::UnknownOrder => false,
         }
     }
 }
 
-/// The function with its ports.
+/// The function with its port.
 #[derive(Debug)]
 pub struct OrderStatus<O> {
-    /// The orders.
     pub orders: O,
 }
 
 impl<O: Orders> OrderStatus<O> {
-    /// Applies what inventory or payment report. A report that does not apply (any more) is
+    /// Applies a report to its order. A report that does not apply to the order as it stands is
     /// ignored.
     ///
     /// # Errors
-    /// When the table fails or others are always faster, or the order does not exist.
+    /// The table fails, every attempt to write meets a conflict, or there is no such order.
     pub async fn apply(&self, report: Report, now: Timestamp) -> Result<(), StatusError> {
         let (order, trigger, cause) = triggered(report);
-        self.pull(order, &trigger, cause, now).await
+        self.apply_trigger(order, &trigger, cause, now).await
     }
 
-    /// Expires the order if it is not confirmed by its deadline.
+    /// Expires the order unless it is confirmed.
     ///
     /// # Errors
-    /// As [`Self::apply`], and when the deadline is still to come.
+    /// As for [`Self::apply`], or the deadline is still to come.
     pub async fn expire(&self, placed: OrderEvent, now: Timestamp) -> Result<(), StatusError> {
         let data = &placed.detail.data;
         if now < data.deadline {
             return Err(StatusError::TooEarly(data.deadline));
         }
-        self.pull(data.order_id, &Trigger::DeadlinePassed, placed.detail.metadata.event_id, now)
-            .await
+        let cause = placed.detail.metadata.event_id;
+        self.apply_trigger(data.order_id, &Trigger::DeadlinePassed, cause, now).await
     }
 
-    async fn pull(
+    async fn apply_trigger(
         &self,
         id: OrderId,
         trigger: &Trigger,
@@ -93,6 +99,7 @@ impl<O: Orders> OrderStatus<O> {
     }
 }
 
+/// The order that a report is about, the trigger that it brings, and the event's id.
 fn triggered(report: Report) -> (OrderId, Trigger, Uuid) {
     use InventoryEvent as Inventory;
     use PaymentEvent as Payment;
@@ -127,109 +134,123 @@ fn triggered(report: Report) -> (OrderId, Trigger, Uuid) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-    use shop::order::{Order, Status};
+    use fixtures::{ORDER, at};
+    use platform::cause::chain;
+    use shop::order::{Order, OrderEventType, Status};
     use tables::orders::MemoryOrders;
 
     use super::*;
 
-    const ORDER: &str = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa";
     const NOW: &str = "2026-11-24T08:00:05Z";
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
+    fn reserved() -> Report {
+        Report::Inventory(fixtures::stock_reserved(&fixtures::order()))
     }
 
-    fn placed() -> Order {
-        let placed_at = "2026-11-24T08:00:00.000Z";
-        serde_json::from_value(json!({
-            "order_id": ORDER, "customer_id": "camille", "location": "paris", "location_name": "Amélie Paris", "time_zone": "Europe/Paris", "status": "placed", "revision": 1, "payment": "none",
-            "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190}], "total": 380,
-            "currency": "EUR", "payment_method": "pm_card_visa", "placed_at": placed_at, "pickup_at": placed_at,
-            "pickup_day": "2026-11-24", "deadline": "2026-11-24T08:15:00Z", "fingerprint": "f",
-            "history": [{"revision": 1, "event": "order.placed", "status": "placed", "at": placed_at}]
-        }))
-        .unwrap()
-    }
-
-    fn report(detail_type: &str, data: Value) -> Report {
-        let mut data = data;
-        data["order_id"] = json!(ORDER);
-        serde_json::from_value(json!({
-            "detail-type": detail_type,
-            "detail": {
-                "metadata": {"event_id": ORDER, "version": 1, "occurred_at": NOW, "correlation_id": ORDER},
-                "data": data
-            }
-        }))
-        .unwrap()
+    fn rejected() -> Report {
+        Report::Inventory(fixtures::stock_rejected(&fixtures::order(), &[]))
     }
 
     fn captured() -> Report {
-        report("payment.captured", json!({"amount": 380, "currency": "EUR"}))
+        Report::Payment(fixtures::payment_captured(&fixtures::order()))
     }
 
     fn status() -> OrderStatus<MemoryOrders> {
-        OrderStatus { orders: MemoryOrders::new([placed()]) }
+        OrderStatus { orders: MemoryOrders::new([fixtures::order()]) }
     }
 
-    async fn now(status: &OrderStatus<MemoryOrders>) -> Order {
+    async fn row(status: &OrderStatus<MemoryOrders>) -> Order {
         status.orders.get(ORDER.parse().unwrap()).await.unwrap().unwrap()
     }
 
     #[tokio::test]
-    async fn reports_confirm_an_order_and_name_their_cause() {
+    async fn reports_confirm_an_order_and_the_history_names_their_events() {
         let status = status();
-        status.apply(report("inventory.reserved", json!({})), at(NOW)).await.unwrap();
+        let Report::Inventory(InventoryEvent::Reserved(event)) = reserved() else { panic!() };
+        status.apply(reserved(), at(NOW)).await.unwrap();
         status.apply(captured(), at(NOW)).await.unwrap();
-        let order = now(&status).await;
+        let order = row(&status).await;
         assert_eq!(order.status, Status::Confirmed);
         assert_eq!(order.payment_method, None);
-        assert_eq!(order.history[1].cause.unwrap().to_string(), ORDER);
+        assert_eq!(order.history[1].cause, Some(event.metadata.event_id));
     }
 
     #[tokio::test]
-    async fn a_report_that_comes_twice_or_too_late_changes_nothing() {
+    async fn a_repeated_or_late_report_changes_nothing() {
         let status = status();
-        status
-            .apply(report("inventory.rejected", json!({"shortages": []})), at(NOW))
-            .await
-            .unwrap();
-        let rejected = now(&status).await;
-        status
-            .apply(report("inventory.rejected", json!({"shortages": []})), at(NOW))
-            .await
-            .unwrap();
-        status.apply(report("inventory.reserved", json!({})), at(NOW)).await.unwrap();
-        assert_eq!(now(&status).await, rejected);
+        status.apply(rejected(), at(NOW)).await.unwrap();
+        let order = row(&status).await;
+        assert_eq!(order.status, Status::Rejected);
+        status.apply(rejected(), at(NOW)).await.unwrap();
+        status.apply(reserved(), at(NOW)).await.unwrap();
+        assert_eq!(row(&status).await, order);
     }
 
     #[tokio::test]
-    async fn a_report_about_no_order_of_this_stack_is_refused_for_good() {
+    async fn a_report_about_an_unknown_order_is_an_error() {
         let status = OrderStatus { orders: MemoryOrders::default() };
         let error = status.apply(captured(), at(NOW)).await.unwrap_err();
-        assert!(matches!(error, StatusError::UnknownOrder) && !error.is_transient());
+        assert!(matches!(error, StatusError::UnknownOrder), "{error}");
     }
 
     #[tokio::test]
     async fn an_order_expires_at_its_deadline_and_not_before() {
         let status = status();
-        let event = OrderEvent::latest(placed()).unwrap();
+        let event = fixtures::order_event(OrderEventType::Placed);
         let early = status.expire(event.clone(), at("2026-11-24T08:14:59Z")).await.unwrap_err();
-        assert!(matches!(early, StatusError::TooEarly(_)) && early.is_transient());
+        assert!(matches!(early, StatusError::TooEarly(_)), "{early}");
         status.expire(event, at("2026-11-24T08:15:00Z")).await.unwrap();
-        assert_eq!(now(&status).await.status, Status::Expired);
+        assert_eq!(row(&status).await.status, Status::Expired);
     }
 
     #[tokio::test]
     async fn a_confirmed_order_does_not_expire() {
         let status = status();
-        status.apply(report("inventory.reserved", json!({})), at(NOW)).await.unwrap();
+        status.apply(reserved(), at(NOW)).await.unwrap();
         status.apply(captured(), at(NOW)).await.unwrap();
-        status
-            .expire(OrderEvent::latest(placed()).unwrap(), at("2026-11-24T08:15:00Z"))
-            .await
-            .unwrap();
-        assert_eq!(now(&status).await.status, Status::Confirmed);
+        let event = fixtures::order_event(OrderEventType::Placed);
+        status.expire(event, at("2026-11-24T08:15:00Z")).await.unwrap();
+        assert_eq!(row(&status).await.status, Status::Confirmed);
+    }
+
+    #[test]
+    fn a_report_is_correlated_by_its_order() {
+        for report in [reserved(), captured()] {
+            assert_eq!(report.correlation_id().to_string(), ORDER);
+        }
+    }
+
+    #[test]
+    fn errors_say_once_what_is_wrong_and_only_some_are_retried() {
+        let unreadable = || StoreError::from(platform::decode::json::<u32>("[]").unwrap_err());
+        let unreadable_text =
+            "a row of the table cannot be read: `.` is missing or not what it should be";
+        for (error, transient, text) in [
+            (StatusError::from(unreadable()), false, unreadable_text),
+            (StatusError::from(TriggerError::from(unreadable())), false, unreadable_text),
+            (
+                StatusError::from(StoreError::MissingRow),
+                true,
+                "the row to change is missing, although it was there a moment ago",
+            ),
+            (
+                StatusError::from(TriggerError::Contended),
+                true,
+                "other writers changed the order during each of 10 attempts; try again",
+            ),
+            (
+                StatusError::TooEarly(at("2026-11-24T08:15:00Z")),
+                true,
+                "the deadline is only at 2026-11-24T08:15:00Z; the message is retried",
+            ),
+            (
+                StatusError::UnknownOrder,
+                false,
+                "there is no such order; find out who published the event",
+            ),
+        ] {
+            assert_eq!(error.is_transient(), transient, "{error}");
+            assert_eq!(chain(&error), text);
+        }
     }
 }

@@ -1,3 +1,3 @@
-//! Applies to an order what inventory and payment report, and its deadline.
+//! Applies the reports of inventory and payment to orders, and expires them at their deadlines.
 
 pub mod handler;

@@ -26,13 +26,14 @@ async fn main() -> Result<(), Error> {
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let batch = event.payload;
         let now = Timestamp::now();
-        Ok::<_, Error>(if deadlines.sent(&batch) {
-            deadlines
-                .process(batch, async |placed: OrderEvent| status.expire(placed, now).await)
-                .await
+        let response = if deadlines.is_source_of(&batch) {
+            let handle = async |placed: OrderEvent| status.expire(placed, now).await;
+            deadlines.process(batch, OrderEvent::correlation_id, handle).await
         } else {
-            results.process(batch, async |report: Report| status.apply(report, now).await).await
-        })
+            let handle = async |report: Report| status.apply(report, now).await;
+            results.process(batch, Report::correlation_id, handle).await
+        };
+        Ok::<_, Error>(response)
     }))
     .await
 }

@@ -40,9 +40,9 @@ async fn main() -> Result<(), Error> {
     cashier.provider.connect().await;
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let batch = event.payload;
-        let queue = if refunds.sent(&batch) { &refunds } else { &charges };
+        let queue = if refunds.is_source_of(&batch) { &refunds } else { &charges };
         let handle = async |event: OrderEvent| cashier.handle(event, Timestamp::now()).await;
-        Ok::<_, Error>(queue.process(batch, handle).await)
+        Ok::<_, Error>(queue.process(batch, OrderEvent::correlation_id, handle).await)
     }))
     .await
 }

@@ -1,23 +1,22 @@
 //! The event bus.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::cause::chain;
+use crate::{cause::chain, queue::Retryable};
 
-/// Tells everybody what happened.
+/// Publishes events at least once.
 ///
-/// Publishing is at least once: who is not sure that an event got through publishes it again, with
-/// the same id.
+/// When unsure whether an event got through, publish it again under the same id.
 pub trait EventBus {
     /// Publishes events, in order. An event serialises as the `detail-type` and `detail` of an
     /// EventBridge envelope.
     ///
     /// # Errors
-    /// When any of them may not have been taken; some may have been all the same.
+    /// At least one event may not have been published. Others may have been.
     async fn publish<E: Serialize>(&self, events: &[E]) -> Result<(), PublishError>;
 }
 
@@ -25,27 +24,27 @@ pub trait EventBus {
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// The call failed.
-    #[error("the event bus did not answer: {0}")]
+    #[error("EventBridge PutEvents failed: {0}")]
     Call(String),
-    /// The bus answered, but did not take all entries.
-    #[error("the event bus refused {count} of the events, the first with {code}: {message}")]
+    /// The call succeeded, but the bus rejected some of the entries.
+    #[error("EventBridge rejected {count} of the events, the first with {code}: {message}")]
     Refused {
-        /// How many.
+        /// The number of rejected entries.
         count: i32,
-        /// The first one's error code.
+        /// The error code of the first.
         code: String,
-        /// The first one's message.
+        /// The error message of the first.
         message: String,
     },
-    /// The event is not an envelope's `detail-type` and `detail`.
-    #[error("the event does not serialise as an envelope: {0}")]
+    /// The event does not serialise as `detail-type` and `detail`.
+    #[error("the event does not serialise as an envelope")]
     Malformed(#[from] serde_json::Error),
 }
 
-/// As many entries as one `PutEvents` takes.
+/// The most entries that one `PutEvents` accepts.
 const MAX_ENTRIES: usize = 10;
 
-/// A bus of Amazon EventBridge.
+/// A bus in Amazon EventBridge.
 #[derive(Clone, Debug)]
 pub struct EventBridge {
     client: Client,
@@ -53,7 +52,7 @@ pub struct EventBridge {
     source: &'static str,
 }
 
-/// What an event has to serialise as; whatever else it has stays here.
+/// The part of an event that is published. Other fields of the event are dropped.
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     #[serde(rename = "detail-type")]
@@ -68,7 +67,7 @@ impl Envelope {
 }
 
 impl EventBridge {
-    /// Publishes to the bus of that name, as `source`.
+    /// Publishes to the bus called `bus`, as `source`.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, bus: String, source: &'static str) -> Self {
         Self { client: Client::new(config), bus, source }
@@ -97,7 +96,7 @@ impl EventBus for EventBridge {
                 .send()
                 .await
                 .map_err(|error| PublishError::Call(chain(&error)))?;
-            // A call that succeeds may still have lost entries.
+            // A call that succeeds may still have rejected entries.
             if answer.failed_entry_count() > 0 {
                 let first = answer.entries().iter().find(|entry| entry.error_code().is_some());
                 return Err(PublishError::Refused {
@@ -117,17 +116,17 @@ impl EventBus for EventBridge {
     }
 }
 
-/// A bus in memory, for tests: it keeps what was published.
+/// A bus in memory, for tests, which records what is published.
 #[derive(Debug, Default)]
 pub struct MemoryBus {
     published: Mutex<Vec<serde_json::Value>>,
 }
 
 impl MemoryBus {
-    /// Everything published so far, in order.
+    /// All events published so far, in order, as envelopes.
     #[must_use]
     pub fn published(&self) -> Vec<serde_json::Value> {
-        self.published.lock().map(|events| events.clone()).unwrap_or_default()
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -137,15 +136,53 @@ impl EventBus for MemoryBus {
             .iter()
             .map(|event| serde_json::to_value(Envelope::of(event)?))
             .collect::<Result<Vec<_>, _>>()?;
-        if let Ok(mut published) = self.published.lock() {
-            published.extend(events);
-        }
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).extend(events);
         Ok(())
     }
 }
 
-impl crate::queue::Retryable for PublishError {
+impl Retryable for PublishError {
     fn is_transient(&self) -> bool {
-        !matches!(self, Self::Malformed(_))
+        match self {
+            Self::Call(_) | Self::Refused { .. } => true,
+            Self::Malformed(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_once_what_is_wrong_and_only_a_malformed_event_is_lasting() {
+        let malformed = Envelope::of(&"text").map(drop).unwrap_err();
+        let reason = malformed.to_string();
+        let refused = PublishError::Refused {
+            count: 1,
+            code: "InternalFailure".to_owned(),
+            message: "try again".to_owned(),
+        };
+        for (error, transient, text) in [
+            (
+                PublishError::Call("timed out".to_owned()),
+                true,
+                "EventBridge PutEvents failed: timed out".to_owned(),
+            ),
+            (
+                refused,
+                true,
+                "EventBridge rejected 1 of the events, the first with InternalFailure: try again"
+                    .to_owned(),
+            ),
+            (
+                PublishError::Malformed(malformed),
+                false,
+                format!("the event does not serialise as an envelope: {reason}"),
+            ),
+        ] {
+            assert_eq!(error.is_transient(), transient, "{error}");
+            assert_eq!(chain(&error), text);
+        }
     }
 }

@@ -198,7 +198,7 @@ pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
         .unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/json") {
-        let detail = "Send the order as JSON, with the header Content-Type: application/json.";
+        let detail = "Send the body as JSON, with the header Content-Type: application/json.";
         return Err(Problem::new(415, ProblemType::UNSUPPORTED_MEDIA_TYPE, detail)
             .field("Content-Type", "must be application/json"));
     }

@@ -141,6 +141,12 @@ impl OrderData {
 }
 
 impl OrderEvent {
+    /// The id that all events about the same order share.
+    #[must_use]
+    pub const fn correlation_id(&self) -> Uuid {
+        self.detail.metadata.correlation_id
+    }
+
     /// The event of an order's latest transition, or `None` for a row without a history, which no
     /// transition leaves behind.
     #[must_use]
@@ -203,6 +209,14 @@ macro_rules! events {
         impl $event {
             /// All detail types of this source.
             pub const DETAIL_TYPES: &[&str] = &[$($detail_type),*];
+
+            /// The id that all events about the same order share.
+            #[must_use]
+            pub const fn correlation_id(&self) -> Uuid {
+                match self {
+                    $(Self::$variant(event) => event.metadata.correlation_id,)*
+                }
+            }
 
             $(
                 #[doc = concat!("The order's `", $detail_type, "` event, caused by the event `cause`.")]

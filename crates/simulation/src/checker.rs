@@ -449,7 +449,7 @@ impl Witness {
         }
         // A relay that dies over it may bury a record again.
         let buried: BTreeSet<_> =
-            world.relay_dead_letters.buried().into_iter().map(|(record, _)| record).collect();
+            world.relay_dead_letters.letters().into_iter().map(|(record, _)| record).collect();
         if buried != self.poison.records {
             return left(format!(
                 "the relay buried {buried:?} instead of {:?}",

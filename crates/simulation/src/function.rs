@@ -170,7 +170,8 @@ impl Functions {
                 let mut event = SqsEvent::default();
                 event.records = records;
                 let visible = Visible { world: world.clone(), queue };
-                let answer = process(&visible, backoff, event, handle).await;
+                let answer =
+                    process(&visible, backoff, event, |_| Default::default(), handle).await;
                 for handle in handled(handles, &answer) {
                     acknowledge(&world, queue, handle).await;
                 }

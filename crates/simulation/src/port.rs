@@ -15,7 +15,7 @@ use notifications::{
 };
 use order_intake::{memory::MemoryTables, menus::Menus, request::Page};
 use order_relay::{
-    handler::{BuryError, DeadLetters, Unreadable},
+    handler::{DeadLetters, SendError, Unreadable},
     memory::MemoryDeadLetters,
 };
 use payment::{
@@ -443,9 +443,9 @@ impl Visibility for Visible {
 }
 
 impl DeadLetters for Unreliable<MemoryDeadLetters> {
-    async fn bury(&self, record: &RawValue, reason: &Unreadable) -> Result<(), BuryError> {
+    async fn send(&self, record: &RawValue, reason: &Unreadable) -> Result<(), SendError> {
         let (letters, record, reason) = (self.behind.clone(), record.to_owned(), reason.clone());
-        let bury = move || block_on(letters.bury(&record, &reason));
-        self.world.call(Port::DeadLetters, "bury", bury, || BuryError("no answer".into())).await
+        let send = move || block_on(letters.send(&record, &reason));
+        self.world.call(Port::DeadLetters, "send", send, || SendError("no answer".into())).await
     }
 }

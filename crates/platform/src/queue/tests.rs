@@ -1,0 +1,198 @@
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, thiserror::Error)]
+#[error("failed")]
+struct TestError {
+    transient: bool,
+}
+
+impl Retryable for TestError {
+    fn is_transient(&self) -> bool {
+        self.transient
+    }
+}
+
+#[derive(Default)]
+struct Waits(Mutex<Vec<(String, Duration)>>);
+
+impl Visibility for Waits {
+    async fn hide(&self, receipt_handle: &str, wait: Duration) -> Result<(), HideError> {
+        self.0.lock().unwrap().push((receipt_handle.to_owned(), wait));
+        Ok(())
+    }
+}
+
+fn message(id: &str, body: &str, receives: u32) -> SqsMessage {
+    let mut message = SqsMessage::default();
+    message.message_id = Some(id.to_owned());
+    message.receipt_handle = Some(id.to_owned());
+    message.body = Some(body.to_owned());
+    message.attributes.insert("ApproximateReceiveCount".into(), receives.to_string());
+    message
+}
+
+/// Succeeds or fails as the message says.
+async fn obey(word: String) -> Result<(), TestError> {
+    match word.as_str() {
+        "succeed" => Ok(()),
+        "fail for now" => Err(TestError { transient: true }),
+        "fail for good" => Err(TestError { transient: false }),
+        _ => panic!("{word}"),
+    }
+}
+
+/// The failed messages of a batch, and the waits that were set.
+async fn run(records: Vec<SqsMessage>) -> (Vec<String>, Vec<(String, Duration)>) {
+    let waits = Waits::default();
+    let mut event = SqsEvent::default();
+    event.records = records;
+    let backoff = Backoff { floor: Duration::from_secs(2), budget: Duration::from_secs(150) };
+    let answer = process(&waits, backoff, event, |_| Uuid::nil(), obey).await;
+    (
+        answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect(),
+        waits.0.into_inner().unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_fails_alone() {
+    let (failed, waits) = run(vec![
+        message("a", "\"succeed\"", 1),
+        message("b", "{", 1),
+        message("c", "\"succeed\"", 1),
+    ])
+    .await;
+    assert_eq!(failed, ["b"]);
+    assert_eq!(waits, [("b".to_owned(), Duration::ZERO)]);
+}
+
+#[tokio::test]
+async fn a_record_whose_handler_panics_fails_alone() {
+    let (failed, waits) =
+        run(vec![message("a", "\"panic\"", 1), message("b", "\"succeed\"", 1)]).await;
+    assert_eq!(failed, ["a"]);
+    assert_eq!(waits, [("a".to_owned(), Duration::ZERO)]);
+}
+
+#[tokio::test]
+async fn a_record_that_succeeds_keeps_its_visibility_timeout() {
+    let (failed, waits) = run(vec![message("a", "\"succeed\"", 1)]).await;
+    assert!(failed.is_empty() && waits.is_empty());
+}
+
+#[tokio::test]
+async fn a_transient_failure_waits_and_a_lasting_one_does_not() {
+    let (failed, waits) =
+        run(vec![message("a", "\"fail for now\"", 1), message("b", "\"fail for good\"", 1)]).await;
+    assert_eq!(failed, ["a", "b"]);
+    let wait = |id| waits.iter().find(|(handle, _)| handle == id).unwrap().1;
+    assert!((10..=13).contains(&wait("a").as_secs()), "{:?}", wait("a"));
+    assert_eq!(wait("b"), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_wait_depends_on_how_often_the_message_was_received() {
+    let (_, waits) = run(vec![message("a", "\"fail for now\"", MAX_RECEIVES - 1)]).await;
+    assert!((80..=100).contains(&waits[0].1.as_secs()), "{waits:?}");
+}
+
+#[tokio::test]
+async fn the_last_failure_does_not_delay_the_dead_letter() {
+    let (_, waits) = run(vec![message("a", "\"fail for now\"", MAX_RECEIVES)]).await;
+    assert_eq!(waits, [("a".to_owned(), Duration::ZERO)]);
+}
+
+#[tokio::test]
+async fn a_failure_is_correlated_by_its_message_or_by_the_envelope_that_can_be_read() {
+    let (from_message, in_envelope) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let envelope = |metadata: serde_json::Value| {
+        serde_json::json!({"detail": {"metadata": metadata}}).to_string()
+    };
+    for (body, expected) in [
+        ("\"fail for now\"".to_owned(), Some(from_message)),
+        ("\"panic\"".to_owned(), Some(from_message)),
+        (envelope(serde_json::json!({"correlation_id": in_envelope})), Some(in_envelope)),
+        (envelope(serde_json::json!({})), None),
+        ("{".to_owned(), None),
+    ] {
+        let record = message("a", &body, 1);
+        let failure = handle_record(&record, &|_: &String| from_message, &obey).await.unwrap_err();
+        assert_eq!(failure.correlation_id, expected, "{body}");
+    }
+}
+
+#[test]
+fn errors_say_once_what_is_wrong() {
+    let unreadable = decode::json::<String>("1").unwrap_err();
+    for (error, text) in [
+        (
+            RecordError::Unreadable(unreadable),
+            "the record is not a message of this queue: `.` is missing or not what it should be",
+        ),
+        (RecordError::Panicked, "the handler panicked"),
+        (RecordError::Failed(TestError { transient: true }), "failed"),
+    ] {
+        assert_eq!(chain(&error), text);
+    }
+    let error = HideError("timed out".to_owned());
+    assert_eq!(chain(&error), "SQS ChangeMessageVisibility failed: timed out");
+}
+
+#[test]
+fn the_waits_share_the_budget_in_the_ratio_1_2_4_8() {
+    let backoff = Backoff::outlasting(150);
+    for (receives, jitter, seconds) in [
+        (0, 0.0, 10),
+        (1, 0.0, 10),
+        (2, 0.0, 20),
+        (3, 0.0, 40),
+        (4, 0.0, 80),
+        (5, 0.0, 80),
+        (1, 1.0, 13),
+        (4, 1.0, 100),
+        (4, 2.0, 100),
+        (4, -1.0, 80),
+    ] {
+        let wait = backoff.wait(receives, jitter);
+        assert_eq!(wait, Duration::from_secs(seconds), "{receives} receives, jitter {jitter}");
+    }
+}
+
+#[test]
+fn a_wait_is_at_least_the_floor_and_at_most_12_hours() {
+    assert_eq!(Backoff::outlasting(0).wait(1, 0.0), Duration::from_secs(1));
+    let days = Backoff::outlasting(7 * 24 * 60 * 60);
+    assert_eq!(days.wait(4, 1.0), Duration::from_secs(12 * 60 * 60));
+}
+
+#[test]
+fn a_message_without_a_receive_count_counts_as_received_once() {
+    assert_eq!(receives(&message("a", "", 3)), 3);
+    assert_eq!(receives(&SqsMessage::default()), 1);
+}
+
+proptest! {
+    #[test]
+    fn the_waits_together_outlast_the_budget(
+        budget in 1_u32..40_000, jitter in prop_oneof![Just(0.0), 0.0..=1.0],
+    ) {
+        let backoff = Backoff::outlasting(budget);
+        // SQS takes whole seconds.
+        let waits = (1..MAX_RECEIVES).map(|receives| backoff.wait(receives, jitter).as_secs());
+        prop_assert!(waits.sum::<u64>() >= u64::from(budget));
+    }
+
+    #[test]
+    fn no_wait_is_shorter_than_the_one_before(
+        budget in 0_u32..200_000, receives in 1_u32..20, jitter in 0.0..=1.0,
+    ) {
+        let backoff = Backoff::outlasting(budget);
+        let wait = backoff.wait(receives, jitter);
+        prop_assert!(wait >= backoff.floor && wait <= MAX_WAIT);
+        prop_assert!(backoff.wait(receives + 1, jitter) >= wait);
+    }
+}
