@@ -48,11 +48,13 @@ impl MemoryStock {
         self.tables().plans.insert(location, plan);
     }
 
-    /// Deletes the rows that have expired at `now`, as DynamoDB does some time later.
-    pub fn expire(&self, now: Timestamp) {
-        self.tables()
-            .decisions
-            .retain(|_, decision| decision.expires_at.is_none_or(|at| now.as_second() < at));
+    /// Deletes the decisions whose time to live has passed, and returns their orders.
+    pub fn expire(&self, now: Timestamp) -> Vec<OrderId> {
+        let is_over =
+            |decision: &Decision| decision.expires_at.is_some_and(|at| at <= now.as_second());
+        let mut tables = self.tables();
+        let expired = tables.decisions.extract_if(.., |_, decision| is_over(decision));
+        expired.map(|(order, _)| order).collect()
     }
 
     /// The number of held pieces by shop, day and item.

@@ -35,9 +35,12 @@ struct Row {
 }
 
 impl MemoryPayments {
-    /// Deletes the rows that have expired at `now`, as DynamoDB's time to live does.
-    pub fn expire(&self, now: Timestamp) {
-        self.rows().retain(|_, row| row.expires_at.is_none_or(|at| now.as_second() < at));
+    /// Deletes the rows whose time to live has passed, and returns their orders.
+    pub fn expire(&self, now: Timestamp) -> Vec<OrderId> {
+        let is_over = |row: &Row| row.expires_at.is_some_and(|at| at <= now.as_second());
+        let mut rows = self.rows();
+        let expired = rows.extract_if(.., |_, row| is_over(row));
+        expired.map(|(order, _)| order).collect()
     }
 
     fn rows(&self) -> MutexGuard<'_, BTreeMap<OrderId, Row>> {

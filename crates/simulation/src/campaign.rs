@@ -1,4 +1,4 @@
-//! Many runs, on all processors.
+//! Many runs.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -13,40 +13,40 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::{Outcome, Telling, run};
+use crate::run::{Outcome, Verbosity, run};
 
-/// How long to go on.
+/// Which seeds to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
     /// The first seed; the others follow one by one.
     pub first: u64,
-    /// How many runs there are at most.
+    /// The most runs.
     pub runs: u64,
-    /// How long it takes at most; a run that has begun is finished.
+    /// The longest time; runs that have started by then are finished.
     pub time: Option<Duration>,
-    /// Whether the first failure is the end.
+    /// Whether to stop at the first failure.
     pub until_failure: bool,
 }
 
-/// What came of many runs.
+/// What came of many runs, on all processors.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Campaign {
     /// How many.
     pub runs: u64,
-    /// How many different courses they took.
+    /// How many of them went different ways.
     pub schedules: usize,
-    /// How many steps they took in all.
+    /// How many steps they took in total.
     pub steps: u64,
     /// How many orders ended in each status, with what became of the money.
     pub ends: BTreeMap<String, u64>,
-    /// Why runs failed, by seed and in its order.
+    /// Why runs failed, in the order of their seeds.
     pub failures: Vec<(u64, String)>,
     /// How long it took.
     pub elapsed: Duration,
 }
 
 impl Campaign {
-    /// Runs one seed after the other.
+    /// Runs the seeds of `extent`.
     #[must_use]
     pub fn run(extent: Extent) -> Self {
         let start = Instant::now();
@@ -65,18 +65,18 @@ impl Campaign {
                     return;
                 }
                 let seed = extent.first + number;
-                let outcome = catch_unwind(|| run(seed, Telling::Silent));
+                let outcome = catch_unwind(|| run(seed, Verbosity::Silent));
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 let (campaign, schedules) = &mut *seen;
                 campaign.runs += 1;
                 let failure = match outcome {
-                    Ok(Outcome { broken, schedule, steps, ends, .. }) => {
+                    Ok(Outcome { violation, schedule, steps, ends, .. }) => {
                         for (end, orders) in ends {
                             *campaign.ends.entry(end).or_default() += orders;
                         }
                         schedules.insert(schedule);
                         campaign.steps += steps;
-                        broken.map(|broken| broken.to_string())
+                        violation.map(|violation| violation.to_string())
                     }
                     Err(_) => Some("it panicked".to_owned()),
                 };

@@ -1,31 +1,34 @@
 //! A deterministic simulation of the whole system: the real handlers and the real batch runner, on
-//! tables, queues, a bus and a payment provider in memory, under every kind of bad luck.
+//! tables, queues, a bus and a payment provider in memory, under every kind of misfortune.
 //!
-//! All chance of a run follows from its seed. Time is virtual. One thread runs everything: each
-//! call through a port is a point at which others may go first, the call may fail or lose its
-//! answer, and its invocation may die.
+//! All chance of a run follows from its seed. Time is virtual. One thread runs everything: at each
+//! call through a port, other tasks may go first, the call may fail or lose its answer, and the
+//! invocation may die.
+//!
+//! Each row of this table depends only on the rows above it:
 //!
 //! | | |
 //! |---|---|
-//! | [`run`] | one seed, from the first order to the last check |
-//! | `scheduler`, `call`, `luck` | who goes on next, and what goes wrong |
-//! | `world`, `queue`, `stream`, `port`, `topology` | what the functions run on, wired as `template.yaml` has it |
-//! | `function` | the functions, wired as their `main` wires them |
+//! | `engine` | time, luck, tasks, and calls that can fail |
+//! | `transport` | queues, rules and the stream, as `template.yaml` deploys them |
+//! | `observation`, `violation` | what is observed of a run, and the rules that must hold |
+//! | `checks` | one check for each concern, which sees observations only |
+//! | `world` | everything that functions and people share |
+//! | `ports`, `functions` | the functions on ports of the world |
 //! | `workload` | what customers, shops and operators do |
-//! | `checker` | the invariants |
+//! | `scheduler` | what happens next |
+//! | [`run`] | one seed, from the first order to the last check |
 //! | [`campaign`] | many seeds |
-//! | [`fault`] | deliberate faults, each of which has to be noticed |
+//! | [`fault`] | deliberate faults, each of which must be caught |
 
-mod call;
-mod checker;
-mod function;
-mod luck;
-mod port;
-mod queue;
+mod checks;
+mod engine;
+mod functions;
+mod observation;
+mod ports;
 mod scheduler;
-mod story;
-mod stream;
-mod topology;
+mod transport;
+mod violation;
 mod workload;
 mod world;
 
@@ -33,4 +36,4 @@ pub mod campaign;
 pub mod fault;
 pub mod run;
 
-pub use checker::{Broken, Rule};
+pub use violation::{Rule, Violation};

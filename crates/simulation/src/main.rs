@@ -1,4 +1,4 @@
-//! `cargo simulate`: the simulation at the command line.
+//! `cargo simulate`: the simulation on the command line.
 
 use std::{
     io::{self, Write},
@@ -10,39 +10,59 @@ use clap::Parser;
 use jiff::SignedDuration;
 use simulation::{
     campaign::{Campaign, Extent},
-    fault::{self, Trial},
-    run::{Telling, run},
+    fault::{self, Catch, Proof, Selection, Trial},
+    run::{Verbosity, run},
 };
 
-/// Runs the whole system under every kind of bad luck, and checks that nothing is lost, charged
+/// Runs the whole system under every kind of misfortune, and checks that nothing is lost, charged
 /// twice or sold twice.
 #[derive(Debug, Parser)]
 #[command(name = "simulate", bin_name = "cargo simulate")]
 struct Cli {
-    /// How many runs.
+    /// How many seeds to run
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     seeds: u64,
-    /// The first seed.
+    /// The first seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     first: u64,
-    /// Goes on for so long instead, such as 90s, 30m or 1h.
+    /// Run for this long instead, such as 90s, 30m or 1h
     #[arg(long = "for", value_name = "TIME", conflicts_with = "seeds", value_parser = time)]
     time: Option<Duration>,
-    /// Runs this seed alone.
+    /// Run this seed alone
     #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "first", "time"])]
     seed: Option<u64>,
-    /// Tells what happens.
+    /// Print every step of the seed, with the functions' own log lines
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Stops at the first failure.
+    /// Stop at the first failure
     #[arg(long)]
     until_failure: bool,
-    /// Puts one deliberate fault after the other into a copy of the code, and shows how many runs
-    /// it takes to notice each. With a name, only those that contain it.
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["first", "time", "seed"])]
+    /// Put each deliberate fault into a copy of the code, and show how many runs it takes to catch
+    /// it. With a name, only faults whose name contains it
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = ["first", "time", "seed"]
+    )]
     faults: Option<String>,
-    /// Prints the figures as JSON.
-    #[arg(long, conflicts_with_all = ["faults", "seed"])]
+    /// Put each fault of a table's conditions into a copy of the code, and show which conformance
+    /// tests catch it on the embedded AWS. With a name, only faults whose name contains it
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = ["faults", "seeds", "first", "time", "seed"]
+    )]
+    store_faults: Option<String>,
+    /// With --faults or --store-faults: only faults whose patch, patched files or proof have
+    /// changed since this Git revision
+    #[arg(long, value_name = "REVISION")]
+    since: Option<String>,
+    /// Print the figures as JSON
+    #[arg(long, conflicts_with_all = ["faults", "store_faults", "seed"])]
     json: bool,
 }
 
@@ -53,10 +73,14 @@ fn time(text: &str) -> Result<Duration, jiff::Error> {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(seed) = cli.seed {
-        return alone(seed, cli.trace);
+        return run_one(seed, cli.trace);
     }
-    if let Some(filter) = &cli.faults {
-        return faults(filter, cli.seeds);
+    if let Some(name) = cli.faults {
+        let seeds = Proof::Simulation { seeds: cli.seeds };
+        return try_faults(seeds, &Selection { name, since: cli.since });
+    }
+    if let Some(name) = cli.store_faults {
+        return try_faults(Proof::Conformance, &Selection { name, since: cli.since });
     }
     let campaign = Campaign::run(Extent {
         first: cli.first,
@@ -64,18 +88,23 @@ fn main() -> ExitCode {
         time: cli.time,
         until_failure: cli.until_failure,
     });
-    let passed = if campaign.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if cli.json {
-        say(&serde_json::to_string(&campaign).expect("figures and texts"));
-        return passed;
+        print(&serde_json::to_string(&campaign).expect("figures and texts"));
+    } else {
+        print_campaign(&campaign);
     }
+    if campaign.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print_campaign(campaign: &Campaign) {
     for (seed, failure) in &campaign.failures {
-        say(&format!("seed {seed}: {failure}\n  cargo simulate --seed {seed} --trace"));
+        print(&format!("seed {seed}: {failure}\n  cargo simulate --seed {seed} --trace"));
     }
     let seconds = campaign.elapsed.as_secs_f64();
     let rate = campaign.runs as f64 / seconds;
-    say(&format!(
-        "{} runs, {} distinct schedules, {} steps in {seconds:.1} s ({rate:.0} runs a second); {} failed",
+    print(&format!(
+        "{} runs, {} distinct schedules, {} steps in {seconds:.1} s ({rate:.0} runs per second); \
+         {} failed",
         campaign.runs,
         campaign.schedules,
         campaign.steps,
@@ -83,46 +112,58 @@ fn main() -> ExitCode {
     ));
     let ends: Vec<_> =
         campaign.ends.iter().map(|(end, orders)| format!("{orders} {end}")).collect();
-    say(&format!("orders and payments: {}", ends.join(", ")));
-    passed
+    print(&format!("orders and payments: {}", ends.join(", ")));
 }
 
-fn faults(filter: &str, seeds: u64) -> ExitCode {
+/// Prints a table of faults to standard output, and the time that each took to standard error.
+fn try_faults(proof: Proof, selection: &Selection) -> ExitCode {
     let mut escaped = 0;
-    say("| fault | what breaks | runs until then |\n|---|---|---|");
-    let all = fault::try_all(filter, seeds, |Trial { title, caught, .. }| match caught {
-        Some((seed, what)) => say(&format!("| {title} | {what} | {} |", seed + 1)),
-        None => {
-            escaped += 1;
-            say(&format!("| {title} | **nothing** | {seeds} |"));
-        }
+    print(match proof {
+        Proof::Simulation { .. } => "| fault | what breaks | runs until then |\n|---|---|---|",
+        Proof::Conformance => "| fault | conformance tests that fail |\n|---|---|",
     });
-    match all {
+    let tried = fault::try_all(proof, selection, |Trial { name, title, caught, elapsed }| {
+        print(&match caught {
+            Some(Catch::Violation { what, runs }) => format!("| {title} | {what} | {runs} |"),
+            Some(Catch::Tests(tests)) => format!("| {title} | `{}` |", tests.join("`, `")),
+            None => {
+                escaped += 1;
+                format!("| {title} | **nothing** |")
+            }
+        });
+        eprintln!("{name}: {:.0} s", elapsed.as_secs_f64());
+    });
+    match tried {
         Ok(()) if escaped == 0 => ExitCode::SUCCESS,
         Ok(()) => {
-            say(&format!("{escaped} escaped: close the hole in the simulation"));
+            eprintln!("{escaped} faults were not caught: close the gap in the rules or the luck");
             ExitCode::FAILURE
         }
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn alone(seed: u64, trace: bool) -> ExitCode {
+fn run_one(seed: u64, trace: bool) -> ExitCode {
     if trace {
         tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false).init();
     }
-    let outcome = run(seed, if trace { Telling::Aloud } else { Telling::Silent });
-    match &outcome.broken {
-        None => say(&format!("seed {seed}: all rules hold after {} steps", outcome.steps)),
-        Some(broken) => say(&format!("seed {seed}: {broken}")),
+    let outcome = run(seed, if trace { Verbosity::Trace } else { Verbosity::Silent });
+    match &outcome.violation {
+        None => {
+            print(&format!("seed {seed}: all rules hold after {} steps", outcome.steps));
+            ExitCode::SUCCESS
+        }
+        Some(violation) => {
+            print(&format!("seed {seed}: {violation}"));
+            ExitCode::FAILURE
+        }
     }
-    if outcome.broken.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Who has stopped reading wants no more of it.
-fn say(line: &str) {
+/// Prints a line. A reader that closed the pipe, such as `head`, has seen enough.
+fn print(line: &str) {
     writeln!(io::stdout(), "{line}").ok();
 }

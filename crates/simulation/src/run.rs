@@ -1,98 +1,140 @@
-//! One run: everything that happens follows from its seed.
+//! One run, all of which follows from its seed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use jiff::SignedDuration;
+use shop::TOMBSTONE_DAYS;
 
+pub use crate::engine::trace::Verbosity;
 use crate::{
-    checker::{Broken, Rule},
-    luck::Luck,
+    checks::Checks,
+    engine::{core::Core, luck::Luck},
     scheduler::Scheduler,
-    story::Story,
-    topology::TOPOLOGY,
+    transport::topology::{Parameters, TOPOLOGY},
+    violation::{Rule, Violation},
     workload::{self, Workload},
-    world::World,
+    world::{SLOWEST_DELETION, World},
 };
 
-/// How often dead letters are redriven once nothing goes wrong any more. Messages about one order
-/// can be in each other's way, so that once may not do.
+/// How often dead letters are redriven in the end. Messages about one order can wait for each
+/// other, so that once may not be enough.
 const REDRIVES: usize = 3;
+
+/// More steps than any run takes to come to rest.
+const MAX_STEPS: u64 = 60_000;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The seed that it follows from.
+    /// The seed that the run followed from.
     pub seed: u64,
-    /// Tells its course from all others.
+    /// A hash of everything that was chosen: runs that went different ways differ in it.
     pub schedule: u64,
     /// How many steps it took.
     pub steps: u64,
     /// How many orders ended in each status, with what became of the money.
     pub ends: BTreeMap<String, u64>,
-    /// The first rule that broke, if any did.
-    pub broken: Option<Broken>,
-}
-
-/// Whether a run is told while it goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Telling {
-    /// Not a word.
-    Silent,
-    /// Everything, to standard output.
-    Aloud,
+    /// The first violation, if there was one.
+    pub violation: Option<Violation>,
 }
 
 /// Runs a seed.
 ///
 /// # Panics
-/// When the code under test does so outside a record of a batch.
+/// When the code under test panics outside of a record of a batch.
 #[must_use]
-pub fn run(seed: u64, telling: Telling) -> Outcome {
-    // The batch runner's jitter.
+pub fn run(seed: u64, verbosity: Verbosity) -> Outcome {
+    // The batch runner draws its jitter from the global generator.
     fastrand::seed(seed);
-    let luck = Luck::new(seed);
+    let core = Rc::new(Core::new(Luck::new(seed), verbosity));
+    let parameters = parameters(&core.luck);
+    let world = World::new(core, parameters, workload::customers());
+    let scheduler = Scheduler::new(world.clone());
+    let workload = Workload::start(&world, scheduler.functions());
+    let checks = Checks::new(workload::customers().0);
+    let mut run = Run { world, scheduler, workload, checks };
+    let violation = run.play().err().map(|violation| Violation {
+        what: run.world.core.trace.with_names(violation.what),
+        ..violation
+    });
+    Outcome {
+        seed,
+        schedule: run.scheduler.schedule(),
+        steps: run.scheduler.steps(),
+        ends: run.ends(),
+        violation,
+    }
+}
+
+/// Template parameters of a run: how long an order may take to be confirmed is drawn.
+fn parameters(luck: &Luck) -> Parameters {
     let mut parameters = TOPOLOGY.defaults.clone();
-    let confirm_within = *luck.one_of(&[60, 300, 900]);
+    let confirm_within = *luck.pick(&[60, 300, 900]);
     parameters.insert("ConfirmWithinSeconds".into(), confirm_within);
     parameters.insert("ChargeRetryBudgetSeconds".into(), confirm_within + 60);
-    let world =
-        World::new(luck, Story::new(telling == Telling::Aloud), parameters, workload::customers());
-    let mut scheduler = Scheduler::new(world.clone());
-    let workload = Workload::begin(&world, scheduler.functions());
-    let broken = play(&world, &mut scheduler, &workload).err();
-    let ends = world.witness.borrow().ends();
-    Outcome { seed, schedule: scheduler.schedule(), steps: scheduler.steps(), ends, broken }
+    parameters
 }
 
-fn play(world: &World, scheduler: &mut Scheduler, workload: &Workload) -> Result<(), Broken> {
-    scheduler.run_to_rest()?;
-
-    world.luck.turns();
-    world.tell("luck", || "turns".to_owned());
-    scheduler.run_to_rest()?;
-    for _ in 0..REDRIVES {
-        world.queues.borrow_mut().redrive(world);
-        scheduler.run_to_rest()?;
-    }
-    at_rest(world, scheduler)?;
-
-    // Tombstones go, and whoever comes back finds everything as it was.
-    world.time_is(world.now() + SignedDuration::from_hours(24 * (shop::TOMBSTONE_DAYS + 1)));
-    world.tell("TTL", || "deletes the tombstones".to_owned());
-    world.stock.expire(world.now());
-    world.payments.expire(world.now());
-    workload.ask_again();
-    scheduler.run_to_rest()?;
-    at_rest(world, scheduler)
+struct Run {
+    world: Rc<World>,
+    scheduler: Scheduler,
+    workload: Workload,
+    checks: Checks,
 }
 
-fn at_rest(world: &World, scheduler: &Scheduler) -> Result<(), Broken> {
-    let unfinished = scheduler.unfinished();
-    if !unfinished.is_empty() {
-        return Err(Broken::new(
-            Rule::I1,
-            format!("nothing goes on any more, but these are not finished: {unfinished:?}"),
-        ));
+impl Run {
+    fn play(&mut self) -> Result<(), Violation> {
+        self.run_to_rest()?;
+
+        self.world.core.luck.calm();
+        self.world.core.trace("luck", || "nothing fails from now on".to_owned());
+        self.run_to_rest()?;
+        for _ in 0..REDRIVES {
+            self.world.queues.redrive(None);
+            self.run_to_rest()?;
+        }
+        self.check_rest()?;
+
+        // Even when all tombstones are gone, repeated requests change nothing.
+        let tombstones = SignedDuration::from_hours(24 * TOMBSTONE_DAYS);
+        self.world.advance_to(self.world.now() + tombstones + SLOWEST_DELETION);
+        self.world.core.trace("TTL", || "all tombstones are deleted".to_owned());
+        self.workload.ask_again();
+        self.run_to_rest()?;
+        self.check_rest()
     }
-    world.witness.borrow().check(world)
+
+    /// Goes on until there is nothing left to do, now or later.
+    fn run_to_rest(&mut self) -> Result<(), Violation> {
+        loop {
+            let goes_on = self.scheduler.step();
+            for observation in self.world.log.take_new() {
+                self.checks.observe(&observation)?;
+            }
+            if !goes_on {
+                return Ok(());
+            }
+            if self.scheduler.steps() > MAX_STEPS {
+                let what = format!("the run has not come to rest after {MAX_STEPS} steps");
+                return Err(Violation::new(Rule::I1, what));
+            }
+        }
+    }
+
+    fn check_rest(&self) -> Result<(), Violation> {
+        let unfinished = self.scheduler.unfinished();
+        if !unfinished.is_empty() {
+            let what = format!("these tasks wait for something that never happens: {unfinished:?}");
+            return Err(Violation::new(Rule::I1, what));
+        }
+        self.checks.check(&self.world.rest())
+    }
+
+    fn ends(&self) -> BTreeMap<String, u64> {
+        let mut ends = BTreeMap::new();
+        for order in self.world.orders.rows().values() {
+            *ends.entry(format!("{:?}/{:?}", order.status, order.payment)).or_default() += 1;
+        }
+        ends
+    }
 }

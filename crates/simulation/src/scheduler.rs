@@ -1,45 +1,37 @@
-//! Who goes on next: every invocation and every person is a task, and each step lets one of them
-//! take one step, delivers something to a function, or lets time pass.
+//! Decides what happens next: one call of an invocation or a person goes on, a function receives
+//! something, or time passes.
 
 use std::{
     borrow::Cow,
     collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
+    mem::discriminant,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    call::{BadLuck, Fate, Moment},
-    checker::{Broken, Rule},
-    function::Functions,
+    engine::{
+        calls::{BadLuck, Decision, Fate, Moment},
+        tasks::{NewTask, TaskId},
+    },
+    functions::Functions,
+    observation::Observation,
     world::World,
 };
 
-/// Tasks are numbered as they begin.
-pub(crate) type TaskId = usize;
-
-/// More steps than any run takes that comes to rest.
-const MAX_STEPS: u64 = 60_000;
-
-/// What a task is made of.
-pub(crate) struct Beginning {
-    pub(crate) id: TaskId,
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) future: Pin<Box<dyn Future<Output = ()>>>,
-    /// When it is ended, if it is an invocation. People are not.
-    pub(crate) ends: Option<Timestamp>,
-}
+/// The longest that time passes at once while there is something to do.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(10);
 
 struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
     name: Cow<'static, str>,
-    ends: Option<Timestamp>,
+    timeout: Option<Timestamp>,
     waker: Waker,
 }
 
@@ -57,14 +49,14 @@ impl Wake for TaskWaker {
     }
 }
 
-/// One thing that can happen next.
+/// Something that can happen next.
 #[derive(Clone, Copy)]
 enum Choice {
     /// A parked call goes on.
     Call(usize),
-    /// A queue's messages are received.
+    /// A function receives messages of a queue.
     Queue(usize),
-    /// A shard's records are read.
+    /// The relay reads records of a shard.
     Shard(usize),
 }
 
@@ -102,50 +94,33 @@ impl Scheduler {
         self.steps
     }
 
-    /// A hash of everything that was chosen: two runs with the same one went the same way.
+    /// A hash of everything that was chosen. Two runs with the same hash went the same way.
     pub(crate) fn schedule(&self) -> u64 {
         self.schedule.finish()
     }
 
-    /// Goes on until there is nothing left to do, now or later.
-    pub(crate) fn run_to_rest(&mut self) -> Result<(), Broken> {
-        while self.step()? {}
-        Ok(())
+    /// The names of all tasks that have not finished.
+    pub(crate) fn unfinished(&self) -> Vec<String> {
+        self.tasks.values().map(|task| task.name.to_string()).collect()
     }
 
-    /// Whether there was anything to do.
-    fn step(&mut self) -> Result<bool, Broken> {
+    /// Takes one step. Returns false when there is nothing to do, now or later.
+    pub(crate) fn step(&mut self) -> bool {
         self.poll_woken();
-        self.end_overdue();
-        if let Some(broken) = self.world.witness.borrow_mut().broken.take() {
-            return Err(broken);
-        }
+        self.end_timed_out();
         self.steps += 1;
-        if self.steps > MAX_STEPS {
-            return Err(Broken::new(
-                Rule::I1,
-                format!("after {MAX_STEPS} steps there is still something going on"),
-            ));
-        }
 
         let world = self.world.clone();
-        let now = world.now();
-        self.choices.clear();
-        self.calls.clear();
-        world.calls.ready(now, &mut self.calls);
-        self.choices.extend(self.calls.iter().map(|call| Choice::Call(*call)));
-        self.choices.extend(world.queues.borrow().deliverable(now).map(Choice::Queue));
-        self.choices.extend(world.stream.borrow().readable(now).map(Choice::Shard));
-
-        let idle = self.choices.is_empty();
-        if idle || world.luck.strikes(world.luck.odds().time_flies) {
-            let Some(next) = self.next_moment(now) else { return Ok(!idle) };
-            // While somebody works, time passes by minutes and not by days.
-            let wait = next.duration_since(now).min(SignedDuration::from_mins(10));
-            world.time_is(if idle { next } else { now + world.luck.wait(wait) });
-            return Ok(true);
+        self.collect_choices();
+        let (now, idle) = (world.now(), self.choices.is_empty());
+        let luck = &world.core.luck;
+        if idle || luck.chance(luck.odds().time_flies) {
+            let Some(next) = self.next_moment() else { return !idle };
+            let wait = next.duration_since(now).min(LONGEST_PAUSE);
+            world.advance_to(if idle { next } else { now + luck.wait(wait) });
+            return true;
         }
-        match self.choices[world.luck.below(self.choices.len())] {
+        match self.choices[luck.below(self.choices.len())] {
             Choice::Call(call) => self.go_on(call),
             Choice::Queue(queue) => {
                 (queue, "receive").hash(&mut self.schedule);
@@ -153,46 +128,55 @@ impl Scheduler {
             }
             Choice::Shard(shard) => {
                 (shard, "read").hash(&mut self.schedule);
-                self.functions.announce(shard);
+                self.functions.relay(shard);
             }
         }
-        Ok(true)
+        true
+    }
+
+    fn collect_choices(&mut self) {
+        self.calls.clear();
+        self.world.calls.ready(&mut self.calls);
+        self.choices.clear();
+        self.choices.extend(self.calls.iter().map(|call| Choice::Call(*call)));
+        self.world.queues.deliverable(|queue| self.choices.push(Choice::Queue(queue)));
+        self.world.stream.readable(|shard| self.choices.push(Choice::Shard(shard)));
+    }
+
+    /// The next time at which there is something more to do.
+    fn next_moment(&self) -> Option<Timestamp> {
+        let timeout = self.tasks.values().filter_map(|task| task.timeout).min();
+        let World { calls, queues, stream, .. } = &*self.world;
+        [calls.next(), timeout, queues.next(), stream.next()].into_iter().flatten().min()
     }
 
     fn go_on(&mut self, call: usize) {
-        let (task, port, verb, moment, fate) = self.world.calls.decide(call, &self.world);
+        let Decision { task, port, verb, moment, fate } = self.world.calls.decide(call);
         if moment != Moment::Asleep {
-            (task, port, verb, moment, std::mem::discriminant(&fate)).hash(&mut self.schedule);
-            self.world.time_passes();
+            (task, port, verb, moment, discriminant(&fate)).hash(&mut self.schedule);
+            self.world.core.pass_time();
         }
         if fate == Fate::Proceeds {
             return;
         }
-        if fate.harms() {
-            self.world.harm(task);
+        if fate.is_mishap() {
+            self.world.log.add(Observation::Mishap(task));
         }
-        self.world.tell_of(task, || match moment {
-            Moment::After => format!("{port:?} {verb} is done, and {fate:?}"),
+        self.world.core.trace_task(task, || match moment {
+            Moment::AfterEffect => format!("{port:?} {verb} is done, and {fate:?}"),
             _ => format!("{port:?} {verb} {fate:?}"),
         });
-        // People live on, but their request does not.
-        if fate == Fate::Dies && self.tasks.get(&task).is_some_and(|task| task.ends.is_some()) {
+        // What people do goes on even when their request fails.
+        if fate == Fate::Dies && self.tasks.get(&task).is_some_and(|task| task.timeout.is_some()) {
             self.tasks.remove(&task);
         }
     }
 
-    fn next_moment(&self, now: Timestamp) -> Option<Timestamp> {
-        let ends = self.tasks.values().filter_map(|task| task.ends).min();
-        let queues = self.world.queues.borrow().next(now);
-        let stream = self.world.stream.borrow().next(now);
-        [self.world.calls.next(now), ends, queues, stream].into_iter().flatten().min()
-    }
-
     fn poll_woken(&mut self) {
         loop {
-            for Beginning { id, name, future, ends } in self.world.beginnings() {
+            for NewTask { id, name, future, timeout } in self.world.core.tasks.take_new() {
                 let waker = Arc::new(TaskWaker { id, woken: self.woken.clone() }).into();
-                self.tasks.insert(id, Task { future, name, ends, waker });
+                self.tasks.insert(id, Task { future, name, timeout, waker });
                 self.woken().push(id);
             }
             let woken = std::mem::take(&mut *self.woken());
@@ -205,14 +189,14 @@ impl Scheduler {
         }
     }
 
-    fn woken(&self) -> std::sync::MutexGuard<'_, Vec<TaskId>> {
+    fn woken(&self) -> MutexGuard<'_, Vec<TaskId>> {
         self.woken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn poll(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let waker = task.waker.clone();
-        let poll = self.world.as_task(id, || {
+        let poll = self.world.core.tasks.run_as(id, || {
             catch_unwind(AssertUnwindSafe(|| {
                 task.future.as_mut().poll(&mut Context::from_waker(&waker))
             }))
@@ -226,24 +210,18 @@ impl Scheduler {
         }
     }
 
-    /// Ends invocations that have run for as long as they may.
-    fn end_overdue(&mut self) {
+    fn end_timed_out(&mut self) {
         let now = self.world.now();
-        let overdue: Vec<_> = self
+        let timed_out: Vec<_> = self
             .tasks
             .iter()
-            .filter(|(_, task)| task.ends.is_some_and(|end| end <= now))
+            .filter(|(_, task)| task.timeout.is_some_and(|timeout| timeout <= now))
             .map(|(id, _)| *id)
             .collect();
-        for id in overdue {
-            self.world.harm(id);
-            self.world.tell_of(id, || "runs out of time".to_owned());
+        for id in timed_out {
+            self.world.log.add(Observation::Mishap(id));
+            self.world.core.trace_task(id, || "times out".to_owned());
             self.tasks.remove(&id);
         }
-    }
-
-    /// The names of all tasks that are not over.
-    pub(crate) fn unfinished(&self) -> Vec<String> {
-        self.tasks.values().map(|task| task.name.to_string()).collect()
     }
 }

@@ -1,49 +1,46 @@
-//! Everything that is shared: time, luck, tables, queues, the stream, the provider, and who watches
-//! them.
+//! Everything that functions and people share: tables, queues, the stream and the provider.
 
-use std::{
-    borrow::Cow,
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    rc::Rc,
-    sync::MutexGuard,
-};
+use std::{cell::Cell, rc::Rc};
 
-use futures::channel::oneshot;
-use inventory::memory::MemoryStock;
+use futures::{channel::oneshot, executor::block_on};
+use inventory::{handler::Stock, memory::MemoryStock};
 use jiff::{SignedDuration, Timestamp};
 use notifications::memory::{MemoryCustomers, MemoryMailer, MemoryNotices};
 use order_intake::memory::MemoryTables;
 use order_relay::memory::MemoryDeadLetters;
-use payment::memory::{MemoryPayments, MemoryProvider};
+use payment::{
+    handler::Payments,
+    memory::{MemoryPayments, MemoryProvider},
+};
 use shop::{id::OrderId, order::Order};
 use tables::orders::MemoryOrders;
 
 use crate::{
-    call::{Calls, Port},
-    checker::Witness,
-    luck::Luck,
-    queue::Queues,
-    scheduler::{Beginning, TaskId},
-    story::Story,
-    stream::Stream,
-    topology::{Parameters, TOPOLOGY},
+    engine::{calls::Calls, core::Core},
+    observation::{Log, Observation, Rest, UnderWay},
+    transport::{
+        queues::Queues,
+        stream::Stream,
+        topology::{Parameters, TOPOLOGY},
+    },
 };
 
-/// A Tuesday morning on which the shops are open.
-const START: Timestamp = Timestamp::constant(1_795_503_600, 0);
+/// The longest that DynamoDB takes to delete a row whose time to live is over.
+pub(crate) const SLOWEST_DELETION: SignedDuration = SignedDuration::from_hours(48);
+
+/// How often rows, messages and records are looked at for being too old.
+const SWEEP_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
 pub(crate) struct World {
-    pub(crate) luck: Luck,
-    pub(crate) story: Story,
+    pub(crate) core: Rc<Core>,
+    pub(crate) calls: Rc<Calls>,
+    pub(crate) queues: Rc<Queues>,
+    pub(crate) stream: Rc<Stream>,
+    pub(crate) log: Log,
     pub(crate) parameters: Parameters,
-    pub(crate) calls: Calls,
-    pub(crate) queues: RefCell<Queues>,
-    pub(crate) stream: RefCell<Stream>,
-    pub(crate) witness: RefCell<Witness>,
 
-    /// The one Orders table, which order-intake sees beside its menus.
     pub(crate) orders: Rc<MemoryOrders>,
+    /// The same orders, and the menus.
     pub(crate) intake_tables: Rc<MemoryTables>,
     pub(crate) relay_dead_letters: Rc<MemoryDeadLetters>,
     pub(crate) stock: Rc<MemoryStock>,
@@ -53,45 +50,26 @@ pub(crate) struct World {
     pub(crate) customers: Rc<MemoryCustomers>,
     pub(crate) mailer: Rc<MemoryMailer>,
 
-    now: Cell<Timestamp>,
-    outages: RefCell<Vec<Outage>>,
-    current: Cell<TaskId>,
-    tasks: RefCell<Vec<TaskRecord>>,
-    beginnings: RefCell<Vec<Beginning>>,
-}
-
-/// A port that is down for a while.
-#[derive(Debug)]
-pub(crate) struct Outage {
-    pub(crate) port: Port,
-    pub(crate) from: Timestamp,
-    pub(crate) to: Timestamp,
-}
-
-/// What is remembered of every task.
-#[derive(Debug)]
-struct TaskRecord {
-    name: Cow<'static, str>,
-    began: Timestamp,
-    harms: u32,
+    next_sweep: Cell<Timestamp>,
+    /// How long rows stay after their time to live.
+    deletion_lag: SignedDuration,
 }
 
 impl World {
     pub(crate) fn new(
-        luck: Luck,
-        story: Story,
+        core: Rc<Core>,
         parameters: Parameters,
         customers: MemoryCustomers,
     ) -> Rc<Self> {
         let orders = MemoryOrders::default();
-        let queues = Queues::new(&parameters);
+        let at_once = core.luck.below(3) == 0;
+        let deletion_lag =
+            if at_once { SignedDuration::ZERO } else { core.luck.time(SLOWEST_DELETION) };
         Rc::new(Self {
-            luck,
-            story,
-            calls: Calls::default(),
-            queues: RefCell::new(queues),
-            stream: RefCell::default(),
-            witness: RefCell::default(),
+            calls: Calls::new(&core),
+            queues: Queues::new(&core, &parameters),
+            stream: Stream::new(&core),
+            log: Log::default(),
             intake_tables: Rc::new(MemoryTables::over(orders.clone())),
             orders: Rc::new(orders),
             parameters,
@@ -102,64 +80,76 @@ impl World {
             notices: Rc::default(),
             customers: Rc::new(customers),
             mailer: Rc::default(),
-            now: Cell::new(START),
-            outages: RefCell::default(),
-            current: Cell::new(0),
-            tasks: RefCell::default(),
-            beginnings: RefCell::default(),
+            next_sweep: Cell::new(core.now()),
+            deletion_lag,
+            core,
         })
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.now.get()
+        self.core.now()
     }
 
-    pub(crate) fn time_is(&self, at: Timestamp) {
-        self.now.set(self.now().max(at));
+    /// Lets time pass until `at`. What grows too old by then is deleted.
+    pub(crate) fn advance_to(&self, at: Timestamp) {
+        self.core.clock.advance_to(at);
+        let now = self.now();
+        if now >= self.next_sweep.get() {
+            self.next_sweep.set(now + SWEEP_INTERVAL);
+            self.delete_expired(now);
+        }
     }
 
-    /// The little that a call takes when nothing is wrong.
-    pub(crate) fn time_passes(&self) {
-        self.now.set(self.now() + SignedDuration::from_millis(self.luck.between(0, 3)));
+    fn delete_expired(&self, now: Timestamp) {
+        for message in self.queues.delete_expired() {
+            self.log.add(Observation::MessageExpired(message));
+        }
+        for order in self.stream.skip_expired() {
+            self.log.add(Observation::ChangeExpired(order));
+        }
+        let expired_by = now - self.deletion_lag;
+        for order in self.stock.expire(expired_by) {
+            let under_way = self.under_way(order);
+            self.log.add(Observation::ReservationExpired { order, under_way });
+        }
+        for order in self.payments.expire(expired_by) {
+            let under_way = self.under_way(order);
+            self.log.add(Observation::PaymentExpired { order, under_way });
+        }
     }
 
-    pub(crate) fn order_rows(&self) -> MutexGuard<'_, BTreeMap<OrderId, Order>> {
-        self.orders.rows()
+    fn under_way(&self, order: OrderId) -> UnderWay {
+        let mut messages = self.queues.pending();
+        messages.extend(self.queues.dead_letters());
+        messages.retain(|message| message.event().is_some_and(|event| event.order == order));
+        UnderWay { in_stream: self.stream.contains(order), messages }
     }
 
     pub(crate) fn order(&self, id: OrderId) -> Option<Order> {
-        self.order_rows().get(&id).cloned()
+        self.orders.rows().get(&id).cloned()
     }
 
-    /// Does something to an order's row. Whatever it changes comes out of the stream.
-    pub(crate) fn writing<T>(&self, id: OrderId, write: impl FnOnce() -> T) -> T {
+    /// Does `write`, and adds what it changes of the order's row to the stream.
+    pub(crate) fn write_order<T>(&self, id: OrderId, write: impl FnOnce() -> T) -> T {
         let before = self.order(id);
         let result = write();
         if let Some(after) = self.order(id)
             && before.as_ref() != Some(&after)
         {
-            self.tell("Orders", || {
+            self.core.trace("Orders", || {
                 format!("{id} is {:?}, its payment {:?}", after.status, after.payment)
             });
-            self.witness.borrow_mut().order_written(self, before.as_ref(), &after);
-            self.stream.borrow_mut().append(after, before.is_none());
+            self.log.add(Observation::OrderWritten {
+                before: before.clone().map(Box::new),
+                after: Box::new(after.clone()),
+                under_way: self.under_way(id),
+            });
+            self.stream.append(after, before.is_none());
         }
         result
     }
 
-    pub(crate) fn suffer(&self, outage: Outage) {
-        self.outages.borrow_mut().push(outage);
-    }
-
-    pub(crate) fn is_down(&self, port: Port) -> bool {
-        let now = self.now();
-        self.outages
-            .borrow()
-            .iter()
-            .any(|outage| outage.port == port && outage.from <= now && now < outage.to)
-    }
-
-    /// Begins an invocation of a function. It tells what came of it, unless it dies.
+    /// Starts an invocation of a function, and returns its result unless it dies.
     pub(crate) fn invoke<W>(
         &self,
         function: &'static str,
@@ -169,72 +159,32 @@ impl World {
         W: Future<Output: 'static> + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let ends = Some(self.now() + TOPOLOGY.timeouts[function]);
-        self.begin(function.into(), ends, async move {
+        let timeout = Some(self.now() + TOPOLOGY.timeouts[function]);
+        self.core.tasks.start(function.into(), self.now(), timeout, async move {
             let result = work.await;
             answer.send(result).ok();
         });
         async { answered.await.ok() }
     }
 
-    /// Begins what a person does.
-    pub(crate) fn spawn_person(
-        &self,
-        name: impl Into<Cow<'static, str>>,
-        work: impl Future<Output = ()> + 'static,
-    ) {
-        self.begin(name.into(), None, work);
-    }
-
-    fn begin(
-        &self,
-        name: Cow<'static, str>,
-        ends: Option<Timestamp>,
-        work: impl Future<Output = ()> + 'static,
-    ) {
-        let mut tasks = self.tasks.borrow_mut();
-        let id = tasks.len();
-        tasks.push(TaskRecord { name: name.clone(), began: self.now(), harms: 0 });
-        self.beginnings.borrow_mut().push(Beginning { id, name, future: Box::pin(work), ends });
-    }
-
-    pub(crate) fn beginnings(&self) -> Vec<Beginning> {
-        self.beginnings.take()
-    }
-
-    /// Does something in the name of a task.
-    pub(crate) fn as_task<T>(&self, id: TaskId, work: impl FnOnce() -> T) -> T {
-        let before = self.current.replace(id);
-        let result = work();
-        self.current.set(before);
-        result
-    }
-
-    pub(crate) fn current_task(&self) -> TaskId {
-        self.current.get()
-    }
-
-    /// When a task began.
-    pub(crate) fn began(&self, id: TaskId) -> Timestamp {
-        self.tasks.borrow()[id].began
-    }
-
-    /// Something has gone wrong for a task.
-    pub(crate) fn harm(&self, id: TaskId) {
-        self.tasks.borrow_mut()[id].harms += 1;
-    }
-
-    /// How often something has gone wrong for a task.
-    pub(crate) fn harms(&self, id: TaskId) -> u32 {
-        self.tasks.borrow()[id].harms
-    }
-
-    pub(crate) fn tell_of(&self, id: TaskId, what: impl FnOnce() -> String) {
-        let tasks = self.tasks.borrow();
-        self.story.tell(self.now(), format_args!("{} #{id}", tasks[id].name), what);
-    }
-
-    pub(crate) fn tell(&self, who: &str, what: impl FnOnce() -> String) {
-        self.story.tell(self.now(), who, what);
+    pub(crate) fn rest(&self) -> Rest {
+        let orders = self.orders.rows().clone();
+        let decided =
+            |id: &OrderId| block_on(self.stock.find(*id)).expect("a table in memory does not fail");
+        let payment = |id: &OrderId| {
+            block_on(self.payments.find(*id)).expect("a table in memory does not fail")
+        };
+        let letters = self.relay_dead_letters.letters().into_iter();
+        Rest {
+            reservations: orders.keys().filter_map(|id| Some((*id, decided(id)?))).collect(),
+            payments: orders.keys().filter_map(|id| Some((*id, payment(id)?))).collect(),
+            accounts: self.provider.accounts(),
+            held: self.stock.all_held(),
+            pending: self.queues.pending(),
+            dead_letters: self.queues.dead_letters(),
+            stream_is_empty: self.stream.is_empty(),
+            unreadable_records: buried.map(|(record, _)| record).collect(),
+            orders,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The functions' ports: what is in memory behind them, called with the run's luck, and watched.
+//! The functions' ports: doubles in memory, whose calls can fail and are observed.
 
 use std::{rc::Rc, time::Duration};
 
@@ -36,18 +36,21 @@ use shop::{
     money::Money,
     order::{Order, Transition},
     payment::{IntentId, Payment},
-    stock::{BakePlan, Demand, Reservation},
+    stock::{BakePlan, Demand, Quantity, Reservation},
 };
 use stripe::{Intent, NewIntent, Refund, Unavailable};
 
 use crate::{
-    call::Port,
-    queue::{Content, Tag},
-    topology::TOPOLOGY,
+    engine::calls::Port,
+    observation::{Observation, StockAnswer},
+    transport::{
+        message::{Content, EventTag},
+        topology::TOPOLOGY,
+    },
     world::World,
 };
 
-/// A port whose calls go as the run's luck has it.
+/// A port whose calls can fail.
 pub(crate) struct Unreliable<P> {
     world: Rc<World>,
     behind: Rc<P>,
@@ -65,7 +68,7 @@ impl<P> Clone for Unreliable<P> {
     }
 }
 
-/// What the SDK gives up with in the end.
+/// The error of the SDK after its last attempt.
 fn throttled() -> StoreError {
     StoreError::Call { action: "call", reason: "ThrottlingException".into() }
 }
@@ -73,7 +76,10 @@ fn throttled() -> StoreError {
 impl<O: tables::orders::Orders + 'static> tables::orders::Orders for Unreliable<O> {
     async fn get(&self, order: OrderId) -> Result<Option<Order>, StoreError> {
         let orders = self.behind.clone();
-        self.world.call(Port::Orders, "get", move || block_on(orders.get(order)), throttled).await
+        self.world
+            .calls
+            .call(Port::Orders, "get", move || block_on(orders.get(order)), throttled)
+            .await
     }
 
     async fn apply(
@@ -83,21 +89,22 @@ impl<O: tables::orders::Orders + 'static> tables::orders::Orders for Unreliable<
     ) -> Result<Write<Order>, StoreError> {
         let (world, orders, transition) =
             (self.world.clone(), self.behind.clone(), transition.clone());
-        let apply = move || world.writing(order, || block_on(orders.apply(order, &transition)));
-        self.world.call(Port::Orders, "apply", apply, throttled).await
+        let apply = move || world.write_order(order, || block_on(orders.apply(order, &transition)));
+        self.world.calls.call(Port::Orders, "apply", apply, throttled).await
     }
 }
 
 impl order_intake::handler::Orders for Unreliable<MemoryTables> {
     async fn put(&self, order: &Order) -> Result<Write<Order>, StoreError> {
         let (world, tables, order) = (self.world.clone(), self.behind.clone(), order.clone());
-        let put = move || world.writing(order.order_id, || block_on(tables.put(&order)));
-        self.world.call(Port::Orders, "put", put, throttled).await
+        let put = move || world.write_order(order.order_id, || block_on(tables.put(&order)));
+        self.world.calls.call(Port::Orders, "put", put, throttled).await
     }
 
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError> {
         let (tables, customer, page) = (self.behind.clone(), customer.clone(), page.clone());
         self.world
+            .calls
             .call(Port::Orders, "list", move || block_on(tables.list(&customer, &page)), throttled)
             .await
     }
@@ -107,6 +114,7 @@ impl Menus for Unreliable<MemoryTables> {
     async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError> {
         let (tables, location) = (self.behind.clone(), location.clone());
         self.world
+            .calls
             .call(Port::Menus, "menu", move || block_on(tables.menu(&location)), throttled)
             .await
     }
@@ -114,6 +122,7 @@ impl Menus for Unreliable<MemoryTables> {
     async fn menus(&self) -> Result<Vec<Menu>, StoreError> {
         let tables = self.behind.clone();
         self.world
+            .calls
             .call(Port::Menus, "menus", move || block_on(Menus::menus(&*tables)), throttled)
             .await
     }
@@ -121,6 +130,7 @@ impl Menus for Unreliable<MemoryTables> {
     async fn locations(&self) -> Result<Vec<Location>, StoreError> {
         let tables = self.behind.clone();
         self.world
+            .calls
             .call(Port::Menus, "locations", move || block_on(tables.locations()), throttled)
             .await
     }
@@ -130,13 +140,17 @@ impl Stock for Unreliable<MemoryStock> {
     async fn plan(&self, location: &LocationId) -> Result<BakePlan, StoreError> {
         let (stock, location) = (self.behind.clone(), location.clone());
         self.world
+            .calls
             .call(Port::Stock, "plan", move || block_on(stock.plan(&location)), throttled)
             .await
     }
 
     async fn find(&self, order: OrderId) -> Result<Option<Reservation>, StoreError> {
         let stock = self.behind.clone();
-        self.world.call(Port::Stock, "find", move || block_on(stock.find(order)), throttled).await
+        self.world
+            .calls
+            .call(Port::Stock, "find", move || block_on(stock.find(order)), throttled)
+            .await
     }
 
     async fn hold(
@@ -147,13 +161,25 @@ impl Stock for Unreliable<MemoryStock> {
     ) -> Result<Hold, StoreError> {
         let (world, stock, demand, plan) =
             (self.world.clone(), self.behind.clone(), demand.clone(), plan.clone());
-        let task = world.current_task();
+        let by = world.core.tasks.current();
         let hold = move || {
             let hold = block_on(stock.hold(order, &demand, &plan))?;
-            world.witness.borrow_mut().held(&world, task, order, &demand, &hold);
+            let held =
+                |needed: &Quantity| stock.held(&demand.location, demand.pickup_day, &needed.item);
+            world.log.add(Observation::StockAsked {
+                by,
+                order,
+                answer: match &hold {
+                    Hold::Held => StockAnswer::Held,
+                    Hold::Short(shortages) => StockAnswer::Short(shortages.clone()),
+                    Hold::Decided(_) => StockAnswer::Decided,
+                },
+                held: demand.items.iter().map(held).collect(),
+                demand: demand.clone(),
+            });
             Ok(hold)
         };
-        self.world.call(Port::Stock, "hold", hold, throttled).await
+        self.world.calls.call(Port::Stock, "hold", hold, throttled).await
     }
 
     async fn refuse(
@@ -166,11 +192,12 @@ impl Stock for Unreliable<MemoryStock> {
         let refuse = move || {
             let write = block_on(stock.refuse(order, &refusal, now))?;
             if write == Write::Committed {
-                world.witness.borrow_mut().refused(order, &refusal);
+                let refusal = refusal.clone();
+                world.log.add(Observation::StockRefused { order, refusal });
             }
             Ok(write)
         };
-        self.world.call(Port::Stock, "refuse", refuse, throttled).await
+        self.world.calls.call(Port::Stock, "refuse", refuse, throttled).await
     }
 
     async fn release(
@@ -181,6 +208,7 @@ impl Stock for Unreliable<MemoryStock> {
     ) -> Result<Write<Reservation>, StoreError> {
         let (stock, demand) = (self.behind.clone(), demand.clone());
         self.world
+            .calls
             .call(
                 Port::Stock,
                 "release",
@@ -195,6 +223,7 @@ impl Payments for Unreliable<MemoryPayments> {
     async fn find(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
         let payments = self.behind.clone();
         self.world
+            .calls
             .call(Port::Payments, "find", move || block_on(payments.find(order)), throttled)
             .await
     }
@@ -212,11 +241,12 @@ impl Payments for Unreliable<MemoryPayments> {
         let write = move || {
             let written = block_on(payments.write(order, price, from.as_ref(), &next, now))?;
             if written == Write::Committed {
-                world.witness.borrow_mut().paid(order, &next);
+                let payment = next.clone();
+                world.log.add(Observation::PaymentWritten { order, payment });
             }
             Ok(written)
         };
-        self.world.call(Port::Payments, "write", write, throttled).await
+        self.world.calls.call(Port::Payments, "write", write, throttled).await
     }
 }
 
@@ -229,25 +259,26 @@ impl Unreliable<MemoryProvider> {
             Unavailable::Failed(500),
             Unavailable::Unreadable,
         ];
-        stripe::Error::from(*self.world.luck.one_of(&troubles)).into()
+        stripe::Error::from(*self.world.core.luck.pick(&troubles)).into()
     }
 }
 
 impl Provider for Unreliable<MemoryProvider> {
     async fn create(&self, new: &NewIntent) -> Result<Intent, ProviderError> {
         let (world, provider, new) = (self.world.clone(), self.behind.clone(), new.clone());
-        let task = world.current_task();
+        let by = world.core.tasks.current();
         let create = move || {
             let intent = block_on(provider.create(&new))?;
-            world.witness.borrow_mut().created(task, &intent.id);
+            world.log.add(Observation::IntentCreated { by, intent: intent.id.clone() });
             Ok(intent)
         };
-        self.world.call(Port::Provider, "create", create, || self.trouble()).await
+        self.world.calls.call(Port::Provider, "create", create, || self.trouble()).await
     }
 
     async fn find(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
         let (provider, intent) = (self.behind.clone(), intent.clone());
         self.world
+            .calls
             .call(
                 Port::Provider,
                 "find",
@@ -259,17 +290,23 @@ impl Provider for Unreliable<MemoryProvider> {
 
     async fn confirm(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
         let (world, provider, intent) = (self.world.clone(), self.behind.clone(), intent.clone());
-        let task = world.current_task();
+        let by = world.core.tasks.current();
         let confirm = move || {
-            world.witness.borrow_mut().confirmed(&world, task, &intent);
+            let account = provider.accounts().into_iter().find(|it| it.intent.id == intent);
+            world.log.add(Observation::IntentConfirmed {
+                by,
+                intent: intent.clone(),
+                order: account.map(|account| account.order_id),
+            });
             block_on(provider.confirm(&intent))
         };
-        self.world.call(Port::Provider, "confirm", confirm, || self.trouble()).await
+        self.world.calls.call(Port::Provider, "confirm", confirm, || self.trouble()).await
     }
 
     async fn cancel(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
         let (provider, intent) = (self.behind.clone(), intent.clone());
         self.world
+            .calls
             .call(
                 Port::Provider,
                 "cancel",
@@ -282,6 +319,7 @@ impl Provider for Unreliable<MemoryProvider> {
     async fn refund(&self, intent: &IntentId) -> Result<Refund, ProviderError> {
         let (provider, intent) = (self.behind.clone(), intent.clone());
         self.world
+            .calls
             .call(
                 Port::Provider,
                 "refund",
@@ -298,16 +336,18 @@ impl Notices for Unreliable<MemoryNotices> {
         let make = move || {
             let claimed = block_on(notices.claim(&claim, now))?;
             if claimed == Claimed::Granted {
-                world.witness.borrow_mut().claimed(claim.order, claim.revision);
+                let Claim { order, revision, .. } = claim;
+                world.log.add(Observation::NoticeClaimed { order, revision });
             }
             Ok(claimed)
         };
-        self.world.call(Port::Notices, "claim", make, throttled).await
+        self.world.calls.call(Port::Notices, "claim", make, throttled).await
     }
 
     async fn settle(&self, claim: &Claim) -> Result<(), StoreError> {
         let (notices, claim) = (self.behind.clone(), *claim);
         self.world
+            .calls
             .call(Port::Notices, "settle", move || block_on(notices.settle(&claim)), throttled)
             .await
     }
@@ -315,6 +355,7 @@ impl Notices for Unreliable<MemoryNotices> {
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
         let (notices, claim) = (self.behind.clone(), *claim);
         self.world
+            .calls
             .call(Port::Notices, "release", move || block_on(notices.release(&claim)), throttled)
             .await
     }
@@ -325,6 +366,7 @@ impl Customers for Unreliable<MemoryCustomers> {
         let (customers, customer) = (self.behind.clone(), customer.clone());
         let look_up = move || block_on(customers.address(&customer));
         self.world
+            .calls
             .call(Port::Customers, "address", look_up, || {
                 CustomerError("TooManyRequestsException".into())
             })
@@ -336,24 +378,25 @@ impl Mailer for Unreliable<MemoryMailer> {
     async fn send(&self, to: &Address, notice: &Notice) -> Result<(), MailError> {
         let (world, mailer, to, notice) =
             (self.world.clone(), self.behind.clone(), to.clone(), notice.clone());
-        let task = world.current_task();
+        let by = world.core.tasks.current();
         let send = move || {
-            world.witness.borrow_mut().mailed(&world, task, &to, &notice);
+            world.log.add(Observation::MailSent { by, to: to.clone(), notice: notice.clone() });
             block_on(mailer.send(&to, &notice))
         };
         self.world
+            .calls
             .call(Port::Mailer, "send", send, || MailError::NotTaken("no answer".into()))
             .await
     }
 }
 
-/// The event bus as one function sees it. Its rules are the template's.
+/// The event bus as one function sees it, with the rules of the template.
 pub(crate) struct Bus {
     world: Rc<World>,
     source: &'static str,
 }
 
-/// As many entries as one `PutEvents` takes.
+/// The most entries of one `PutEvents`.
 const MAX_ENTRIES: usize = 10;
 
 impl Bus {
@@ -362,7 +405,7 @@ impl Bus {
     }
 
     fn refused(&self) -> PublishError {
-        match self.world.luck.below(2) {
+        match self.world.core.luck.below(2) {
             0 => PublishError::Call("no answer".into()),
             _ => PublishError::Refused {
                 count: 1,
@@ -380,9 +423,10 @@ impl EventBus for Bus {
         let entries = entries.published();
         for entries in entries.chunks(MAX_ENTRIES) {
             let (world, source, entries) = (self.world.clone(), self.source, entries.to_vec());
-            let taken = if world.luck.strikes(world.luck.odds().fails) {
-                // It takes some and refuses the rest.
-                world.luck.below(entries.len())
+            let luck = &world.core.luck;
+            let taken = if luck.chance(luck.odds().fails) {
+                // The bus takes some and refuses the rest.
+                luck.below(entries.len())
             } else {
                 entries.len()
             };
@@ -397,30 +441,32 @@ impl EventBus for Bus {
                     Err(PublishError::Call("it took some of the entries".into()))
                 }
             };
-            self.world.call(Port::Bus, "put events", put, || self.refused()).await?;
+            self.world.calls.call(Port::Bus, "put events", put, || self.refused()).await?;
         }
         Ok(())
     }
 }
 
-/// Sends an event to every queue that wants it.
-pub(crate) fn route(world: &Rc<World>, source: &str, entry: &serde_json::Value) {
+/// Sends an event to every queue that a rule matches it with.
+pub(crate) fn route(world: &World, source: &str, entry: &serde_json::Value) {
     let (detail_type, detail) =
         (entry["detail-type"].as_str().expect("a detail-type"), &entry["detail"]);
     let order: OrderId =
         serde_json::from_value(detail["metadata"]["correlation_id"].clone()).expect("an order");
     let revision =
         detail["data"]["revision"].as_u64().and_then(|revision| u32::try_from(revision).ok());
-    let tag = Tag { detail_type: detail_type.to_owned(), order, revision };
-    world.tell("bus", || format!("{detail_type} of {order}"));
-    world.witness.borrow_mut().published(world, &tag, &detail["data"]);
+    let event = EventTag { detail_type: detail_type.into(), order, revision };
+    world.core.trace("bus", || format!("{detail_type} of {order}"));
+    world
+        .log
+        .add(Observation::EventPublished { event: event.clone(), data: detail["data"].clone() });
     let envelope = json!({
         "version": "0", "source": source, "detail-type": detail_type, "detail": detail,
         "id": detail["metadata"]["event_id"], "time": world.now(), "resources": [],
     });
-    let body: Rc<str> = envelope.to_string().into();
+    let (body, content) = (envelope.to_string().into(), Content::Event(event));
     for rule in TOPOLOGY.rules.iter().filter(|rule| rule.matches(source, detail_type)) {
-        world.queues.borrow_mut().send(rule.target, &body, &Content::Event(tag.clone()), world);
+        world.queues.send(rule.target, &body, &content);
     }
 }
 
@@ -432,13 +478,14 @@ pub(crate) struct Visible {
 
 impl Visibility for Visible {
     async fn hide(&self, receipt_handle: &str, wait: Duration) -> Result<(), HideError> {
-        let (world, queue, handle) = (self.world.clone(), self.queue, receipt_handle.to_owned());
+        let (queues, queue, handle) =
+            (self.world.queues.clone(), self.queue, receipt_handle.to_owned());
         let wait = SignedDuration::try_from(wait).expect("at most hours");
         let hide = move || {
-            world.queues.borrow_mut().hide(queue, &handle, wait, &world);
+            queues.hide(queue, &handle, wait);
             Ok(())
         };
-        self.world.call(Port::Queue, "hide", hide, || HideError("no answer".into())).await
+        self.world.calls.call(Port::Queue, "hide", hide, || HideError("no answer".into())).await
     }
 }
 
@@ -446,6 +493,9 @@ impl DeadLetters for Unreliable<MemoryDeadLetters> {
     async fn send(&self, record: &RawValue, reason: &Unreadable) -> Result<(), SendError> {
         let (letters, record, reason) = (self.behind.clone(), record.to_owned(), reason.clone());
         let send = move || block_on(letters.send(&record, &reason));
-        self.world.call(Port::DeadLetters, "send", send, || SendError("no answer".into())).await
+        self.world
+            .calls
+            .call(Port::DeadLetters, "send", send, || SendError("no answer".into()))
+            .await
     }
 }

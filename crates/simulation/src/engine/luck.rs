@@ -1,23 +1,22 @@
-//! All chance of a run: it follows from the seed alone.
+//! The random numbers of a run, all of which follow from its seed.
 
 use std::cell::{Cell, RefCell};
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 
-/// What can go wrong, each in so many of 1,000 cases.
+/// How likely each misfortune is, in cases per 1,000.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Odds {
-    /// An invocation dies at a port call.
+    /// An invocation dies at a call.
     pub(crate) dies: u32,
     /// A call fails before it has any effect.
     pub(crate) fails: u32,
     /// A call has its effect, but its answer is lost.
     pub(crate) loses_answer: u32,
-    /// A call is given up, and has its effect afterwards.
+    /// A call fails and has its effect afterwards.
     pub(crate) acts_late: u32,
-    /// A call is sent twice by whoever is in between, and the second answer is the one that
-    /// arrives.
+    /// A call is repeated on its way, and the second answer arrives.
     pub(crate) acts_twice: u32,
     /// A call takes seconds.
     pub(crate) is_slow: u32,
@@ -33,21 +32,21 @@ pub(crate) struct Odds {
     pub(crate) shared_message: u32,
 }
 
-/// The seed's random numbers.
+/// A seed's random numbers.
 #[derive(Debug)]
 pub(crate) struct Luck {
     rng: RefCell<Rng>,
     odds: Odds,
     grain: i64,
-    good: Cell<bool>,
+    is_calm: Cell<bool>,
 }
 
 impl Luck {
-    /// Draws the odds of the run. Each misfortune is left out of a third of all runs: what is
-    /// always there can hide what only shows without it.
+    /// Draws the odds of a run. Each misfortune is left out of a third of all runs, since one that
+    /// is always there can hide what only shows without it.
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        // One run in sixteen has no bad luck at all.
+        // One run in sixteen has no misfortune at all.
         let bad = rng.u32(0..16) > 0;
         let mut odds = |worst: u32| {
             let (drawn, share) = (rng.u32(0..3) > 0, rng.f64());
@@ -67,54 +66,63 @@ impl Luck {
             shared_message: odds(150),
         };
         let grain = [1, 1, 1_000, 10_000, 60_000][rng.usize(0..5)];
-        Self { rng: RefCell::new(rng), odds, grain, good: Cell::new(false) }
+        Self { rng: RefCell::new(rng), odds, grain, is_calm: Cell::new(false) }
     }
 
     /// When something happens that is due `at`. In many runs it is put off to the next second or
-    /// minute: what happens at the same moment gets in each other's way.
+    /// minute: things that happen at the same moment interfere with each other.
     pub(crate) fn due(&self, at: Timestamp) -> Timestamp {
         let late = at.as_millisecond().rem_euclid(self.grain);
         if late == 0 { at } else { at + SignedDuration::from_millis(self.grain - late) }
     }
 
-    /// The odds of the run, as long as luck has not turned.
+    /// The odds of the run, all zero once it is calm.
     pub(crate) fn odds(&self) -> Odds {
-        if self.good.get() { Odds::default() } else { self.odds }
+        if self.is_calm() { Odds::default() } else { self.odds }
     }
 
-    /// From now on nothing goes wrong any more.
-    pub(crate) fn turns(&self) {
-        self.good.set(true);
+    /// Ends all misfortune: from now on every call succeeds at once.
+    pub(crate) fn calm(&self) {
+        self.is_calm.set(true);
     }
 
-    pub(crate) fn is_good(&self) -> bool {
-        self.good.get()
+    pub(crate) fn is_calm(&self) -> bool {
+        self.is_calm.get()
     }
 
-    /// A number below `end`, which is not 0.
+    /// A number below `end`, which must not be 0.
     pub(crate) fn below(&self, end: usize) -> usize {
         self.rng.borrow_mut().usize(0..end)
     }
 
-    /// A number of `from` to `to`, both included.
+    /// A number between `from` and `to`, both included.
     pub(crate) fn between(&self, from: i64, to: i64) -> i64 {
         self.rng.borrow_mut().i64(from..=to)
     }
 
-    /// True in so many of 1,000 cases.
-    pub(crate) fn strikes(&self, odds: u32) -> bool {
-        odds > 0 && self.rng.borrow_mut().u32(0..1_000) < odds
+    /// True in `per_mille` of 1,000 cases.
+    pub(crate) fn chance(&self, per_mille: u32) -> bool {
+        per_mille > 0 && self.rng.borrow_mut().u32(0..1_000) < per_mille
     }
 
-    pub(crate) fn one_of<'a, T>(&self, choices: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }
 
-    /// Up to `longest`, and more often short than long: every order of magnitude from milliseconds
-    /// on is as likely.
+    /// A time up to `longest`, more often short than long: every order of magnitude from
+    /// milliseconds on is equally likely.
     pub(crate) fn wait(&self, longest: SignedDuration) -> SignedDuration {
-        let longest = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
+        let longest = milliseconds(longest);
         let magnitude = self.between(0, i64::from(longest.max(2).ilog2()));
         SignedDuration::from_millis(self.between(0, (1 << magnitude).min(longest)))
     }
+
+    /// A time up to `longest`, each equally likely.
+    pub(crate) fn time(&self, longest: SignedDuration) -> SignedDuration {
+        SignedDuration::from_millis(self.between(0, milliseconds(longest)))
+    }
+}
+
+fn milliseconds(time: SignedDuration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

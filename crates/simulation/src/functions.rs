@@ -1,5 +1,4 @@
-//! The functions, wired as their `main` wires them: real handlers and the real batch runner, on
-//! ports of this world.
+//! The functions: real handlers and the real batch runner, on the ports of this world.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -30,13 +29,15 @@ use shop::event::{INVENTORY, ORDERS, OrderEvent, PAYMENT};
 use tables::orders::MemoryOrders;
 
 use crate::{
-    call::Port,
-    port::{Bus, Unreliable, Visible},
-    queue::Place,
-    stream::Reading,
-    topology::TOPOLOGY,
+    engine::calls::Port,
+    observation::Observation,
+    ports::{Bus, Unreliable, Visible},
+    transport::{queues::Slot, stream::Reading, topology::TOPOLOGY},
     world::World,
 };
+
+/// The most changes of orders that the relay gets at once.
+const STREAM_BATCH: usize = 100;
 
 type Notifier =
     Notifications<Unreliable<MemoryNotices>, Unreliable<MemoryCustomers>, Unreliable<MemoryMailer>>;
@@ -86,14 +87,17 @@ impl Functions {
         }
     }
 
-    /// Asks the API. None when the function died over it.
-    pub(crate) fn ask(&self, request: Request) -> impl Future<Output = Option<Response>> + use<> {
+    /// Sends a request to the API. The response is missing when the function died.
+    pub(crate) fn request(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Option<Response>> + use<> {
         let (intake, now) = (self.intake.clone(), self.world.now());
         self.world.invoke("OrderIntake", async move { intake.handle(request, now).await })
     }
 
-    /// The function of order-status that changes an order.
-    pub(crate) fn orders(&self) -> &Unreliable<MemoryOrders> {
+    /// The Orders table, as order-status calls it.
+    pub(crate) fn orders_table(&self) -> &Unreliable<MemoryOrders> {
         &self.status.orders
     }
 
@@ -132,9 +136,7 @@ impl Functions {
                     this.notifications.handle(&event, world.now(), until).await
                 });
             }
-            other => {
-                panic!("the template has a {other}, and the simulation does not know what reads it")
-            }
+            other => panic!("connect {other}, which is new in the template, to its function"),
         }
     }
 
@@ -148,17 +150,17 @@ impl Functions {
         E: Retryable + 'static,
     {
         let world = self.world.clone();
-        let records = world.queues.borrow_mut().receive(queue, &world);
+        let records = world.queues.receive(queue);
         if records.is_empty() {
             return;
         }
-        let backoff =
-            Backoff::outlasting(u32::try_from(world.parameters[budget]).expect("a budget"));
-        let place = Place::take(&world, queue);
+        let budget = u32::try_from(world.parameters[budget]).expect("a budget");
+        let backoff = Backoff::outlasting(budget);
+        let slot = Slot::take(&world.queues, queue);
         let work = {
             let world = world.clone();
             async move {
-                let handles: Vec<_> = records
+                let receipts: Vec<_> = records
                     .iter()
                     .map(|record| {
                         (
@@ -172,38 +174,36 @@ impl Functions {
                 let visible = Visible { world: world.clone(), queue };
                 let answer =
                     process(&visible, backoff, event, |_| Default::default(), handle).await;
-                for handle in handled(handles, &answer) {
-                    acknowledge(&world, queue, handle).await;
+                for receipt_handle in handled(receipts, &answer) {
+                    acknowledge(&world, queue, receipt_handle).await;
                 }
-                drop(place);
+                drop(slot);
             }
         };
         drop(world.invoke(&TOPOLOGY.queues[queue].function, work));
     }
 
-    /// Hands changes of orders to the relay.
-    pub(crate) fn announce(&self, shard: usize) {
+    /// Passes changes of orders to the relay.
+    pub(crate) fn relay(&self, shard: usize) {
         let (world, relay) = (self.world.clone(), self.relay.clone());
-        let reading = Reading::begin(&world, shard);
-        let length = world.stream.borrow().len(shard);
-        let count = 1 + world.luck.below(length.min(100));
-        let records = world.stream.borrow().read(shard, count);
+        let reading = Reading::begin(&world.stream, shard);
+        let records = world.stream.read(shard, STREAM_BATCH);
+        let count = records.len();
         let work = {
             let world = world.clone();
             async move {
                 if let Err(error) = relay.handle(StreamEvent { records }).await {
-                    world.tell("OrderRelay", || format!("the batch failed: {error}"));
+                    world.core.trace("OrderRelay", || format!("the batch failed: {error}"));
                     return;
                 }
-                let advance = {
-                    let world = world.clone();
-                    move || {
-                        world.stream.borrow_mut().advance(shard, count);
-                        Ok::<_, &str>(())
-                    }
+                let stream = world.stream.clone();
+                let advance = move || {
+                    stream.advance(shard, count);
+                    Ok::<_, &str>(())
                 };
-                if world.call(Port::Stream, "advance", advance, || "no answer").await.is_ok() {
-                    reading.end();
+                let advanced = world.calls.call(Port::Stream, "advance", advance, || "no answer");
+                if advanced.await.is_ok() {
+                    reading.succeed();
                 }
             }
         };
@@ -211,33 +211,32 @@ impl Functions {
     }
 }
 
-/// The receipts of all messages that an answer does not call failed. An answer that names a message
-/// which was not in the batch fails all of it.
-fn handled(handles: Vec<(String, String)>, answer: &SqsBatchResponse) -> Vec<String> {
+/// The receipt handles of all messages that an answer does not list as failed. An answer that lists
+/// a message which was not in the batch fails all of it.
+fn handled(receipts: Vec<(String, String)>, answer: &SqsBatchResponse) -> Vec<String> {
     let failed: BTreeSet<_> =
         answer.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
-    if failed.iter().any(|id| !handles.iter().any(|(known, _)| known == id)) {
+    if failed.iter().any(|id| !receipts.iter().any(|(known, _)| known == id)) {
         return Vec::new();
     }
-    handles
+    receipts
         .into_iter()
         .filter(|(id, _)| !failed.contains(id.as_str()))
-        .map(|(_, handle)| handle)
+        .map(|(_, receipt_handle)| receipt_handle)
         .collect()
 }
 
-async fn acknowledge(world: &Rc<World>, queue: usize, handle: String) {
-    let task = world.current_task();
+async fn acknowledge(world: &Rc<World>, queue: usize, receipt_handle: String) {
+    let by = world.core.tasks.current();
     let delete = {
         let world = world.clone();
         move || {
-            let deleted = world.queues.borrow_mut().delete(queue, &handle, &world);
-            if let Some(message) = deleted {
-                world.witness.borrow_mut().acknowledged(&world, task, queue, &message);
+            if let Some(message) = world.queues.delete(queue, &receipt_handle) {
+                world.log.add(Observation::MessageDeleted { by, message });
             }
             Ok::<_, &str>(())
         }
     };
-    // What is not deleted comes again.
-    world.call(Port::Queue, "delete", delete, || "no answer").await.ok();
+    // A message that is not deleted is received again.
+    world.calls.call(Port::Queue, "delete", delete, || "no answer").await.ok();
 }

@@ -1,13 +1,13 @@
-//! Queues, rules and functions, as `template.yaml` has them.
+//! Queues, rules and functions, read from `template.yaml`.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-/// What the template deploys, read once.
+/// What the template deploys.
 pub(crate) static TOPOLOGY: LazyLock<Topology> =
-    LazyLock::new(|| Topology::parse(include_str!("../../../template.yaml")));
+    LazyLock::new(|| Topology::parse(include_str!("../../../../template.yaml")));
 
 /// Template parameters that are whole numbers, by name.
 pub(crate) type Parameters = BTreeMap<String, i64>;
@@ -19,6 +19,8 @@ pub(crate) struct Topology {
     /// Timeouts by the functions' logical ids.
     pub(crate) timeouts: BTreeMap<String, SignedDuration>,
     pub(crate) defaults: Parameters,
+    /// How old a change of an order may be when the relay still gets it.
+    pub(crate) max_record_age: SignedDuration,
 }
 
 /// A queue that feeds a function.
@@ -29,11 +31,15 @@ pub(crate) struct QueueSpec {
     pub(crate) batch_size: usize,
     pub(crate) visibility: SignedDuration,
     pub(crate) max_receives: u32,
+    /// How long a message lives, counted from when it was sent.
+    pub(crate) retention: SignedDuration,
+    /// How long a dead letter lives, counted from when it was sent to the queue.
+    pub(crate) dead_letter_retention: SignedDuration,
     delay: Seconds,
 }
 
 impl QueueSpec {
-    /// How long a message stays out of sight after it was sent.
+    /// How long a message stays invisible after it was sent.
     pub(crate) fn delay(&self, parameters: &Parameters) -> SignedDuration {
         SignedDuration::from_secs(match &self.delay {
             Seconds::Fixed(seconds) => *seconds,
@@ -65,8 +71,10 @@ impl Rule {
 }
 
 impl Topology {
-    /// A template that this cannot read is a change that the simulation has to learn about: it
-    /// panics and says of what.
+    /// Reads a template.
+    ///
+    /// # Panics
+    /// When the template uses something that the simulation does not know.
     fn parse(text: &str) -> Self {
         let yaml: yaml_serde::Value = yaml_serde::from_str(text).expect("the template is YAML");
         let template = serde_json::to_value(yaml).expect("the template has text for keys");
@@ -85,39 +93,26 @@ impl Topology {
                 (id.clone(), SignedDuration::from_secs(whole(&function["Timeout"])))
             })
             .collect();
-        let mappings = all("AWS::Lambda::EventSourceMapping");
-        let from_queues = mappings.filter(|(_, it)| {
-            resources[target(&it["EventSourceArn"])]["Type"] == "AWS::SQS::Queue"
-        });
-        let queues: Vec<_> = from_queues
-            .map(|(_, mapping)| {
-                let id = target(&mapping["EventSourceArn"]).to_owned();
-                let queue = &resources[&id]["Properties"];
-                QueueSpec {
-                    function: target(&mapping["FunctionName"]).to_owned(),
-                    batch_size: usize::try_from(whole(&mapping["BatchSize"]))
-                        .expect("a batch size"),
-                    visibility: SignedDuration::from_secs(whole(&queue["VisibilityTimeout"])),
-                    max_receives: u32::try_from(whole(&queue["RedrivePolicy"]["maxReceiveCount"]))
-                        .expect("a count"),
-                    delay: match &queue["DelaySeconds"] {
-                        Value::Null => Seconds::Fixed(0),
-                        Value::Number(_) => Seconds::Fixed(whole(&queue["DelaySeconds"])),
-                        reference => Seconds::Parameter(target(reference).to_owned()),
-                    },
-                    id,
-                }
-            })
-            .collect();
+        let mut queues = Vec::new();
+        let mut max_record_age = None;
+        for (_, mapping) in all("AWS::Lambda::EventSourceMapping") {
+            let id = target(&mapping["EventSourceArn"]);
+            if resources[id]["Type"] == "AWS::SQS::Queue" {
+                queues.push(queue_spec(resources, id, mapping));
+            } else {
+                let seconds = whole(&mapping["MaximumRecordAgeInSeconds"]);
+                max_record_age = Some(SignedDuration::from_secs(seconds));
+            }
+        }
         let rules = all("AWS::Events::Rule")
             .map(|(id, rule)| {
                 let pattern = rule["EventPattern"].as_object().expect("a pattern");
                 assert!(
                     pattern.keys().all(|key| key == "source" || key == "detail-type"),
-                    "{id} matches by more than it may"
+                    "{id} matches by more than source and detail-type"
                 );
                 let [to] = &rule["Targets"].as_array().expect("targets")[..] else {
-                    panic!("{id} has not one target")
+                    panic!("{id} does not have exactly one target")
                 };
                 let queue = target(&to["Arn"]);
                 Rule {
@@ -135,15 +130,37 @@ impl Topology {
             .iter()
             .filter_map(|(name, it)| Some((name.clone(), it["Default"].as_i64()?)))
             .collect();
-        Self { queues, rules, timeouts, defaults }
+        let max_record_age = max_record_age.expect("a mapping from the stream");
+        Self { queues, rules, timeouts, defaults, max_record_age }
     }
+}
 
-    /// The index of the queue of that logical id.
-    pub(crate) fn queue(&self, id: &str) -> usize {
-        self.queues
-            .iter()
-            .position(|queue| queue.id == id)
-            .unwrap_or_else(|| panic!("the template has no {id}"))
+/// The queue of that logical id, and how `mapping` feeds a function from it.
+fn queue_spec(resources: &Map<String, Value>, id: &str, mapping: &Value) -> QueueSpec {
+    let queue = &resources[id]["Properties"];
+    let redrive = &queue["RedrivePolicy"];
+    let dead_letters = target(&redrive["deadLetterTargetArn"]);
+    QueueSpec {
+        id: id.to_owned(),
+        function: target(&mapping["FunctionName"]).to_owned(),
+        batch_size: usize::try_from(whole(&mapping["BatchSize"])).expect("a batch size"),
+        visibility: SignedDuration::from_secs(whole(&queue["VisibilityTimeout"])),
+        max_receives: u32::try_from(whole(&redrive["maxReceiveCount"])).expect("a count"),
+        retention: retention(queue),
+        dead_letter_retention: retention(&resources[dead_letters]["Properties"]),
+        delay: match &queue["DelaySeconds"] {
+            Value::Null => Seconds::Fixed(0),
+            Value::Number(_) => Seconds::Fixed(whole(&queue["DelaySeconds"])),
+            reference => Seconds::Parameter(target(reference).to_owned()),
+        },
+    }
+}
+
+/// How long a queue keeps a message: four days by default.
+fn retention(queue: &Value) -> SignedDuration {
+    match &queue["MessageRetentionPeriod"] {
+        Value::Null => SignedDuration::from_hours(4 * 24),
+        seconds => SignedDuration::from_secs(whole(seconds)),
     }
 }
 
@@ -170,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_template_says_who_gets_which_event() {
+    fn the_rules_of_the_template_route_each_event_to_the_queues_that_want_it() {
         let to = |source, detail_type| {
             let rules = TOPOLOGY.rules.iter().filter(|rule| rule.matches(source, detail_type));
             let mut queues: Vec<_> =
@@ -185,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn only_deadlines_are_delayed() {
+    fn only_the_deadline_queue_is_delayed() {
         let delays: Vec<_> = TOPOLOGY
             .queues
             .iter()

@@ -1,0 +1,54 @@
+//! The rules, one check for each concern. A check sees observations, and what is left at rest.
+
+mod answers;
+mod check;
+mod events;
+mod money;
+mod notices;
+mod orders;
+mod stock;
+mod tombstones;
+
+use std::collections::HashMap;
+
+use notifications::handler::Address;
+use shop::id::CustomerId;
+
+use self::{
+    answers::Answers, check::Check, events::Events, money::Money, notices::Notices, orders::Orders,
+    stock::Stock, tombstones::Tombstones,
+};
+use crate::{
+    observation::{Observation, Rest},
+    violation::Violation,
+};
+
+/// All checks of a run.
+pub(crate) struct Checks {
+    all: Vec<Box<dyn Check>>,
+}
+
+impl Checks {
+    /// Checks for a run with these customers, and the addresses of those who have one.
+    pub(crate) fn new(addresses: HashMap<CustomerId, Address>) -> Self {
+        Self {
+            all: vec![
+                Box::new(Orders::default()),
+                Box::new(Money::default()),
+                Box::new(Stock::default()),
+                Box::new(Notices::new(addresses)),
+                Box::new(Answers::default()),
+                Box::new(Events::default()),
+                Box::new(Tombstones),
+            ],
+        }
+    }
+
+    pub(crate) fn observe(&mut self, observation: &Observation) -> Result<(), Violation> {
+        self.all.iter_mut().try_for_each(|check| check.observe(observation))
+    }
+
+    pub(crate) fn check(&self, rest: &Rest) -> Result<(), Violation> {
+        self.all.iter().try_for_each(|check| check.check(rest))
+    }
+}

@@ -1,0 +1,76 @@
+//! Every published event was committed before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use shop::{
+    id::OrderId,
+    payment::{Payment, Progress},
+    stock::Reservation,
+};
+
+use crate::{
+    checks::check::Check,
+    observation::{Observation, StockAnswer},
+    transport::message::EventTag,
+    violation::{Rule, Violation},
+};
+
+#[derive(Default)]
+pub(crate) struct Events {
+    /// The revisions of each order that were written.
+    revisions: BTreeSet<(OrderId, u32)>,
+    /// Orders whose stock was held.
+    held: BTreeSet<OrderId>,
+    /// Committed refusals and payments, by the event that publishes each: what it must contain.
+    committed: BTreeMap<(OrderId, String), Value>,
+}
+
+impl Check for Events {
+    fn observe(&mut self, observation: &Observation) -> Result<(), Violation> {
+        match observation {
+            Observation::OrderWritten { after, .. } => {
+                self.revisions.insert((after.order_id, after.revision));
+            }
+            Observation::StockAsked { order, answer: StockAnswer::Held, .. } => {
+                self.held.insert(*order);
+            }
+            Observation::StockRefused { order, refusal: Reservation::Rejected { shortages } } => {
+                self.committed.insert((*order, "inventory.rejected".into()), json!(shortages));
+            }
+            Observation::PaymentWritten { order, payment } => {
+                let reason = match payment {
+                    Payment::Committed {
+                        progress: Progress::Declined { reason } | Progress::RefundFailed { reason },
+                        ..
+                    } => json!(reason),
+                    _ => Value::Null,
+                };
+                self.committed.insert((*order, format!("payment.{}", payment.name())), reason);
+            }
+            Observation::EventPublished { event, data } if !self.is_committed(event, data) => {
+                let EventTag { detail_type, order, .. } = event;
+                let what = format!("{detail_type} of {order} is published before it is committed");
+                return Err(Violation::new(Rule::Commit, what));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Events {
+    fn is_committed(&self, event: &EventTag, data: &Value) -> bool {
+        let content = match &*event.detail_type {
+            "inventory.rejected" => &data["shortages"],
+            _ => &data["reason"],
+        };
+        match event.revision {
+            Some(revision) => self.revisions.contains(&(event.order, revision)),
+            None if &*event.detail_type == "inventory.reserved" => self.held.contains(&event.order),
+            None => {
+                self.committed.get(&(event.order, event.detail_type.to_string())) == Some(content)
+            }
+        }
+    }
+}

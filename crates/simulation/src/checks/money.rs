@@ -1,0 +1,145 @@
+//! I2: a customer has paid exactly once for a confirmed order and net zero for every other. Order,
+//! payment row and provider agree, and no intent is confirmed after its order's deadline.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use payment::memory::Account;
+use shop::{
+    id::OrderId,
+    order::{Order, PaymentStatus, Rejection},
+    payment::{IntentId, Payment, Progress},
+};
+use stripe::{IntentStatus, Refund};
+
+use crate::{
+    checks::check::Check,
+    engine::tasks::TaskId,
+    observation::{Observation, Rest},
+    violation::{Rule, Violation},
+};
+
+#[derive(Default)]
+pub(crate) struct Money {
+    deadlines: BTreeMap<OrderId, Timestamp>,
+    /// The invocations that asked for each intent.
+    creators: BTreeMap<IntentId, Vec<TaskId>>,
+    mishaps: BTreeSet<TaskId>,
+}
+
+impl Check for Money {
+    fn observe(&mut self, observation: &Observation) -> Result<(), Violation> {
+        match observation {
+            Observation::OrderWritten { before: None, after, .. } => {
+                self.deadlines.insert(after.order_id, after.deadline);
+            }
+            Observation::Mishap(task) => {
+                self.mishaps.insert(*task);
+            }
+            Observation::IntentCreated { by, intent } => {
+                self.creators.entry(intent.clone()).or_default().push(by.task);
+            }
+            Observation::IntentConfirmed { by, intent, order } => {
+                let deadline = order.and_then(|order| self.deadlines.get(&order));
+                if deadline.is_some_and(|deadline| *deadline <= by.started) {
+                    let what = format!("{} was confirmed after its deadline", intent.as_str());
+                    return Err(Violation::new(Rule::Deadline, what));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn check(&self, rest: &Rest) -> Result<(), Violation> {
+        rest.orders.values().try_for_each(|order| {
+            let accounts: Vec<_> =
+                rest.accounts.iter().filter(|it| it.order_id == order.order_id).collect();
+            let row = rest.payments.get(&order.order_id);
+            check_charge(order, &accounts)
+                .and_then(|()| check_row(order, row))
+                .and_then(|()| self.check_open_intents(row, &accounts))
+                .map_err(|what| {
+                    let (id, status) = (order.order_id, order.status);
+                    Violation::new(Rule::I2, format!("{id} is {status:?}, and {what}"))
+                })
+        })
+    }
+}
+
+impl Money {
+    /// Only an intent that no row names and whose creator failed may stay open: nothing knows it.
+    fn check_open_intents(
+        &self,
+        row: Option<&Payment>,
+        accounts: &[&Account],
+    ) -> Result<(), String> {
+        let committed = row.and_then(Payment::intent);
+        for account in accounts.iter().filter(|account| account.is_open()) {
+            let id = &account.intent.id;
+            let creators = self.creators.get(id).map_or(&[][..], Vec::as_slice);
+            if committed == Some(id) || creators.iter().any(|task| !self.mishaps.contains(task)) {
+                return Err(format!("{} could still take money", id.as_str()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Compares an order with the provider's intents for it.
+fn check_charge(order: &Order, accounts: &[&Account]) -> Result<(), String> {
+    let charged: Vec<_> = accounts
+        .iter()
+        .filter(|account| account.intent.status == IntentStatus::Succeeded)
+        .collect();
+    let expected = match charged[..] {
+        [] => &[PaymentStatus::None, PaymentStatus::Voided][..],
+        [charge] if charge.price != order.price() => {
+            return Err(format!("the customer was charged {}", charge.price));
+        }
+        [charge] => match charge.refund {
+            None => &[PaymentStatus::Captured][..],
+            Some(Refund::Succeeded) => &[PaymentStatus::Refunded],
+            Some(Refund::Failed { .. }) => &[PaymentStatus::RefundFailed],
+            Some(Refund::Pending) => &[],
+        },
+        _ => return Err("the customer was charged more than once".into()),
+    };
+    let owed = if order.status.ended_early() { 0 } else { order.total };
+    let paid: u64 = accounts.iter().map(|account| account.taken()).sum();
+    // A refund that the provider refuses is left to staff, provided that the order shows it.
+    let left_to_staff = order.status.ended_early() && order.payment == PaymentStatus::RefundFailed;
+    if paid != owed && !left_to_staff {
+        return Err(format!("the customer has paid {paid} instead of {owed}"));
+    }
+    if !expected.contains(&order.payment) {
+        return Err(format!("its payment is {:?} instead of {expected:?}", order.payment));
+    }
+    if let Some(Rejection::PaymentDeclined { reason }) = &order.rejection
+        && charged.len() == accounts.len()
+    {
+        return Err(format!("no charge was declined ({reason})"));
+    }
+    Ok(())
+}
+
+/// Compares an order with its payment row.
+fn check_row(order: &Order, row: Option<&Payment>) -> Result<(), String> {
+    let recorded = match row {
+        None | Some(Payment::Forbidden) => PaymentStatus::None,
+        Some(Payment::Committed { progress, .. }) => match progress {
+            Progress::Declined { .. } => PaymentStatus::None,
+            Progress::Voided => PaymentStatus::Voided,
+            Progress::Captured => PaymentStatus::Captured,
+            Progress::Refunded => PaymentStatus::Refunded,
+            Progress::RefundFailed { .. } => PaymentStatus::RefundFailed,
+            Progress::Charging | Progress::Undoing => {
+                return Err(format!("its payment row is unfinished: {row:?}"));
+            }
+        },
+    };
+    if recorded == order.payment {
+        return Ok(());
+    }
+    Err(format!("its payment is {:?}, but its payment row is {row:?}", order.payment))
+}

@@ -1,0 +1,8 @@
+//! What a run is driven by, whatever it simulates: time, chance, tasks, and calls that can fail.
+
+pub(crate) mod calls;
+pub(crate) mod clock;
+pub(crate) mod core;
+pub(crate) mod luck;
+pub(crate) mod tasks;
+pub(crate) mod trace;

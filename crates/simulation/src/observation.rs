@@ -1,0 +1,174 @@
+//! What is observed of a run: facts about rows, money, messages and mails, never what the functions
+//! report about themselves.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use jiff::{Timestamp, civil};
+use notifications::{handler::Address, notice::Notice};
+use payment::memory::Account;
+use shop::{
+    id::{CustomerId, ItemId, LocationId, OrderId},
+    order::Order,
+    payment::{IntentId, Payment},
+    stock::{BakePlan, Demand, Reservation, Shortage},
+};
+
+use crate::{
+    engine::tasks::{TaskId, Worker},
+    transport::message::{EventTag, QueuedMessage},
+};
+
+/// One fact, in the order in which they happened.
+#[derive(Debug)]
+pub(crate) enum Observation {
+    /// A call of the task failed, or the task died.
+    Mishap(TaskId),
+    /// A shop bakes this from `at` on.
+    PlanChanged {
+        at: Timestamp,
+        location: LocationId,
+        plan: BakePlan,
+    },
+    /// An order's row changed, while these messages and changes about it were under way.
+    OrderWritten {
+        before: Option<Box<Order>>,
+        after: Box<Order>,
+        under_way: UnderWay,
+    },
+    /// Inventory asked the table to hold stock. `held` is what is held of each item afterwards.
+    StockAsked {
+        by: Worker,
+        order: OrderId,
+        demand: Demand,
+        answer: StockAnswer,
+        held: Vec<u32>,
+    },
+    /// Inventory committed a refusal.
+    StockRefused {
+        order: OrderId,
+        refusal: Reservation,
+    },
+    PaymentWritten {
+        order: OrderId,
+        payment: Payment,
+    },
+    /// The provider created an intent.
+    IntentCreated {
+        by: Worker,
+        intent: IntentId,
+    },
+    /// A function asked the provider to confirm an intent.
+    IntentConfirmed {
+        by: Worker,
+        intent: IntentId,
+        order: Option<OrderId>,
+    },
+    EventPublished {
+        event: EventTag,
+        data: serde_json::Value,
+    },
+    /// A function was granted the right to notify the customer.
+    NoticeClaimed {
+        order: OrderId,
+        revision: u32,
+    },
+    MailSent {
+        by: Worker,
+        to: Address,
+        notice: Notice,
+    },
+    MessageDeleted {
+        by: Worker,
+        message: QueuedMessage,
+    },
+    /// A message or dead letter reached the end of its retention.
+    MessageExpired(QueuedMessage),
+    /// A change of an order grew too old in the stream.
+    ChangeExpired(OrderId),
+    /// What was decided about an order's stock reached the end of its time to live.
+    ReservationExpired {
+        order: OrderId,
+        under_way: UnderWay,
+    },
+    /// An order's payment row reached the end of its time to live.
+    PaymentExpired {
+        order: OrderId,
+        under_way: UnderWay,
+    },
+    /// A message was sent that no function can read.
+    PoisonSent(QueuedMessage),
+    /// A row was written that the relay cannot read.
+    PoisonWritten {
+        record: String,
+    },
+    /// The API answered a request to place an order.
+    PlacingAnswered(Answer),
+    /// The API answered that an order is cancelled.
+    CancellationAccepted(OrderId),
+}
+
+/// What the table answered when asked to hold stock.
+#[derive(Debug)]
+pub(crate) enum StockAnswer {
+    Held,
+    Short(Vec<Shortage>),
+    /// Something was decided about the order before.
+    Decided,
+}
+
+/// What is yet to be handled about one order.
+#[derive(Debug)]
+pub(crate) struct UnderWay {
+    /// A change in the stream.
+    pub(crate) in_stream: bool,
+    /// Messages in queues and among dead letters.
+    pub(crate) messages: Vec<QueuedMessage>,
+}
+
+/// What the API answered to a request to place an order.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) customer: CustomerId,
+    pub(crate) key: String,
+    pub(crate) body: String,
+    pub(crate) status: i64,
+    /// The order, if it was accepted.
+    pub(crate) order: Option<OrderId>,
+}
+
+/// The observations of a run.
+#[derive(Default)]
+pub(crate) struct Log {
+    new: RefCell<Vec<Observation>>,
+}
+
+impl Log {
+    pub(crate) fn add(&self, observation: Observation) {
+        self.new.borrow_mut().push(observation);
+    }
+
+    /// Everything that was added since this was last called.
+    pub(crate) fn take_new(&self) -> Vec<Observation> {
+        self.new.take()
+    }
+}
+
+/// Everything that is left when a run has come to rest.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    pub(crate) orders: BTreeMap<OrderId, Order>,
+    pub(crate) reservations: BTreeMap<OrderId, Reservation>,
+    pub(crate) payments: BTreeMap<OrderId, Payment>,
+    /// The provider's intents.
+    pub(crate) accounts: Vec<Account>,
+    /// Held pieces by shop, day and item.
+    pub(crate) held: BTreeMap<(LocationId, civil::Date, ItemId), u32>,
+    pub(crate) pending: Vec<QueuedMessage>,
+    pub(crate) dead_letters: Vec<QueuedMessage>,
+    pub(crate) stream_is_empty: bool,
+    /// The records that the relay put aside.
+    pub(crate) unreadable_records: BTreeSet<String>,
+}
