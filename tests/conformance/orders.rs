@@ -79,7 +79,7 @@ pub(super) fn placed_at(customer: &CustomerId, at: Timestamp) -> Order {
         order_id: new_order(),
         customer_id: customer.clone(),
         placed_at: at,
-        note: Some("For two.".to_owned()),
+        note: Some("For two.".to_owned().try_into().unwrap()),
         ..fixtures::order()
     }
 }

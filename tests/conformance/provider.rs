@@ -48,22 +48,21 @@ async fn memory(card: Card) -> (MemoryProvider, PaymentMethod) {
         Card::Poor => provider.decline("insufficient_funds"),
         Card::Closed => provider.fail_refunds(Some("expired_or_canceled_card")),
     }
-    (provider, PaymentMethod::new("pm_card_visa"))
+    (provider, "pm_card_visa".parse().unwrap())
 }
 
 /// The function's own client and API key, against the sandbox.
 async fn sandbox(card: Card) -> (StripeProvider, PaymentMethod) {
     let system = System::shared().await;
     let secret = system.resource("ProviderKey").await;
-    let payment_method = PaymentMethod::new(match card {
+    let payment_method = match card {
         Card::Good => "pm_card_visa",
         Card::Poor => "pm_card_visa_chargeDeclinedInsufficientFunds",
         Card::Closed => "pm_card_refundFail",
-    });
-    (
-        StripeProvider::new(&system.stack.aws(), secret, system.stack.sandbox_url.clone()),
-        payment_method,
-    )
+    };
+    let sandbox_url = system.stack.sandbox_url.clone();
+    let provider = StripeProvider::new(&system.stack.aws(), secret, sandbox_url);
+    (provider, payment_method.parse().unwrap())
 }
 
 fn new(payment_method: PaymentMethod) -> NewIntent {

@@ -14,7 +14,6 @@ use proptest::prelude::*;
 use serde_json::Value;
 use shop::{
     money::{Currency, Money},
-    order::PaymentMethod,
     payment::IntentId,
 };
 use stripe::{Client, Error, Intent, IntentStatus, NewIntent, Refund, RetrySettings};
@@ -127,7 +126,7 @@ proptest! {
         let new = NewIntent {
             order_id: "f4d1576a-0a38-56ac-b9f2-64349ee83e7a".parse().unwrap(),
             price: Money { amount: 1099, currency: Currency::Eur },
-            payment_method: PaymentMethod::new("pm_card_visa"),
+            payment_method: "pm_card_visa".parse().unwrap(),
         };
         let (Replies { post, get }, stripe) = (&replies, &provided.stripe);
         check(block_on(stripe.create(&new)), &[post]);

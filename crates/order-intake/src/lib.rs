@@ -1,4 +1,4 @@
-//! The API: takes, shows and cancels a customer's orders, and shows what there is to order.
+//! The customers' HTTP API: places, shows and cancels orders, and shows shops and menus.
 
 pub mod handler;
 pub mod memory;
@@ -7,5 +7,6 @@ pub mod menus;
 mod openapi;
 mod problem;
 pub mod request;
+pub mod route;
 pub mod store;
 mod view;

@@ -1,4 +1,4 @@
-//! Menus, read and kept for a while: they change a few times a day and are read with every order.
+//! Menus, which change a few times a day and are needed for every order: they are cached.
 
 use std::{
     collections::HashMap,
@@ -13,21 +13,20 @@ use shop::{
     menu::{Location, Menu},
 };
 
-/// Menus, which this function may only read. They may be some seconds old.
+/// The Menu table, which this function may only read. What it returns may be some seconds old.
 pub trait Menus {
-    /// The menu of a shop.
+    /// Reads the menu of a shop.
     async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError>;
 
-    /// As many menus as one read brings, which is 1 MB of them: those of all shops, unless there
-    /// are hundreds.
+    /// Reads as many menus as one call returns, which is 1 MB: those of all shops, unless there are
+    /// hundreds.
     async fn menus(&self) -> Result<Vec<Menu>, StoreError>;
 
-    /// All shops, in no particular order.
+    /// Reads all shops, in no particular order.
     async fn locations(&self) -> Result<Vec<Location>, StoreError>;
 }
 
-/// Menus that are read again once they are older than a maximum age. A shop that does not exist is
-/// looked for each time.
+/// A cache of menus up to a maximum age. A shop that does not exist is not cached.
 #[derive(Debug)]
 pub(crate) struct MenuCache<M> {
     source: M,
@@ -40,7 +39,7 @@ impl<M: Menus> MenuCache<M> {
         Self { source, menus: Cache::new(max_age), locations: Cache::new(max_age) }
     }
 
-    /// Reads what it can ahead of the first request.
+    /// Fills the cache before the first request.
     pub(crate) async fn fill(&self, now: Timestamp) -> Result<(), StoreError> {
         for menu in self.source.menus().await? {
             self.menus.keep(menu.location.clone(), menu, now);
@@ -60,17 +59,18 @@ impl<M: Menus> MenuCache<M> {
         Ok(menu.map(|menu| self.menus.keep(location.clone(), menu, now)))
     }
 
+    /// All shops, sorted by name, and by id if names are equal.
     pub(crate) async fn locations(&self, now: Timestamp) -> Result<Arc<Vec<Location>>, StoreError> {
         if let Some(locations) = self.locations.get(&(), now) {
             return Ok(locations);
         }
         let mut locations = self.source.locations().await?;
-        locations.sort_by(|a, b| a.location.cmp(&b.location));
+        locations.sort_by(|a, b| (&a.name, &a.location).cmp(&(&b.name, &b.location)));
         Ok(self.locations.keep((), locations, now))
     }
 }
 
-/// It holds no more than there are shops, so nothing is ever evicted.
+/// Values up to a maximum age. It never holds more values than there are shops, so none is evicted.
 #[derive(Debug)]
 struct Cache<K, V> {
     max_age: SignedDuration,

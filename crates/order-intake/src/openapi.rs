@@ -1,199 +1,29 @@
-//! The API's contract, `openapi.json`: made from the types that requests are read into and answers
-//! are written from, with answers that the handler really gives for examples. Whatever the tests of
-//! this crate get answered has to be in it.
+//! The contract of the API, `openapi.json`: generated from the types of requests and answers, with
+//! real answers of the handler as examples. The tests of this crate hold every answer to it.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+mod operation;
+mod operations;
+
+use std::{collections::BTreeSet, env, fs, path::PathBuf};
 
 use aws_lambda_events::{encodings::Body, http::header::CONTENT_TYPE};
 use jiff::SignedDuration;
-use platform::http::{MAX_BODY, Problem, ProblemType, Request, Response};
+use platform::http::{MAX_BODY, Problem, Request, Response};
 use schemars::{
     JsonSchema,
     generate::{Contract, SchemaGenerator, SchemaSettings},
 };
 use serde_json::{Map, Value, json};
-use shop::{
-    id::{KEY_PATTERN, NAME_PATTERN},
-    menu::Menu,
-    money::Currency,
-    order::{Status, Trigger},
-    placement::OrderRequest,
-};
+use shop::{decline::DeclineReason, order::Trigger};
 use tables::orders::{Orders as _, Outcome, apply_trigger};
 
 use crate::{
     handler::OrderIntake,
     memory::MemoryTables,
-    problem::{KEY_REUSED, NOT_CANCELLABLE, PRICE_CHANGED},
-    request::{DEFAULT_PAGE, MAX_PAGE},
-    view::{LocationsView, OrderView, OrdersView},
+    route::{Access, Route},
 };
 
-/// What the gateway answers by itself.
-#[derive(Clone, Copy)]
-enum Gateway {
-    Unauthorized,
-    Forbidden,
-    NoSuchRoute,
-    TooLarge,
-    Throttled,
-    Failed,
-    Unavailable,
-}
-
-impl Gateway {
-    fn answer(self) -> (u16, &'static str, &'static str) {
-        match self {
-            Self::Unauthorized => (401, "Unauthorized", "there is no valid token of this system"),
-            Self::Forbidden => (403, "Forbidden", "the token is not an access token"),
-            Self::NoSuchRoute => (404, "Not Found", "there is no such route"),
-            Self::TooLarge => (413, "Request Entity Too Large", "the body has more than 10 MB"),
-            Self::Throttled => {
-                (429, "Too Many Requests", "there are too many requests; send it again later")
-            }
-            Self::Failed => {
-                (500, "Internal Server Error", "something failed; send the same request again")
-            }
-            Self::Unavailable => (
-                503,
-                "Service Unavailable",
-                "the function did not answer; send the same request again",
-            ),
-        }
-    }
-}
-
-/// One route, being described.
-struct Operation {
-    route: &'static str,
-    object: Value,
-}
-
-impl Operation {
-    fn new(route: &'static str, id: &str, summary: &str, description: &str) -> Self {
-        let object = json!({
-            "operationId": id, "summary": summary, "description": description, "parameters": [], "responses": {}
-        });
-        let everywhere = [Gateway::Throttled, Gateway::Failed, Gateway::Unavailable];
-        everywhere.into_iter().fold(Self { route, object }, Self::gateway)
-    }
-
-    /// A route for customers, who see what is theirs and nothing else.
-    fn customers(mut self) -> Self {
-        self.object["security"] = json!([{"customer": []}]);
-        self.gateway(Gateway::Unauthorized).gateway(Gateway::Forbidden)
-    }
-
-    fn parameter(mut self, parameter: Value) -> Self {
-        self.object["parameters"].as_array_mut().unwrap().push(parameter);
-        self
-    }
-
-    fn body(mut self, description: &str, schema: Value, example: &Value) -> Self {
-        let content = json!({"application/json": {"schema": schema, "example": example}});
-        self.object["requestBody"] =
-            json!({"description": description, "required": true, "content": content});
-        self
-    }
-
-    /// An answer of the function that goes well.
-    fn answer(self, status: u16, description: &str, schema: Value, example: Value) -> Self {
-        self.content(
-            status,
-            description,
-            "application/json",
-            json!({"schema": schema, "example": example}),
-        )
-    }
-
-    /// An answer of the function that is a problem of one of these kinds, with members of its own.
-    fn problem(
-        self,
-        status: u16,
-        description: &str,
-        kinds: &[ProblemType],
-        members: Value,
-    ) -> Self {
-        let Value::Object(mut properties) = members else { panic!("members by name") };
-        let own: Vec<_> = properties.keys().cloned().collect();
-        let urns: Vec<_> = kinds.iter().map(|kind| kind.urn()).collect();
-        let titles: Vec<_> = kinds.iter().map(|kind| kind.title).collect();
-        properties.insert("type".to_owned(), json!({"enum": urns}));
-        properties.insert("title".to_owned(), json!({"enum": titles}));
-        properties.insert("status".to_owned(), json!({"const": status}));
-        let schema = json!({
-            "allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": properties, "required": own}]
-        });
-        self.content(status, description, "application/problem+json", json!({"schema": schema}))
-    }
-
-    fn gateway(self, gateway: Gateway) -> Self {
-        let (status, message, when) = gateway.answer();
-        let content = json!({
-            "schema": {"$ref": "#/components/schemas/GatewayMessage"}, "example": {"message": message}
-        });
-        self.content(status, &format!("From the gateway: {when}."), "application/json", content)
-    }
-
-    /// Adds a content type to the answers of a status.
-    fn content(
-        mut self,
-        status: u16,
-        description: &str,
-        content_type: &str,
-        content: Value,
-    ) -> Self {
-        let answer = &mut self.object["responses"][status.to_string()];
-        let described = match answer["description"].as_str() {
-            Some(before) => format!("{description} {before}"),
-            None => description.to_owned(),
-        };
-        answer["description"] = json!(described);
-        answer["content"][content_type] = content;
-        self
-    }
-
-    /// Adds an example to an answer that is a problem.
-    fn example(mut self, (status, problem): (u16, Value)) -> Self {
-        let content = &mut self.object["responses"][status.to_string()]["content"]["application/problem+json"];
-        assert!(content.is_object(), "{status} is not described");
-        content["example"] = problem;
-        self
-    }
-
-    fn headers(mut self, status: u16, headers: Value) -> Self {
-        self.object["responses"][status.to_string()]["headers"] = headers;
-        self
-    }
-
-    /// Says which other operations what is in the answer is for.
-    fn links(mut self, status: u16, links: Value) -> Self {
-        self.object["responses"][status.to_string()]["links"] = links;
-        self
-    }
-}
-
-/// The path item and the method that describe a route.
-fn place(route: &str) -> (&str, String) {
-    let (method, path) = route.split_once(' ').unwrap();
-    (path, method.to_lowercase())
-}
-
-fn generator(contract: Contract) -> SchemaGenerator {
-    let mut settings = SchemaSettings::draft2020_12();
-    settings.definitions_path = "/components/schemas".into();
-    settings.contract = contract;
-    settings.into_generator()
-}
-
-fn order_id() -> Value {
-    json!({
-        "name": "id", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"},
-        "description": "The order's `order_id`.", "example": EXAMPLE_ORDER
-    })
-}
-
-/// The order of the sample event.
+/// The id of the order of the sample request.
 const EXAMPLE_ORDER: &str = "f4d1576a-0a38-56ac-b9f2-64349ee83e7a";
 
 /// A Tuesday morning.
@@ -202,180 +32,23 @@ const NOW: &str = "2026-11-24T08:00:00.120Z";
 async fn document() -> Value {
     let (mut requests, mut answers) =
         (generator(Contract::Deserialize), generator(Contract::Serialize));
-    let mut schema = Schemas { requests: &mut requests, answers: &mut answers };
-    let api = Example::new();
-    let wanted: Value =
-        serde_json::from_str(api.sample("order-intake-post-order").body.as_deref().unwrap())
-            .unwrap();
-
-    let not_found = (ProblemType::NOT_FOUND, "It is not there, or not yours.");
-    let invalid = (ProblemType::INVALID_REQUEST, "Fields are wrong: see `errors`.");
-    let unavailable = |operation: Operation| {
-        let operation = operation.problem(
-            503,
-            "The function could not reach its tables: send the same request again.",
-            &[ProblemType::UNAVAILABLE],
-            json!({}),
-        );
-        operation.example(example_of(Problem::unavailable()))
-    };
-
-    let placed = api.answer(api.sample("order-intake-post-order")).await;
-    assert_eq!((placed.0, placed.1["order_id"].as_str()), (202, Some(EXAMPLE_ORDER)));
-    let place_order = Operation::new(
-        "POST /orders",
-        "placeOrder",
-        "Place an order",
-        "Accepts an order; stock and payment follow, and `GET /orders/{id}` shows what becomes of it. The same key and body \
-         again is the same order in its current state.",
-    )
-    .customers()
-    .parameter(json!({
-        "name": "Idempotency-Key", "in": "header", "required": true,
-        "description": "A name of the customer's own for this order, such as a UUID. It makes a repeated request the same.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY_PATTERN},
-        "example": "5f0c1c1e-3f57-4a55-9d0a-6d1f3a5f8c12"
-    }))
-    .body(&format!("At most {MAX_BODY} bytes."), schema.request::<OrderRequest>(), &wanted)
-    .answer(202, "The order is accepted.", schema.answer::<OrderView>(), placed.1.clone())
-    .headers(
-        202,
-        json!({"Location": {
-            "description": "Where to ask what becomes of it.", "required": true,
-            "schema": {"type": "string", "pattern": "^/orders/[0-9a-f-]{36}$"}
-        }}),
-    )
-    .links(
-        202,
-        json!({
-            "show": {"operationId": "getOrder", "parameters": {"id": "$response.body#/order_id"}},
-            "cancel": {"operationId": "cancelOrder", "parameters": {"id": "$response.body#/order_id"}}
-        }),
-    )
-    .problem(
-        400,
-        "Fields are wrong, see `errors`, or the body is not one JSON object.",
-        &[ProblemType::INVALID_REQUEST, ProblemType::MALFORMED_JSON],
-        json!({}),
-    )
-    .example(api.refusal(|order| order["lines"][0]["quantity"] = json!(0)).await)
-    .problem(
-        409,
-        "The total is not what the customer expected: show `total`, and send it as `expected_total`.",
-        &[PRICE_CHANGED],
-        json!({"total": {"type": "integer", "minimum": 0}, "currency": schema.answer::<Currency>()}),
-    )
-    .example(api.refusal(|order| order["expected_total"] = json!(1)).await)
-    .gateway(Gateway::TooLarge)
-    .problem(413, &format!("The body has more than {MAX_BODY} bytes."), &[ProblemType::CONTENT_TOO_LARGE], json!({}))
-    .problem(415, "The body is not sent as `application/json`.", &[ProblemType::UNSUPPORTED_MEDIA_TYPE], json!({}))
-    .problem(
-        422,
-        "This shop, its menu or the clock refuses what is otherwise right, see `errors`; or the key has placed another order.",
-        &[ProblemType::INVALID_REQUEST, KEY_REUSED],
-        json!({}),
-    )
-    .example(api.refusal(|order| order["lines"][0]["item"] = json!("bagel")).await);
-
-    let listed = api.answer(api.sample("order-intake-list-orders")).await;
-    let list_orders = Operation::new(
-        "GET /orders",
-        "listOrders",
-        "List one's orders",
-        "The customer's own orders, newest first. An order placed within the last moments may be missing.",
-    )
-    .customers()
-    .parameter(json!({
-        "name": "limit", "in": "query", "description": "The most orders of a page.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE}
-    }))
-    .parameter(json!({
-        "name": "cursor", "in": "query", "description": "`next` of the page before; without it, the first page.",
-        "schema": {"type": "string", "minLength": 1}
-    }))
-    .answer(200, "A page of orders.", schema.answer::<OrdersView>(), listed.1)
-    .problem(400, invalid.1, &[invalid.0], json!({}));
-
-    let shown = api.answer(api.sample("order-intake-get-order")).await;
-    let get_order = Operation::new(
-        "GET /orders/{id}",
-        "getOrder",
-        "Show an order",
-        "Its state, prices, what became of the money, and its history.",
-    )
-    .customers()
-    .parameter(order_id())
-    .answer(200, "The order.", schema.answer::<OrderView>(), shown.1)
-    .problem(400, invalid.1, &[invalid.0], json!({}))
-    .gateway(Gateway::NoSuchRoute)
-    .problem(404, not_found.1, &[not_found.0], json!({}));
-
-    let cancelled = api.answer(api.sample("order-intake-cancel-order")).await;
-    let too_late = Example::new();
-    too_late.answer(api.sample("order-intake-post-order")).await;
-    too_late
-        .go_through(&[
-            Trigger::StockReserved,
-            Trigger::PaymentCaptured,
-            Trigger::PreparationStarted,
-        ])
-        .await;
-    let too_late = too_late.answer(api.sample("order-intake-cancel-order")).await;
-    let cancel_order = Operation::new(
-        "POST /orders/{id}/cancel",
-        "cancelOrder",
-        "Cancel an order",
-        "Calls an order off, as long as the shop has not begun to make it: its stock goes back, and so does its money. Again is \
-         the same. There is nothing to send beside the path; a body is ignored.",
-    )
-    .customers()
-    .parameter(order_id())
-    .answer(200, "The order is cancelled.", schema.answer::<OrderView>(), cancelled.1)
-    .problem(400, invalid.1, &[invalid.0], json!({}))
-    .gateway(Gateway::NoSuchRoute)
-    .problem(404, not_found.1, &[not_found.0], json!({}))
-    .problem(
-        409,
-        "The shop has begun to make it, or it has ended: `order_status` says which.",
-        &[NOT_CANCELLABLE],
-        json!({"order_status": schema.answer::<Status>()}),
-    )
-    .example(too_late)
-    .gateway(Gateway::TooLarge);
-
-    let menu = api.answer(api.sample("order-intake-get-menu")).await;
-    let get_menu = Operation::new("GET /menu/{location}", "getMenu", "Show a menu", "What a shop sells, when, and for how much.")
-        .parameter(json!({
-            "name": "location", "in": "path", "required": true, "schema": {"type": "string", "pattern": NAME_PATTERN},
-            "description": "The shop, as `GET /locations` names it.", "example": "paris-marais"
-        }))
-        .answer(200, "The menu.", schema.answer::<Menu>(), menu.1)
-        .problem(400, invalid.1, &[invalid.0], json!({}))
-        .gateway(Gateway::NoSuchRoute)
-        .problem(404, "There is no such shop.", &[not_found.0], json!({}));
-
-    let locations = api.answer(api.sample("order-intake-list-locations")).await;
-    let list_locations = Operation::new("GET /locations", "listLocations", "List the shops", "All shops, sorted by name.")
-        .answer(200, "The shops.", schema.answer::<LocationsView<'_>>(), locations.1)
-        .links(
-            200,
-            json!({"menu": {"operationId": "getMenu", "parameters": {"location": "$response.body#/locations/0/location"}}}),
-        );
-
+    let mut schemas = Schemas { requests: &mut requests, answers: &mut answers };
     let mut paths = Map::new();
-    for operation in [place_order, list_orders, get_order, cancel_order, get_menu, list_locations] {
-        let operation = unavailable(operation);
-        let (path, method) = place(operation.route);
+    for operation in operations::operations(&Example::new(), &mut schemas).await {
+        let (path, method) = (operation.route.path(), operation.route.method().to_lowercase());
         paths.entry(path).or_insert(json!({}))[method] = operation.object;
     }
-    schema.answer::<Problem>();
+    schemas.answer::<Problem>();
     let mut schemas = requests.take_definitions(true);
     schemas.extend(answers.take_definitions(true));
     schemas.insert(
         "GatewayMessage".to_owned(),
         json!({
-            "description": "What the gateway answers when a request does not come through to the function.",
-            "type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]
+            "description": "The answer of API Gateway to a request that does not reach the \
+                            function.",
+            "type": "object",
+            "properties": {"message": {"type": "string"}},
+            "required": ["message"]
         }),
     );
     json!({
@@ -383,22 +56,35 @@ async fn document() -> Value {
         "info": {
             "title": "Amelie",
             "version": "1",
-            "description": "Orders of a pastry business. Amounts are whole minor units of the shop's currency; times are RFC 3339. \
-                            Errors are problem details (RFC 9457), save those of the gateway itself."
+            "description": "Orders of a pastry business. Amounts are whole minor units of the \
+                            shop's currency; times are in RFC 3339. Errors are problem details \
+                            (RFC 9457), except those of API Gateway itself."
         },
         "servers": [{
             "url": "https://{api}.execute-api.{region}.amazonaws.com",
-            "variables": {"api": {"default": "a1b2c3d4e5"}, "region": {"default": "eu-central-1"}}
+            "variables": {
+                "api": {"default": "a1b2c3d4e5"},
+                "region": {"default": "eu-central-1"}
+            }
         }],
         "paths": paths,
         "components": {
             "schemas": schemas,
             "securitySchemes": {"customer": {
-                "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
                 "description": "An access token of the stack's user pool."
             }}
         }
     })
+}
+
+fn generator(contract: Contract) -> SchemaGenerator {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.definitions_path = "/components/schemas".into();
+    settings.contract = contract;
+    settings.into_generator()
 }
 
 /// The components that the document has of types.
@@ -433,12 +119,12 @@ impl Example {
         Self { tables }
     }
 
-    /// A request of `events/`.
+    /// A sample request from `events/`.
     fn sample(&self, name: &str) -> Request {
         self.spoiled(name, |_| ())
     }
 
-    /// The same, spoiled.
+    /// The sample request with a change that makes it invalid.
     fn spoiled(&self, name: &str, spoil: impl FnOnce(&mut Value)) -> Request {
         let path =
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../events/{name}.json"));
@@ -457,7 +143,7 @@ impl Example {
         (response.status_code.try_into().unwrap(), json_of(&response))
     }
 
-    /// The sample order, spoiled, under a key of its own.
+    /// The sample order with a change that makes it invalid, under another key.
     fn spoiled_order(&self, spoil: impl FnOnce(&mut Value)) -> Request {
         self.spoiled("order-intake-post-order", |event| {
             let mut order: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
@@ -467,13 +153,13 @@ impl Example {
         })
     }
 
-    /// The answer to the sample order, spoiled.
+    /// The answer to the sample order with a change that makes it invalid.
     async fn refusal(&self, spoil: impl FnOnce(&mut Value)) -> (u16, Value) {
         self.answer(self.spoiled_order(spoil)).await
     }
 
-    /// Lets the sample order go through states.
-    async fn go_through(&self, triggers: &[Trigger]) {
+    /// Moves the sample order on, as other functions would.
+    async fn advance(&self, triggers: &[Trigger]) {
         for trigger in triggers {
             let order = self.tables.get(EXAMPLE_ORDER.parse().unwrap()).await.unwrap().unwrap();
             let outcome = apply_trigger(&self.tables, order, trigger, None, NOW.parse().unwrap())
@@ -484,10 +170,6 @@ impl Example {
     }
 }
 
-fn example_of(problem: Problem) -> (u16, Value) {
-    (problem.status(), serde_json::to_value(problem).unwrap())
-}
-
 pub(crate) fn json_of(response: &Response) -> Value {
     match response.body.as_ref().unwrap() {
         Body::Text(text) => serde_json::from_str(text).unwrap(),
@@ -495,7 +177,7 @@ pub(crate) fn json_of(response: &Response) -> Value {
     }
 }
 
-/// The committed document, which answers are held to.
+/// The committed document.
 pub(crate) struct Document(Value);
 
 impl Document {
@@ -508,10 +190,11 @@ impl Document {
         Self(serde_json::from_str(&text).unwrap())
     }
 
-    /// Fails unless the document has this answer for that route: its status, content type, headers,
-    /// and which problem it is. What a body looks like follows from the types.
+    /// Fails unless the document has this answer for the route with that key: its status, content
+    /// type, headers and kind of problem. The schema of a body is generated from its type.
     pub(crate) fn check(&self, route: &str, response: &Response) {
-        let (path, method) = place(route);
+        let (method, path) = route.split_once(' ').unwrap();
+        let method = method.to_lowercase();
         let status = response.status_code.to_string();
         let answer = &self.0["paths"][path][method]["responses"][&status];
         let body = json_of(response);
@@ -561,31 +244,27 @@ impl Document {
     }
 }
 
-/// Writes the document when there is none.
+/// Outside CI, this test writes the document if it is missing.
 #[tokio::test]
-async fn the_document_says_what_the_code_does() {
+async fn the_committed_document_matches_the_code() {
     let generated = document().await;
     let path = Document::path();
-    if !path.exists() && std::env::var_os("CI").is_none() {
+    if !path.exists() && env::var_os("CI").is_none() {
         fs::write(&path, format!("{generated:#}\n")).unwrap();
     }
     assert!(
         generated == Document::committed().0,
-        "the API has changed: delete {}, run this test, and commit what it writes",
+        "the API has changed: delete {}, run this test, and commit the new document",
         path.display()
     );
 }
 
 #[tokio::test]
-async fn every_problem_that_is_documented_is_given_to_somebody() {
+async fn every_documented_problem_is_the_answer_to_some_request() {
     let api = Example::new();
     api.answer(api.sample("order-intake-post-order")).await;
-    api.go_through(&[
-        Trigger::StockReserved,
-        Trigger::PaymentCaptured,
-        Trigger::PreparationStarted,
-    ])
-    .await;
+    api.advance(&[Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::PreparationStarted])
+        .await;
     let (post, show, cancel, menu) = (
         "order-intake-post-order",
         "order-intake-get-order",
@@ -625,8 +304,8 @@ async fn every_problem_that_is_documented_is_given_to_somebody() {
     for (path, methods) in Document::committed().0["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             for (status, answer) in operation["responses"].as_object().unwrap() {
-                let kinds = &answer["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]
-                    ["type"]["enum"];
+                let schema = &answer["content"]["application/problem+json"]["schema"];
+                let kinds = &schema["allOf"][1]["properties"]["type"]["enum"];
                 for kind in kinds.as_array().into_iter().flatten() {
                     documented.insert((
                         format!("{} {path}", method.to_uppercase()),
@@ -642,20 +321,29 @@ async fn every_problem_that_is_documented_is_given_to_somebody() {
     assert_eq!(given, documented);
 }
 
-#[tokio::test]
-async fn every_documented_route_is_handled() {
+#[test]
+fn the_document_has_the_routes_of_the_code_and_says_which_need_a_token() {
     let document = Document::committed().0;
-    let api = Example::new();
+    let mut documented = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        for method in methods.as_object().unwrap().keys() {
-            let mut request = api.sample("order-intake-get-order");
-            request.route_key = Some(format!("{} {path}", method.to_uppercase()));
-            let (status, body) = api.answer(request).await;
-            assert_ne!(
-                (status, body["detail"].as_str()),
-                (404, Some("There is no such route.")),
-                "{method} {path}"
-            );
+        for (method, operation) in methods.as_object().unwrap() {
+            let route = Route::from_key(&format!("{} {path}", method.to_uppercase()));
+            let route = route.unwrap_or_else(|| panic!("{method} {path} is not a route"));
+            let for_customers = operation["security"] == json!([{"customer": []}]);
+            assert_eq!(for_customers, route.access() == Access::Customer, "{route:?}");
+            documented.insert(route);
         }
+    }
+    assert_eq!(documented, BTreeSet::from(Route::ALL));
+}
+
+#[test]
+fn the_document_lists_every_reason_of_a_decline() {
+    let document = Document::committed().0;
+    let kinds = document["components"]["schemas"]["Rejection"]["oneOf"].as_array().unwrap();
+    let declined = kinds.iter().find(|kind| kind["properties"]["reason"].is_object()).unwrap();
+    let description = declined["properties"]["reason"]["description"].as_str().unwrap();
+    for reason in DeclineReason::ALL {
+        assert!(description.contains(&format!("`{}`", reason.as_str())), "{reason:?}");
     }
 }

@@ -1,55 +1,90 @@
-//! What this API refuses, beyond what every API does.
+//! The problems of this API, in addition to those of every API.
 
 use platform::http::{Problem, ProblemType};
 use serde_json::json;
 use shop::{id::LocationId, order::Status, placement::Refusal};
 
-/// The prices have changed since the customer has seen them.
+/// The total is not the one that the customer expected.
 pub(crate) const PRICE_CHANGED: ProblemType =
     ProblemType { name: "price-changed", title: "The price has changed" };
-/// The customer has placed another order with the key.
+/// The idempotency key belongs to a different order.
 pub(crate) const KEY_REUSED: ProblemType =
     ProblemType { name: "idempotency-key-reused", title: "Idempotency key reused" };
-/// The order has gone too far to be called off.
+/// The order has ended, or the shop has started to make it.
 pub(crate) const NOT_CANCELLABLE: ProblemType =
     ProblemType { name: "not-cancellable", title: "The order can no longer be cancelled" };
 
+/// An order at a shop that does not exist.
 pub(crate) fn unknown_location(location: &LocationId) -> Problem {
-    Problem::invalid_field(
-        422,
-        "location",
-        format!("there is no shop `{location}`; GET /locations lists all"),
-    )
+    let detail = format!("there is no shop `{location}`; GET /locations lists all shops");
+    Problem::invalid_field(422, "location", detail)
 }
 
-pub(crate) fn key_reused() -> Problem {
-    let detail = "This Idempotency-Key has placed another order; use a new key for a new order.";
-    Problem::new(422, KEY_REUSED, detail)
-        .field("Idempotency-Key", "belongs to an order with another body")
+/// The menu of a shop that does not exist.
+pub(crate) fn no_such_menu(location: &LocationId) -> Problem {
+    let detail = format!("There is no shop `{location}`; GET /locations lists all shops.");
+    Problem::not_found(detail)
 }
 
-pub(crate) fn refused(refusal: Refusal) -> Problem {
-    match refusal {
-        Refusal::PriceChanged { total } => {
-            let detail = "The total is no longer what you expected; repeat the order with the new one to accept it.";
-            Problem::new(409, PRICE_CHANGED, detail)
-                .field(refusal.field(), &refusal)
-                .with("total", total.amount)
-                .with("currency", total.currency.code())
-        }
-        _ => Problem::invalid_field(422, refusal.field(), &refusal),
-    }
+pub(crate) fn no_such_route() -> Problem {
+    Problem::not_found("There is no such route.")
 }
 
 pub(crate) fn no_such_order() -> Problem {
-    Problem::not_found("You have no such order.")
+    Problem::not_found("You have no order with this id.")
+}
+
+pub(crate) fn key_reused() -> Problem {
+    let detail = "You have placed a different order with this Idempotency-Key. \
+                  Use a new key for a new order.";
+    Problem::new(422, KEY_REUSED, detail).field("Idempotency-Key", "belongs to a different order")
+}
+
+pub(crate) fn refused(refusal: &Refusal) -> Problem {
+    let field = field(refusal);
+    match refusal {
+        Refusal::PriceChanged { total } => {
+            let detail = "The total is not the one that you expected. \
+                          To accept it, repeat the request with the new `expected_total`.";
+            Problem::new(409, PRICE_CHANGED, detail)
+                .field(field, refusal)
+                .with("total", total.amount)
+                .with("currency", total.currency.code())
+        }
+        Refusal::UnknownItem { .. } | Refusal::NotSold { .. } => {
+            let detail =
+                format!("{refusal}; GET /menu/{{location}} lists all items and their days");
+            Problem::invalid_field(422, field, detail)
+        }
+        Refusal::TooMany { .. }
+        | Refusal::TooCheap { .. }
+        | Refusal::TooExpensive { .. }
+        | Refusal::PickupInPast { .. }
+        | Refusal::PickupTooFar { .. }
+        | Refusal::Closed { .. } => Problem::invalid_field(422, field, refusal),
+    }
+}
+
+/// The path of the field that the refusal is about.
+fn field(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::UnknownItem { line, .. } | Refusal::NotSold { line, .. } => {
+            format!("lines[{line}].item")
+        }
+        Refusal::TooMany { line, .. } => format!("lines[{line}].quantity"),
+        Refusal::TooCheap { .. } | Refusal::TooExpensive { .. } => "lines".into(),
+        Refusal::PickupInPast { .. } | Refusal::PickupTooFar { .. } | Refusal::Closed { .. } => {
+            "pickup_at".into()
+        }
+        Refusal::PriceChanged { .. } => "expected_total".into(),
+    }
 }
 
 pub(crate) fn not_cancellable(status: Status) -> Problem {
     let detail = if status.ended_early() {
-        "The order has come to nothing already and costs nothing; there is nothing left to cancel."
+        "The order has already ended, and you do not pay for it."
     } else {
-        "The shop has begun to make the order; ask the shop."
+        "The shop has started to make the order. Please ask the shop."
     };
     Problem::new(409, NOT_CANCELLABLE, detail).with("order_status", json!(status))
 }

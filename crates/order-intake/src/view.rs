@@ -1,73 +1,95 @@
-//! What the API answers with.
+//! The JSON of the API's answers.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use shop::{
+    decline::DeclineReason,
     id::{ItemId, LocationId, OrderId},
     menu::Location,
     money::Currency,
-    order::{HistoryEntry, Line, Order, OrderEventType, PaymentStatus, Rejection, Status},
+    order::{HistoryEntry, Line, Note, Order, OrderEventType, PaymentStatus, Rejection, Status},
+    stock::Shortage,
 };
 
-/// An order as its customer sees it. Amounts are minor units of `currency`.
+/// An order. Amounts are in minor units of `currency`.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Order")]
 pub(crate) struct OrderView {
-    /// Its id.
+    /// The order's id.
     order_id: OrderId,
-    /// Where it stands.
+    /// The order's state.
     status: Status,
-    /// What became of the money.
+    /// What became of the customer's money.
     payment: PaymentStatus,
-    /// Why it was rejected, if it was.
+    /// Why the order was rejected; only for a rejected order.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rejection: Option<Rejection>,
-    /// At which shop.
+    rejection: Option<RejectionView>,
+    /// The shop's id.
     location: LocationId,
-    /// What was ordered, each item once.
+    /// The ordered items, each once.
     lines: Vec<LineView>,
     /// The sum of all lines.
     total: u64,
     /// The currency of all prices.
     currency: Currency,
-    /// When it was placed.
+    /// When the order was placed.
     placed_at: Timestamp,
-    /// When it can be picked up.
+    /// When the order can be picked up.
     pickup_at: Timestamp,
-    /// An order that is not confirmed by then expires.
+    /// When the order expires unless it is confirmed.
     deadline: Timestamp,
-    /// The customer's words to the shop.
+    /// The customer's message to the shop.
     #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-    /// Every transition, oldest first.
+    #[schemars(with = "Option<String>")]
+    note: Option<Note>,
+    /// All changes of the order, oldest first.
     history: Vec<Step>,
+}
+
+/// Why an order was rejected.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[schemars(rename = "Rejection")]
+enum RejectionView {
+    /// The shop had too little of at least one item.
+    OutOfStock {
+        /// Each item that fell short, with the quantity that was left.
+        shortages: Vec<Shortage>,
+    },
+    /// The payment was declined.
+    PaymentDeclined {
+        /// Why: `insufficient_funds`, `expired_card`, `authentication_required`,
+        /// `payment_method_unusable`, or `generic_decline` for every other reason. Later versions
+        /// may add values.
+        reason: &'static str,
+    },
 }
 
 /// One item of an order.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Line")]
 struct LineView {
-    /// What.
+    /// The item's id.
     item: ItemId,
-    /// Its name when the order was placed.
+    /// The item's name when the order was placed.
     name: String,
-    /// How many pieces.
+    /// The number of pieces.
     quantity: u32,
-    /// Price of one piece when the order was placed.
+    /// The price of one piece when the order was placed.
     unit_price: u64,
-    /// Price of all of them.
+    /// The price of all pieces.
     price: u64,
 }
 
-/// One transition of an order.
+/// One change of an order.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Step {
-    /// What happened.
+    /// The kind of change.
     event: OrderEventType,
-    /// Where the order stood after it.
+    /// The order's state after the change.
     status: Status,
-    /// When it was decided.
+    /// When the change was decided.
     at: Timestamp,
 }
 
@@ -75,9 +97,9 @@ struct Step {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Orders")]
 pub(crate) struct OrdersView {
-    /// The orders.
+    /// The orders of the page.
     pub(crate) orders: Vec<OrderView>,
-    /// The `cursor` of the next page; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     pub(crate) next: Option<String>,
 }
 
@@ -95,7 +117,7 @@ impl From<Order> for OrderView {
             order_id: order.order_id,
             status: order.status,
             payment: order.payment,
-            rejection: order.rejection,
+            rejection: order.rejection.map(RejectionView::from),
             location: order.location,
             lines: order.lines.into_iter().map(LineView::from).collect(),
             total: order.total,
@@ -105,6 +127,17 @@ impl From<Order> for OrderView {
             deadline: order.deadline,
             note: order.note,
             history: order.history.into_iter().map(Step::from).collect(),
+        }
+    }
+}
+
+impl From<Rejection> for RejectionView {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::OutOfStock { shortages } => Self::OutOfStock { shortages },
+            Rejection::PaymentDeclined { reason } => Self::PaymentDeclined {
+                reason: DeclineReason::from_provider_code(&reason).as_str(),
+            },
         }
     }
 }

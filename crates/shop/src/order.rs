@@ -1,6 +1,6 @@
-//! An order, its states, and the one function that says how it goes from one to the next.
+//! An order, its states, and the table of its transitions.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 use schemars::JsonSchema;
@@ -13,36 +13,72 @@ use crate::{
     stock::{Quantity, Shortage},
 };
 
-/// Where an order stands: `placed → reserved → confirmed → preparing → ready → collected`, or one
-/// of three early ends.
+/// An order's state: `placed → reserved → confirmed → preparing → ready → collected`, or one of
+/// three early ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Accepted; nothing is held or charged yet.
+    /// The order is accepted; nothing is held or charged yet.
     Placed,
-    /// Its stock is held.
+    /// The order's stock is held.
     Reserved,
-    /// Paid: the shop will make it.
+    /// The order is paid, and the shop will make it.
     Confirmed,
-    /// Being made; it can no longer be cancelled.
+    /// The shop is making the order, which can no longer be cancelled.
     Preparing,
-    /// Waiting for the customer.
+    /// The order is waiting for the customer.
     Ready,
-    /// Handed over. The end of an order that went well.
+    /// The customer has picked the order up.
     Collected,
-    /// Out of stock or declined; see [`Rejection`].
+    /// The order was out of stock, or its payment was declined.
     Rejected,
-    /// Called off by the customer.
+    /// The customer cancelled the order.
     Cancelled,
-    /// Not confirmed by its deadline.
+    /// The order was not confirmed by its deadline.
     Expired,
 }
 
 impl Status {
-    /// Whether the order ended without being handed over, so that stock and money have to go back.
+    /// Every state.
+    pub const ALL: [Self; 9] = [
+        Self::Placed,
+        Self::Reserved,
+        Self::Confirmed,
+        Self::Preparing,
+        Self::Ready,
+        Self::Collected,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::Expired,
+    ];
+
+    /// Whether the order ended without being handed over, so that its stock is released and its
+    /// payment undone.
     #[must_use]
     pub const fn ended_early(self) -> bool {
-        matches!(self, Self::Rejected | Self::Cancelled | Self::Expired)
+        match self {
+            Self::Rejected | Self::Cancelled | Self::Expired => true,
+            Self::Placed
+            | Self::Reserved
+            | Self::Confirmed
+            | Self::Preparing
+            | Self::Ready
+            | Self::Collected => false,
+        }
+    }
+
+    /// Whether a charge may still need the payment method.
+    const fn needs_payment_method(self) -> bool {
+        match self {
+            Self::Placed | Self::Reserved => true,
+            Self::Confirmed
+            | Self::Preparing
+            | Self::Ready
+            | Self::Collected
+            | Self::Rejected
+            | Self::Cancelled
+            | Self::Expired => false,
+        }
     }
 }
 
@@ -50,16 +86,16 @@ impl Status {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
-    /// Nothing was taken.
+    /// No money was taken.
     #[default]
     None,
     /// The full amount was taken.
     Captured,
-    /// A charge that had begun was called off before it took anything.
+    /// The charge was voided before it took anything.
     Voided,
-    /// The full amount was given back.
+    /// The full amount was refunded.
     Refunded,
-    /// The provider could not give the amount back; somebody has to.
+    /// The provider could not refund the amount, so staff have to.
     RefundFailed,
 }
 
@@ -67,9 +103,9 @@ pub enum PaymentStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Rejection {
-    /// Too little of at least one item.
+    /// The shop had too little of at least one item.
     OutOfStock {
-        /// Each item that fell short, with what was left of it.
+        /// Each item that fell short, with the quantity that was left.
         shortages: Vec<Shortage>,
     },
     /// The payment provider declined the charge.
@@ -79,23 +115,53 @@ pub enum Rejection {
     },
 }
 
-/// The provider's token for the customer's means of payment. It prints as `…`, so that no log line
-/// can hold it.
+/// The provider's token for the customer's payment method: 1 to 255 ASCII letters, digits and
+/// underscores. Its debug form is `…`, so that no log line holds a token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct PaymentMethod(String);
 
 impl PaymentMethod {
-    /// Takes a token as the customer sent it.
-    #[must_use]
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
+    /// What a token looks like, for JSON Schemas.
+    pub const PATTERN: &str = "^[A-Za-z0-9_]{1,255}$";
 
     /// The token, for the provider alone.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+/// Why a text is not a payment method. It does not show the text, which may be a real token.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("must be 1 to 255 letters, digits and underscores")]
+pub struct InvalidPaymentMethod;
+
+impl TryFrom<String> for PaymentMethod {
+    type Error = InvalidPaymentMethod;
+
+    fn try_from(token: String) -> Result<Self, InvalidPaymentMethod> {
+        let valid = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
+        if (1..=255).contains(&token.len()) && token.bytes().all(valid) {
+            Ok(Self(token))
+        } else {
+            Err(InvalidPaymentMethod)
+        }
+    }
+}
+
+impl FromStr for PaymentMethod {
+    type Err = InvalidPaymentMethod;
+
+    fn from_str(token: &str) -> Result<Self, InvalidPaymentMethod> {
+        token.to_owned().try_into()
+    }
+}
+
+impl From<PaymentMethod> for String {
+    fn from(method: PaymentMethod) -> Self {
+        method.0
     }
 }
 
@@ -105,16 +171,46 @@ impl fmt::Debug for PaymentMethod {
     }
 }
 
-/// One item of an order. An order names each item once.
+/// The customer's words to the shop: at most 500 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Note(String);
+
+impl Note {
+    /// The length of the longest note, in characters.
+    pub const MAX_LENGTH: usize = 500;
+}
+
+/// Why a text is not a note.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("must be at most {} characters", Note::MAX_LENGTH)]
+pub struct InvalidNote;
+
+impl TryFrom<String> for Note {
+    type Error = InvalidNote;
+
+    fn try_from(text: String) -> Result<Self, InvalidNote> {
+        if text.chars().count() <= Self::MAX_LENGTH { Ok(Self(text)) } else { Err(InvalidNote) }
+    }
+}
+
+impl From<Note> for String {
+    fn from(note: Note) -> Self {
+        note.0
+    }
+}
+
+/// One item of an order. Each item has at most one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
-    /// What.
+    /// The item's id.
     pub item: ItemId,
-    /// Its name when the order was placed.
+    /// The item's name when the order was placed.
     pub name: String,
-    /// How many pieces.
+    /// The number of pieces.
     pub quantity: u32,
-    /// Price of one piece when the order was placed, in minor units of the order's currency.
+    /// The price of one piece when the order was placed, in minor units of the order's currency.
     pub unit_price: u64,
 }
 
@@ -124,7 +220,7 @@ impl From<&Line> for Quantity {
     }
 }
 
-/// What a transition of an order is announced as, on the bus and in its history.
+/// The kind of an order's transition: its detail type on the bus and its event in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "each is the state that the order has reached")]
 pub enum OrderEventType {
@@ -146,7 +242,7 @@ pub enum OrderEventType {
     Cancelled,
     #[serde(rename = "order.expired")]
     Expired,
-    /// Only what became of the money has changed.
+    /// The order's state is the same as before; its payment has changed.
     #[serde(rename = "order.payment_changed")]
     PaymentChanged,
 }
@@ -170,124 +266,127 @@ impl OrderEventType {
 /// One transition in an order's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
-    /// The order's revision after it, from 1 on.
+    /// The order's revision after the transition, from 1 on.
     pub revision: u32,
-    /// What it is announced as.
+    /// The kind of transition.
     pub event: OrderEventType,
-    /// The order's state after it.
+    /// The order's state after the transition.
     pub status: Status,
-    /// When it was decided.
+    /// When the transition was decided.
     pub at: Timestamp,
-    /// The event that caused it; none for what a customer or a shop did.
+    /// The id of the event that caused the transition; absent if a customer or a shop caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Uuid>,
 }
 
-/// An order: the row of the Orders table, which is also its outbox and its audit.
+/// An order: the row of the Orders table, which is also the outbox of its events and its audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// Its id, derived from customer and idempotency key.
+    /// The order's id, derived from customer and idempotency key.
     pub order_id: OrderId,
-    /// Who placed it.
+    /// The customer who placed the order.
     pub customer_id: CustomerId,
-    /// At which shop.
+    /// The shop's id.
     pub location: LocationId,
     /// The shop's name when the order was placed.
     pub location_name: String,
     /// The shop's time zone.
     #[serde(with = "jiff::fmt::serde::tz::required")]
     pub time_zone: TimeZone,
-    /// Where it stands.
+    /// The order's state.
     pub status: Status,
-    /// How many transitions it has seen, the placing included.
+    /// The number of transitions so far, including the placing.
     pub revision: u32,
-    /// What became of the money.
+    /// What became of the customer's money.
     pub payment: PaymentStatus,
-    /// What was ordered, each item once.
+    /// The ordered items, each once.
     pub lines: Vec<Line>,
     /// The sum of all lines in minor units.
     pub total: u64,
     /// The currency of all prices.
     pub currency: Currency,
-    /// The means of payment, until the payment is final.
+    /// The payment method, until the order is confirmed or has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_method: Option<PaymentMethod>,
     /// The customer's words to the shop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-    /// When it was placed. Written with exactly three decimals, so that text sorts as time does.
+    pub note: Option<Note>,
+    /// When the order was placed. It is written with exactly three decimals, so that it sorts by
+    /// time as text.
     #[serde(with = "milliseconds")]
     pub placed_at: Timestamp,
-    /// When it can be picked up.
+    /// When the order can be picked up.
     pub pickup_at: Timestamp,
-    /// The day of the pickup in the shop's own calendar: the day whose stock it takes.
+    /// The day of the pickup in the shop's time zone, whose stock the order uses.
     pub pickup_day: civil::Date,
-    /// An order that is not confirmed by then expires; nothing is reserved or charged for it any
-    /// more.
+    /// The time when the order expires unless it is confirmed. From then on, nothing is reserved or
+    /// charged for it.
     pub deadline: Timestamp,
-    /// Why it was rejected, if it was.
+    /// Why the order was rejected; only for a rejected order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<Rejection>,
-    /// Tells a repeated request from another one with the same key: a hash of what was asked for.
+    /// A hash of the request, to tell a repeated request from a different one with the same
+    /// idempotency key.
     pub fingerprint: String,
     /// Every transition, oldest first. Never empty.
     pub history: Vec<HistoryEntry>,
 }
 
-/// What can happen to an order.
+/// What can move an order on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// Inventory holds its stock.
+    /// Inventory holds the order's stock.
     StockReserved,
-    /// Inventory had too little.
+    /// Inventory had too little of these items.
     StockRejected(Vec<Shortage>),
-    /// The charge went through.
+    /// The provider took the full amount.
     PaymentCaptured,
-    /// The charge was declined, with the provider's reason.
+    /// The provider declined the charge, with its code.
     PaymentDeclined(String),
-    /// The charge was called off before it took anything.
+    /// The charge was voided before it took anything.
     PaymentVoided,
-    /// The charge was given back.
+    /// The full amount was refunded.
     PaymentRefunded,
-    /// The charge could not be given back.
+    /// The provider could not refund the amount.
     RefundFailed,
     /// The deadline has passed.
     DeadlinePassed,
-    /// The customer calls it off.
+    /// The customer cancels the order.
     Cancelled,
-    /// The shop starts making it.
+    /// The shop starts making the order.
     PreparationStarted,
-    /// The shop has made it.
+    /// The shop has made the order.
     PreparationFinished,
-    /// The customer has picked it up.
+    /// The customer has picked the order up.
     PickedUp,
 }
 
-/// A change that an order goes through: what to write, and on the condition of which revision.
+/// A change of an order: what to write, on the condition that the order still has `from_revision`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// The revision that the order must still have.
     pub from_revision: u32,
-    /// What became of the money.
+    /// What became of the customer's money.
     pub payment: PaymentStatus,
-    /// Why it is rejected, if this rejects it.
+    /// Why the order is rejected; only for a transition that rejects it.
     pub rejection: Option<Rejection>,
-    /// The payment is final: the means of payment is no longer needed and has to go.
+    /// Whether to delete the payment method, because no charge needs it from now on.
     pub forgets_payment_method: bool,
     /// The history's next entry, with the new revision and state.
     pub entry: HistoryEntry,
 }
 
 impl Order {
-    /// What it costs.
+    /// The order's total with its currency.
     #[must_use]
     pub const fn price(&self) -> Money {
         Money { amount: self.total, currency: self.currency }
     }
 
-    /// What follows from `trigger` for this order, decided at `at` because of the event `cause`.
-    /// None when it does not apply (any more): messages come twice, late and out of order, and the
-    /// row decides.
+    /// The transition that `trigger` causes, decided at `at` because of the event `cause`.
+    ///
+    /// `None` means that the trigger does not apply: messages arrive twice, late and out of order,
+    /// and the order's row decides.
     #[must_use]
     pub fn transition(
         &self,
@@ -295,42 +394,20 @@ impl Order {
         at: Timestamp,
         cause: Option<Uuid>,
     ) -> Option<Transition> {
-        use OrderEventType as Event;
-        use PaymentStatus as Paid;
-        use Status::{Collected, Confirmed, Expired, Placed, Preparing, Ready, Rejected, Reserved};
-
-        let mut rejection = None;
-        let (event, status, payment) = match (self.status, trigger) {
-            (Placed, Trigger::StockReserved) => (Event::Reserved, Reserved, self.payment),
-            (Placed, Trigger::StockRejected(shortages)) => {
-                rejection = Some(Rejection::OutOfStock { shortages });
-                (Event::Rejected, Rejected, self.payment)
-            }
-            (Reserved, Trigger::PaymentCaptured) => (Event::Confirmed, Confirmed, Paid::Captured),
-            (Reserved, Trigger::PaymentDeclined(reason)) => {
-                rejection = Some(Rejection::PaymentDeclined { reason });
-                (Event::Rejected, Rejected, self.payment)
-            }
-            (Confirmed, Trigger::PreparationStarted) => (Event::Preparing, Preparing, self.payment),
-            (Preparing, Trigger::PreparationFinished) => (Event::Ready, Ready, self.payment),
-            (Ready, Trigger::PickedUp) => (Event::Collected, Collected, self.payment),
-            (Placed | Reserved, Trigger::DeadlinePassed) if self.deadline <= at => {
-                (Event::Expired, Expired, self.payment)
-            }
-            (Placed | Reserved | Confirmed, Trigger::Cancelled) => {
-                (Event::Cancelled, Status::Cancelled, self.payment)
-            }
-            (ended, trigger) if ended.ended_early() => {
-                (Event::PaymentChanged, ended, settle(self.payment, &trigger)?)
-            }
-            _ => return None,
+        if trigger == Trigger::DeadlinePassed && at < self.deadline {
+            return None;
+        }
+        let (event, status, payment) = next(self.status, self.payment, &trigger)?;
+        let rejection = match trigger {
+            Trigger::StockRejected(shortages) => Some(Rejection::OutOfStock { shortages }),
+            Trigger::PaymentDeclined(reason) => Some(Rejection::PaymentDeclined { reason }),
+            _ => None,
         };
         Some(Transition {
             from_revision: self.revision,
             payment,
             rejection,
-            // Until it is confirmed or has ended, a charge may still need it.
-            forgets_payment_method: !matches!(status, Placed | Reserved),
+            forgets_payment_method: !status.needs_payment_method(),
             entry: HistoryEntry { revision: self.revision + 1, event, status, at, cause },
         })
     }
@@ -352,21 +429,54 @@ impl Order {
     }
 }
 
-/// What became of the money of an order that ended early. It only ever moves on: captured, then
-/// given back or not; what failed may still succeed.
-const fn settle(payment: PaymentStatus, trigger: &Trigger) -> Option<PaymentStatus> {
-    use PaymentStatus::{Captured, None as Nothing, RefundFailed, Refunded, Voided};
+/// The table of an order's transitions: the event, the next state and what becomes of the money.
+/// `None` means that the trigger does not apply in this state.
+const fn next(
+    status: Status,
+    payment: PaymentStatus,
+    trigger: &Trigger,
+) -> Option<(OrderEventType, Status, PaymentStatus)> {
+    use OrderEventType as Event;
+    use PaymentStatus::Captured;
+    use Status::{
+        Cancelled, Collected, Confirmed, Expired, Placed, Preparing, Ready, Rejected, Reserved,
+    };
+
+    Some(match (status, trigger) {
+        (Placed, Trigger::StockReserved) => (Event::Reserved, Reserved, payment),
+        (Placed, Trigger::StockRejected(_)) => (Event::Rejected, Rejected, payment),
+        (Reserved, Trigger::PaymentCaptured) => (Event::Confirmed, Confirmed, Captured),
+        (Reserved, Trigger::PaymentDeclined(_)) => (Event::Rejected, Rejected, payment),
+        (Placed | Reserved, Trigger::DeadlinePassed) => (Event::Expired, Expired, payment),
+        (Placed | Reserved | Confirmed, Trigger::Cancelled) => {
+            (Event::Cancelled, Cancelled, payment)
+        }
+        (Confirmed, Trigger::PreparationStarted) => (Event::Preparing, Preparing, payment),
+        (Preparing, Trigger::PreparationFinished) => (Event::Ready, Ready, payment),
+        (Ready, Trigger::PickedUp) => (Event::Collected, Collected, payment),
+        (Rejected | Cancelled | Expired, _) => match next_payment(payment, trigger) {
+            Some(payment) => (Event::PaymentChanged, status, payment),
+            None => return None,
+        },
+        (Placed | Reserved | Confirmed | Preparing | Ready | Collected, _) => return None,
+    })
+}
+
+/// The table of what becomes of the money of an order that ended early. A captured amount is
+/// refunded, or its refund fails; a failed refund may still succeed.
+const fn next_payment(payment: PaymentStatus, trigger: &Trigger) -> Option<PaymentStatus> {
+    use PaymentStatus::{Captured, None as NoPayment, RefundFailed, Refunded, Voided};
     match (payment, trigger) {
-        (Nothing, Trigger::PaymentCaptured) => Some(Captured),
-        (Nothing, Trigger::PaymentVoided) => Some(Voided),
-        (Nothing | Captured | RefundFailed, Trigger::PaymentRefunded) => Some(Refunded),
-        (Nothing | Captured, Trigger::RefundFailed) => Some(RefundFailed),
-        _ => None,
+        (NoPayment, Trigger::PaymentCaptured) => Some(Captured),
+        (NoPayment, Trigger::PaymentVoided) => Some(Voided),
+        (NoPayment | Captured | RefundFailed, Trigger::PaymentRefunded) => Some(Refunded),
+        (NoPayment | Captured, Trigger::RefundFailed) => Some(RefundFailed),
+        (NoPayment | Captured | Voided | Refunded | RefundFailed, _) => None,
     }
 }
 
-/// For `serde(with)`: RFC 3339 in UTC with exactly three decimals, as [`Order::placed_at`] is
-/// written.
+/// For `serde(with)`: RFC 3339 in UTC with exactly three decimals, the format of
+/// [`Order::placed_at`].
 #[expect(missing_docs, reason = "serde names them")]
 pub mod milliseconds {
     use jiff::Timestamp;
@@ -382,217 +492,4 @@ pub mod milliseconds {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::menu::tests::at;
-
-    pub(crate) fn order(status: Status, payment: PaymentStatus) -> Order {
-        let placed_at = at("2026-11-24T08:00:00.120Z");
-        Order {
-            order_id: "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse().unwrap(),
-            customer_id: CustomerId::new("camille"),
-            location: "paris".parse().unwrap(),
-            location_name: "Amélie Paris".into(),
-            time_zone: TimeZone::get("Europe/Paris").unwrap(),
-            status,
-            revision: 1,
-            payment,
-            lines: vec![Line {
-                item: "croissant".parse().unwrap(),
-                name: "Butter croissant".into(),
-                quantity: 2,
-                unit_price: 190,
-            }],
-            total: 380,
-            currency: Currency::Eur,
-            payment_method: Some(PaymentMethod::new("pm_card_visa")),
-            note: None,
-            placed_at,
-            pickup_at: placed_at,
-            pickup_day: civil::date(2026, 11, 24),
-            deadline: at("2026-11-24T08:15:00.120Z"),
-            rejection: None,
-            fingerprint: "f".into(),
-            history: vec![HistoryEntry {
-                revision: 1,
-                event: OrderEventType::Placed,
-                status: Status::Placed,
-                at: placed_at,
-                cause: None,
-            }],
-        }
-    }
-
-    fn triggers() -> Vec<Trigger> {
-        vec![
-            Trigger::StockReserved,
-            Trigger::StockRejected(vec![]),
-            Trigger::PaymentCaptured,
-            Trigger::PaymentDeclined("card_declined".into()),
-            Trigger::PaymentVoided,
-            Trigger::PaymentRefunded,
-            Trigger::RefundFailed,
-            Trigger::DeadlinePassed,
-            Trigger::Cancelled,
-            Trigger::PreparationStarted,
-            Trigger::PreparationFinished,
-            Trigger::PickedUp,
-        ]
-    }
-
-    fn walk(order: Order, steps: &[Trigger]) -> Order {
-        let late = at("2026-11-24T09:00:00Z");
-        steps.iter().fold(order, |order, trigger| {
-            match order.transition(trigger.clone(), late, None) {
-                Some(transition) => order.after(transition),
-                None => order,
-            }
-        })
-    }
-
-    #[test]
-    fn an_order_that_goes_well_is_reserved_confirmed_made_and_collected() {
-        let steps = [
-            Trigger::StockReserved,
-            Trigger::PaymentCaptured,
-            Trigger::PreparationStarted,
-            Trigger::PreparationFinished,
-            Trigger::PickedUp,
-        ];
-        let order = walk(order(Status::Placed, PaymentStatus::None), &steps);
-        assert_eq!(
-            (order.status, order.payment, order.revision),
-            (Status::Collected, PaymentStatus::Captured, 6)
-        );
-    }
-
-    #[test]
-    fn an_order_out_of_stock_is_rejected_with_what_is_left() {
-        let shortage = Shortage { item: "croissant".parse().unwrap(), requested: 2, left: 1 };
-        let order = walk(
-            order(Status::Placed, PaymentStatus::None),
-            &[Trigger::StockRejected(vec![shortage.clone()])],
-        );
-        assert_eq!(order.status, Status::Rejected);
-        assert_eq!(order.rejection, Some(Rejection::OutOfStock { shortages: vec![shortage] }));
-    }
-
-    #[test]
-    fn a_declined_payment_rejects_with_the_providers_reason() {
-        let order = walk(
-            order(Status::Reserved, PaymentStatus::None),
-            &[Trigger::PaymentDeclined("insufficient_funds".into())],
-        );
-        assert_eq!(order.status, Status::Rejected);
-        assert_eq!(
-            order.rejection,
-            Some(Rejection::PaymentDeclined { reason: "insufficient_funds".into() })
-        );
-    }
-
-    #[test]
-    fn an_order_can_be_cancelled_until_it_is_being_made() {
-        for (status, cancellable) in [
-            (Status::Placed, true),
-            (Status::Reserved, true),
-            (Status::Confirmed, true),
-            (Status::Preparing, false),
-            (Status::Ready, false),
-            (Status::Collected, false),
-            (Status::Rejected, false),
-            (Status::Cancelled, false),
-            (Status::Expired, false),
-        ] {
-            let transition = order(status, PaymentStatus::None).transition(
-                Trigger::Cancelled,
-                at("2026-11-24T08:01:00Z"),
-                None,
-            );
-            assert_eq!(transition.is_some(), cancellable, "{status:?}");
-        }
-    }
-
-    #[test]
-    fn the_deadline_expires_an_order_only_once_it_has_passed_and_only_before_it_is_confirmed() {
-        let deadline = order(Status::Placed, PaymentStatus::None).deadline;
-        let expires = |status, at| {
-            order(status, PaymentStatus::None)
-                .transition(Trigger::DeadlinePassed, at, None)
-                .is_some()
-        };
-        assert!(!expires(Status::Reserved, at("2026-11-24T08:15:00.119Z")));
-        assert!(expires(Status::Placed, deadline));
-        assert!(expires(Status::Reserved, deadline));
-        assert!(!expires(Status::Confirmed, deadline));
-    }
-
-    #[test]
-    fn the_money_of_an_order_that_ended_early_only_moves_on() {
-        let ended =
-            |payment, steps: &[Trigger]| walk(order(Status::Cancelled, payment), steps).payment;
-        assert_eq!(ended(PaymentStatus::None, &[Trigger::PaymentVoided]), PaymentStatus::Voided);
-        assert_eq!(
-            ended(PaymentStatus::None, &[Trigger::PaymentRefunded, Trigger::PaymentCaptured]),
-            PaymentStatus::Refunded
-        );
-        assert_eq!(
-            ended(PaymentStatus::Captured, &[Trigger::RefundFailed, Trigger::PaymentRefunded]),
-            PaymentStatus::Refunded
-        );
-        assert_eq!(
-            ended(PaymentStatus::Captured, &[Trigger::PaymentRefunded, Trigger::RefundFailed]),
-            PaymentStatus::Refunded
-        );
-    }
-
-    #[test]
-    fn a_payment_method_never_prints() {
-        assert!(
-            !format!("{:?}", order(Status::Placed, PaymentStatus::None)).contains("pm_card_visa")
-        );
-    }
-
-    #[test]
-    fn the_time_of_placing_sorts_as_text() {
-        let mut early = order(Status::Placed, PaymentStatus::None);
-        early.placed_at = at("2026-11-24T08:00:00Z");
-        let text = |order: &Order| {
-            serde_json::to_value(order).unwrap()["placed_at"].as_str().unwrap().to_owned()
-        };
-        assert_eq!(text(&early), "2026-11-24T08:00:00.000Z");
-        assert!(text(&early) < text(&order(Status::Placed, PaymentStatus::None)));
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_happens_in_whatever_order_the_row_stays_whole(steps in prop::collection::vec(prop::sample::select(triggers()), 0..24)) {
-            let order = walk(order(Status::Placed, PaymentStatus::None), &steps);
-            let revisions: Vec<_> = order.history.iter().map(|entry| entry.revision).collect();
-            prop_assert_eq!(revisions, (1..=order.revision).collect::<Vec<_>>());
-            prop_assert_eq!(order.history.last().unwrap().status, order.status);
-            prop_assert_eq!(order.rejection.is_some(), order.status == Status::Rejected);
-            prop_assert_eq!(order.payment_method.is_some(), matches!(order.status, Status::Placed | Status::Reserved));
-            if matches!(order.status, Status::Confirmed | Status::Preparing | Status::Ready | Status::Collected) {
-                prop_assert_eq!(order.payment, PaymentStatus::Captured);
-            }
-        }
-
-        #[test]
-        fn an_end_is_never_left(steps in prop::collection::vec(prop::sample::select(triggers()), 0..24), more in prop::collection::vec(prop::sample::select(triggers()), 0..24)) {
-            let order = walk(order(Status::Placed, PaymentStatus::None), &steps);
-            let end = order.status;
-            if end.ended_early() || end == Status::Collected {
-                prop_assert_eq!(walk(order, &more).status, end);
-            }
-        }
-
-        #[test]
-        fn the_same_message_twice_changes_nothing_the_second_time(steps in prop::collection::vec(prop::sample::select(triggers()), 0..24), last in prop::sample::select(triggers())) {
-            let once = walk(walk(order(Status::Placed, PaymentStatus::None), &steps), std::slice::from_ref(&last));
-            let twice = walk(once.clone(), &[last]);
-            prop_assert_eq!(once, twice);
-        }
-    }
-}
+pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use jiff::{Timestamp, civil, tz::TimeZone};
+use fixtures::at;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shop::{
@@ -10,11 +10,9 @@ use shop::{
         INVENTORY, InventoryEvent, ORDERS, OrderEvent, PAYMENT, PaymentEvent, PaymentFailed,
         PaymentMade, StockRejected, StockReserved,
     },
-    id::{CustomerId, OrderId},
+    id::OrderId,
     money::Currency,
-    order::{
-        HistoryEntry, Line, Order, OrderEventType, PaymentMethod, PaymentStatus, Status, Trigger,
-    },
+    order::{Order, OrderEventType, Trigger},
     stock::Shortage,
 };
 use uuid::Uuid;
@@ -71,14 +69,8 @@ impl Event {
     }
 }
 
-const CROISSANT: &str = "croissant";
-
 fn order_id() -> OrderId {
-    "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse().unwrap()
-}
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
+    fixtures::ORDER.parse().unwrap()
 }
 
 /// Ids are written out here, since they must never change.
@@ -87,44 +79,15 @@ fn id(text: &str) -> Uuid {
 }
 
 fn shortage() -> Shortage {
-    Shortage { item: CROISSANT.parse().unwrap(), requested: 2, left: 1 }
+    Shortage { item: "croissant".parse().unwrap(), requested: 2, left: 1 }
 }
 
 fn placed() -> Order {
     let placed_at = at("2026-11-24T08:00:00.120Z");
-    Order {
-        order_id: order_id(),
-        customer_id: CustomerId::new("camille"),
-        location: "paris".parse().unwrap(),
-        location_name: "Amélie Paris".into(),
-        time_zone: TimeZone::get("Europe/Paris").unwrap(),
-        status: Status::Placed,
-        revision: 1,
-        payment: PaymentStatus::None,
-        lines: vec![Line {
-            item: CROISSANT.parse().unwrap(),
-            name: "Butter croissant".into(),
-            quantity: 2,
-            unit_price: 190,
-        }],
-        total: 380,
-        currency: Currency::Eur,
-        payment_method: Some(PaymentMethod::new("pm_card_visa")),
-        note: None,
-        placed_at,
-        pickup_at: placed_at,
-        pickup_day: civil::date(2026, 11, 24),
-        deadline: at("2026-11-24T08:15:00.120Z"),
-        rejection: None,
-        fingerprint: "f".into(),
-        history: vec![HistoryEntry {
-            revision: 1,
-            event: OrderEventType::Placed,
-            status: Status::Placed,
-            at: placed_at,
-            cause: None,
-        }],
-    }
+    let deadline = at("2026-11-24T08:15:00.120Z");
+    let mut order = Order { placed_at, pickup_at: placed_at, deadline, ..fixtures::order() };
+    order.history[0].at = placed_at;
+    order
 }
 
 fn order_recordings() -> Vec<(&'static str, OrderEvent)> {

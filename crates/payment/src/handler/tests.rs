@@ -28,7 +28,7 @@ fn now() -> Timestamp {
 /// An `order.reserved` event that pays with `payment_method`.
 fn paying_with(payment_method: &str) -> OrderEvent {
     let mut event = fixtures::order_event(OrderEventType::Reserved);
-    event.detail.data.payment_method = Some(shop::order::PaymentMethod::new(payment_method));
+    event.detail.data.payment_method = Some(payment_method.parse().unwrap());
     event
 }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use shop::{
     id::{CustomerId, OrderId},
     money::{Currency, Money},
-    order::PaymentMethod,
     payment::IntentId,
 };
 use stripe::{IntentStatus, NewIntent, RetrySettings};
@@ -33,7 +32,7 @@ fn new_intent(payment_method: &str) -> NewIntent {
     NewIntent {
         order_id: order_id(),
         price: Money { amount: 1099, currency: Currency::Eur },
-        payment_method: PaymentMethod::new(payment_method),
+        payment_method: payment_method.parse().unwrap(),
     }
 }
 

@@ -1,0 +1,254 @@
+//! Tests of the order and its states.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::menu::tests::at;
+
+pub(crate) fn order(status: Status, payment: PaymentStatus) -> Order {
+    let placed_at = at("2026-11-24T08:00:00.120Z");
+    Order {
+        order_id: "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse().unwrap(),
+        customer_id: CustomerId::new("camille"),
+        location: "paris".parse().unwrap(),
+        location_name: "Amélie Paris".into(),
+        time_zone: TimeZone::get("Europe/Paris").unwrap(),
+        status,
+        revision: 1,
+        payment,
+        lines: vec![Line {
+            item: "croissant".parse().unwrap(),
+            name: "Butter croissant".into(),
+            quantity: 2,
+            unit_price: 190,
+        }],
+        total: 380,
+        currency: Currency::Eur,
+        payment_method: Some("pm_card_visa".parse().unwrap()),
+        note: None,
+        placed_at,
+        pickup_at: placed_at,
+        pickup_day: civil::date(2026, 11, 24),
+        deadline: at("2026-11-24T08:15:00.120Z"),
+        rejection: None,
+        fingerprint: "f".into(),
+        history: vec![HistoryEntry {
+            revision: 1,
+            event: OrderEventType::Placed,
+            status: Status::Placed,
+            at: placed_at,
+            cause: None,
+        }],
+    }
+}
+
+fn triggers() -> Vec<Trigger> {
+    vec![
+        Trigger::StockReserved,
+        Trigger::StockRejected(vec![]),
+        Trigger::PaymentCaptured,
+        Trigger::PaymentDeclined("card_declined".into()),
+        Trigger::PaymentVoided,
+        Trigger::PaymentRefunded,
+        Trigger::RefundFailed,
+        Trigger::DeadlinePassed,
+        Trigger::Cancelled,
+        Trigger::PreparationStarted,
+        Trigger::PreparationFinished,
+        Trigger::PickedUp,
+    ]
+}
+
+fn walk(order: Order, steps: &[Trigger]) -> Order {
+    let late = at("2026-11-24T09:00:00Z");
+    steps.iter().fold(order, |order, trigger| match order.transition(trigger.clone(), late, None) {
+        Some(transition) => order.after(transition),
+        None => order,
+    })
+}
+
+#[test]
+fn a_successful_order_is_reserved_confirmed_made_and_collected() {
+    let steps = [
+        Trigger::StockReserved,
+        Trigger::PaymentCaptured,
+        Trigger::PreparationStarted,
+        Trigger::PreparationFinished,
+        Trigger::PickedUp,
+    ];
+    let order = walk(order(Status::Placed, PaymentStatus::None), &steps);
+    assert_eq!(
+        (order.status, order.payment, order.revision),
+        (Status::Collected, PaymentStatus::Captured, 6)
+    );
+}
+
+#[test]
+fn an_order_out_of_stock_is_rejected_with_what_is_left() {
+    let shortage = Shortage { item: "croissant".parse().unwrap(), requested: 2, left: 1 };
+    let order = walk(
+        order(Status::Placed, PaymentStatus::None),
+        &[Trigger::StockRejected(vec![shortage.clone()])],
+    );
+    assert_eq!(order.status, Status::Rejected);
+    assert_eq!(order.rejection, Some(Rejection::OutOfStock { shortages: vec![shortage] }));
+}
+
+#[test]
+fn a_declined_payment_rejects_the_order_with_the_providers_code() {
+    let order = walk(
+        order(Status::Reserved, PaymentStatus::None),
+        &[Trigger::PaymentDeclined("insufficient_funds".into())],
+    );
+    assert_eq!(order.status, Status::Rejected);
+    assert_eq!(
+        order.rejection,
+        Some(Rejection::PaymentDeclined { reason: "insufficient_funds".into() })
+    );
+}
+
+#[test]
+fn an_order_can_be_cancelled_until_it_is_being_made() {
+    let now = at("2026-11-24T08:01:00Z");
+    let cancellable = Status::ALL.map(|status| {
+        order(status, PaymentStatus::None).transition(Trigger::Cancelled, now, None).is_some()
+    });
+    let expected = Status::ALL.map(|status| match status {
+        Status::Placed | Status::Reserved | Status::Confirmed => true,
+        Status::Preparing
+        | Status::Ready
+        | Status::Collected
+        | Status::Rejected
+        | Status::Cancelled
+        | Status::Expired => false,
+    });
+    assert_eq!(cancellable, expected);
+}
+
+/// The values that a type can have, by its JSON Schema.
+fn values<T: JsonSchema>() -> BTreeSet<String> {
+    fn collect(schema: &Value, values: &mut BTreeSet<String>) {
+        let one_of = schema["oneOf"].as_array().into_iter().flatten();
+        one_of.for_each(|schema| collect(schema, values));
+        let enumerated = schema["enum"].as_array().into_iter().flatten();
+        let named = enumerated.chain([&schema["const"]]).filter_map(Value::as_str);
+        values.extend(named.map(str::to_owned));
+    }
+    let mut values = BTreeSet::new();
+    collect(schemars::schema_for!(T).as_value(), &mut values);
+    values
+}
+
+#[test]
+fn every_state_and_every_event_type_is_listed() {
+    fn text<T: Serialize>(value: T) -> String {
+        serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
+    }
+    assert_eq!(BTreeSet::from(Status::ALL.map(text)), values::<Status>());
+    assert_eq!(BTreeSet::from(OrderEventType::ALL.map(text)), values::<OrderEventType>());
+}
+
+#[test]
+fn a_payment_method_is_1_to_255_letters_digits_and_underscores() {
+    for valid in ["p", "pm_card_VISA_42", &"p".repeat(255)] {
+        assert_eq!(valid.parse::<PaymentMethod>().unwrap().expose(), valid);
+    }
+    for invalid in ["", "pm card", "pm-card", "pmé", &"p".repeat(256)] {
+        assert_eq!(invalid.parse::<PaymentMethod>(), Err(InvalidPaymentMethod), "{invalid}");
+    }
+}
+
+#[test]
+fn a_note_has_at_most_500_characters() {
+    assert!(Note::try_from("é".repeat(500)).is_ok());
+    assert_eq!(Note::try_from("é".repeat(501)), Err(InvalidNote));
+}
+
+#[test]
+fn an_order_expires_from_its_deadline_on_unless_it_is_confirmed() {
+    let deadline = order(Status::Placed, PaymentStatus::None).deadline;
+    let expires = |status, at| {
+        order(status, PaymentStatus::None).transition(Trigger::DeadlinePassed, at, None).is_some()
+    };
+    assert!(!expires(Status::Reserved, at("2026-11-24T08:15:00.119Z")));
+    assert!(expires(Status::Placed, deadline));
+    assert!(expires(Status::Reserved, deadline));
+    assert!(!expires(Status::Confirmed, deadline));
+}
+
+#[test]
+fn a_payment_of_an_order_that_ended_early_never_goes_back() {
+    let ended = |payment, steps: &[Trigger]| walk(order(Status::Cancelled, payment), steps).payment;
+    assert_eq!(ended(PaymentStatus::None, &[Trigger::PaymentVoided]), PaymentStatus::Voided);
+    assert_eq!(
+        ended(PaymentStatus::None, &[Trigger::PaymentRefunded, Trigger::PaymentCaptured]),
+        PaymentStatus::Refunded
+    );
+    assert_eq!(
+        ended(PaymentStatus::Captured, &[Trigger::RefundFailed, Trigger::PaymentRefunded]),
+        PaymentStatus::Refunded
+    );
+    assert_eq!(
+        ended(PaymentStatus::Captured, &[Trigger::PaymentRefunded, Trigger::RefundFailed]),
+        PaymentStatus::Refunded
+    );
+}
+
+#[test]
+fn a_payment_method_never_prints() {
+    assert!(!format!("{:?}", order(Status::Placed, PaymentStatus::None)).contains("pm_card_visa"));
+}
+
+#[test]
+fn the_time_of_placing_sorts_as_text() {
+    let mut early = order(Status::Placed, PaymentStatus::None);
+    early.placed_at = at("2026-11-24T08:00:00Z");
+    let text = |order: &Order| {
+        serde_json::to_value(order).unwrap()["placed_at"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(text(&early), "2026-11-24T08:00:00.000Z");
+    assert!(text(&early) < text(&order(Status::Placed, PaymentStatus::None)));
+}
+
+fn steps() -> impl Strategy<Value = Vec<Trigger>> {
+    prop::collection::vec(prop::sample::select(triggers()), 0..24)
+}
+
+proptest! {
+    #[test]
+    fn any_sequence_of_triggers_leaves_a_consistent_row(steps in steps()) {
+        let order = walk(order(Status::Placed, PaymentStatus::None), &steps);
+        let revisions: Vec<_> = order.history.iter().map(|entry| entry.revision).collect();
+        prop_assert_eq!(revisions, (1..=order.revision).collect::<Vec<_>>());
+        prop_assert_eq!(order.history.last().unwrap().status, order.status);
+        prop_assert_eq!(order.rejection.is_some(), order.status == Status::Rejected);
+        let may_be_charged = matches!(order.status, Status::Placed | Status::Reserved);
+        prop_assert_eq!(order.payment_method.is_some(), may_be_charged);
+        if !may_be_charged && !order.status.ended_early() {
+            prop_assert_eq!(order.payment, PaymentStatus::Captured);
+        }
+    }
+
+    #[test]
+    fn an_order_that_has_ended_stays_ended(steps in steps(), more in steps()) {
+        let order = walk(order(Status::Placed, PaymentStatus::None), &steps);
+        let end = order.status;
+        if end.ended_early() || end == Status::Collected {
+            prop_assert_eq!(walk(order, &more).status, end);
+        }
+    }
+
+    #[test]
+    fn a_repeated_trigger_changes_nothing(
+        steps in steps(),
+        last in prop::sample::select(triggers()),
+    ) {
+        let order = walk(order(Status::Placed, PaymentStatus::None), &steps);
+        let once = walk(order, std::slice::from_ref(&last));
+        let twice = walk(once.clone(), &[last]);
+        prop_assert_eq!(once, twice);
+    }
+}
