@@ -1,0 +1,163 @@
+//! Tests of the notices and their text.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+pub(crate) const ORDER: &str = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa";
+
+/// An order's event; `data` replaces what it names.
+pub(crate) fn event(event_type: &str, data: Value) -> OrderEvent {
+    let at = "2026-11-24T08:00:00Z";
+    let mut event = json!({
+        "detail-type": event_type,
+        "detail": {
+            "metadata": {
+                "event_id": ORDER,
+                "version": 1,
+                "occurred_at": at,
+                "correlation_id": ORDER
+            },
+            "data": {
+                "order_id": ORDER,
+                "customer_id": "camille",
+                "revision": 3,
+                "status": "confirmed",
+                "payment": "captured",
+                "location": "paris",
+                "location_name": "Amélie Paris",
+                "time_zone": "Europe/Paris",
+                "pickup_at": at,
+                "pickup_day": "2026-11-24",
+                "deadline": at,
+                "lines": [
+                    {
+                        "item": "croissant",
+                        "name": "Butter croissant",
+                        "quantity": 2,
+                        "unit_price": 190
+                    },
+                    {
+                        "item": "eclair",
+                        "name": "Éclair \"café & crème\"",
+                        "quantity": 1,
+                        "unit_price": 450
+                    }
+                ],
+                "total": 830,
+                "currency": "EUR"
+            }
+        }
+    });
+    for (name, value) in data.as_object().unwrap() {
+        event["detail"]["data"][name] = value.clone();
+    }
+    serde_json::from_value(event).unwrap()
+}
+
+fn notice(event_type: &str, data: Value) -> Option<Notice> {
+    Templates::new().unwrap().notice(&event(event_type, data)).unwrap()
+}
+
+fn text(event_type: &str, data: Value) -> String {
+    notice(event_type, data).unwrap().text
+}
+
+#[test]
+fn customers_get_notices_about_confirmation_readiness_failures_and_refunds() {
+    let subject = |event_type, data| notice(event_type, data).map(|notice| notice.subject);
+    let rejection = json!({"code": "payment_declined", "reason": "generic_decline"});
+    for (event_type, data, expected) in [
+        ("order.confirmed", json!({}), "Your order is confirmed"),
+        ("order.ready", json!({}), "Your order is ready"),
+        ("order.rejected", json!({"rejection": rejection}), "We could not take your order"),
+        ("order.cancelled", json!({}), "Your order is cancelled"),
+        ("order.expired", json!({}), "We could not confirm your order in time"),
+        ("order.payment_changed", json!({"payment": "refunded"}), "We have given your money back"),
+        (
+            "order.payment_changed",
+            json!({"payment": "refund_failed"}),
+            "We could not give your money back yet",
+        ),
+    ] {
+        assert_eq!(subject(event_type, data).as_deref(), Some(expected), "{event_type}");
+    }
+    for event_type in ["order.placed", "order.reserved", "order.preparing", "order.collected"] {
+        assert_eq!(subject(event_type, json!({})), None, "{event_type}");
+    }
+    for payment in ["captured", "voided"] {
+        assert_eq!(
+            subject("order.payment_changed", json!({"payment": payment})),
+            None,
+            "{payment}"
+        );
+    }
+}
+
+#[test]
+fn a_confirmation_names_what_was_ordered_what_it_cost_and_when_it_can_be_picked_up() {
+    let expected = "Thank you for your order. You have paid 8.30 EUR, and we will have this\n\
+                    ready for you:\n\n\
+                    2 x Butter croissant, 3.80 EUR\n1 x Éclair \"café & crème\", 4.50 EUR\n\n\
+                    Pick-up: Tuesday, 24 November 2026 at 09:00, Amélie Paris\n\
+                    Order: 0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa\n\nAmelie";
+    assert_eq!(text("order.confirmed", json!({})), expected);
+}
+
+#[test]
+fn money_has_the_digits_of_its_currency() {
+    assert!(
+        text("order.confirmed", json!({"total": 830, "currency": "JPY"}))
+            .contains("You have paid 830 JPY")
+    );
+}
+
+#[test]
+fn a_rejection_names_what_fell_short_and_what_is_left_of_it() {
+    let shortages = json!([
+        {"item": "croissant", "requested": 2, "left": 1},
+        {"item": "eclair", "requested": 1, "left": 0}
+    ]);
+    let text = text(
+        "order.rejected",
+        json!({"rejection": {"code": "out_of_stock", "shortages": shortages}}),
+    );
+    assert!(text.contains(
+        "Butter croissant: you ordered 2, 1 left\n\
+         Éclair \"café & crème\": you ordered 1, none left\n"
+    ));
+}
+
+#[test]
+fn a_decline_is_explained_only_if_the_customer_can_do_something_about_it() {
+    let declined = |reason| {
+        text("order.rejected", json!({"rejection": {"code": "payment_declined", "reason": reason}}))
+    };
+    assert!(declined("insufficient_funds").contains("There was not enough money"));
+    // The holder of a stolen card must not learn that the theft was reported.
+    assert_eq!(declined("stolen_card"), declined("generic_decline"));
+}
+
+#[test]
+fn a_cancellation_promises_a_refund_only_of_money_that_was_taken() {
+    assert!(
+        text("order.cancelled", json!({"payment": "captured"}))
+            .contains("You have paid 8.30 EUR. We will refund it")
+    );
+    assert!(text("order.cancelled", json!({"payment": "none"})).contains("You do not pay for it."));
+}
+
+#[test]
+fn a_refund_says_how_the_order_ended_because_that_notice_may_never_have_been_sent() {
+    let refunded =
+        |status| text("order.payment_changed", json!({"payment": "refunded", "status": status}));
+    assert!(refunded("cancelled").contains("You had cancelled it."));
+    assert!(refunded("expired").contains("It could not be confirmed in time."));
+    assert!(refunded("rejected").contains("We could not take it."));
+}
+
+#[test]
+fn an_event_that_lacks_data_of_its_notice_is_an_error_and_not_a_gap() {
+    let event = event("order.rejected", json!({"status": "rejected"}));
+    assert!(Templates::new().unwrap().notice(&event).is_err());
+}
