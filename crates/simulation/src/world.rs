@@ -183,7 +183,7 @@ impl World {
             pending: self.queues.pending(),
             dead_letters: self.queues.dead_letters(),
             stream_is_empty: self.stream.is_empty(),
-            unreadable_records: buried.map(|(record, _)| record).collect(),
+            unreadable_records: letters.map(|(record, _)| record).collect(),
             orders,
         }
     }
