@@ -1,5 +1,7 @@
 //! Events of earlier versions, recorded as they were on the bus, are still read.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use fixtures::at;
