@@ -1,4 +1,4 @@
-//! The function behind the HTTP API.
+//! The Lambda function behind the customers' HTTP API.
 
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -16,8 +16,7 @@ async fn main() -> Result<(), Error> {
         SignedDuration::from_secs(settings::seconds("CONFIRM_WITHIN_SECONDS")?.into()),
         SignedDuration::from_secs(settings::seconds("MENU_CACHE_SECONDS")?.into()),
     );
-    // Init has the whole CPU, and nobody waits for it: the place to connect, to shake hands and to
-    // read the menus.
+    // Init runs on a full CPU before any request waits, so connect and read the menus here.
     intake.prepare(Timestamp::now()).await;
     run(service_fn(async |event: LambdaEvent<Request>| {
         Ok::<_, Error>(intake.handle(event.payload, Timestamp::now()).await)

@@ -1,5 +1,4 @@
-//! Orders and menus in memory, for tests: the behaviour of [`crate::store::DynamoDb`] without
-//! DynamoDB.
+//! Orders and menus in memory, for tests: they behave like [`crate::store::DynamoDb`].
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +15,7 @@ use tables::orders::MemoryOrders;
 
 use crate::{handler::Orders, menus::Menus, request::Page};
 
-/// Tables that live as long as the last clone of this value.
+/// Both tables. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryTables {
     orders: MemoryOrders,
@@ -24,7 +23,7 @@ pub struct MemoryTables {
 }
 
 impl MemoryTables {
-    /// These orders, which others may write as well, and no menus.
+    /// Uses these orders, which others may write as well, and starts without menus.
     #[must_use]
     pub fn over(orders: MemoryOrders) -> Self {
         Self { orders, menus: Arc::default() }
@@ -35,7 +34,7 @@ impl MemoryTables {
         self.menu_rows().insert(menu.location.clone(), menu);
     }
 
-    /// Replaces an order, as another function would.
+    /// Replaces an order, as if another function had written it.
     pub fn replace(&self, order: Order) {
         self.orders.rows().insert(order.order_id, order);
     }

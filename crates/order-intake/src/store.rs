@@ -1,4 +1,4 @@
-//! The Orders and Menu tables, as far as this function may touch them.
+//! The Orders and Menu tables in DynamoDB, as far as this function may use them.
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
@@ -19,7 +19,7 @@ use tables::{
 
 use crate::{handler::Orders, menus::Menus, request::Page};
 
-/// Both tables in DynamoDB.
+/// The client of both tables.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     orders: OrdersTable,
@@ -31,7 +31,7 @@ fn read_all<T: DeserializeOwned>(rows: Vec<Row>) -> Result<Vec<T>, DecodeError> 
 }
 
 impl DynamoDb {
-    /// The tables of these names.
+    /// Uses the tables of these names.
     #[must_use]
     pub fn new(config: &SdkConfig, orders: String, menus: String) -> Self {
         let client = Client::new(config);

@@ -1,4 +1,4 @@
-//! Names of things: who, where, what, which order.
+//! Ids: of shops, items, customers and orders.
 
 use std::{fmt, str::FromStr};
 
@@ -9,38 +9,39 @@ use uuid::Uuid;
 /// Ids of orders are derived in this namespace.
 const ORDERS: Uuid = Uuid::from_u128(0x0b7c_55f2_9d4e_4c6b_8a1f_3e2d_7c90_14aa);
 
-/// Why a text is not the id that it was taken for.
+/// Why a text is not an id.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum InvalidId {
-    /// A shop's or an item's name.
+    /// The text is not the id of a shop or an item.
     #[error("must be 1 to {MAX_NAME} characters, each a lower-case letter, a digit or a hyphen")]
     Name,
-    /// An order's id.
-    #[error("must be a UUID, such as the `order_id` that placing the order answered")]
+    /// The text is not the id of an order.
+    #[error("must be a UUID: the `order_id` of an order")]
     Order,
-    /// An idempotency key.
-    #[error("must be 1 to {MAX_KEY} visible ASCII characters or spaces; a UUID serves well")]
+    /// The text is not an idempotency key.
+    #[error("must be 1 to {MAX_KEY} visible ASCII characters or spaces, such as a UUID")]
     Key,
 }
 
 const MAX_NAME: usize = 64;
 const MAX_KEY: usize = 255;
 
-/// What a shop's and an item's name look like, for JSON Schemas.
+/// What the id of a shop or an item looks like, for JSON Schemas.
 pub const NAME_PATTERN: &str = "^[a-z0-9-]{1,64}$";
-/// What an idempotency key looks like, for JSON Schemas. HTTP strips spaces from both ends.
+/// What an idempotency key looks like, for JSON Schemas. HTTP strips spaces at both ends.
 pub const KEY_PATTERN: &str = "^[!-~]([ -~]*[!-~])?$";
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
         #[schemars(with = "String")]
         pub struct $name(String);
 
         impl $name {
-            /// The name as text.
+            /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -83,37 +84,36 @@ macro_rules! name {
 }
 
 name! {
-    /// A shop, such as `paris-marais`: 1 to 64 lower-case letters, digits and hyphens.
+    /// The id of a shop, such as `paris-marais`: 1 to 64 lower-case letters, digits and hyphens.
     LocationId
 }
 
 name! {
-    /// An item that a shop sells (its SKU), such as `croissant`: 1 to 64 lower-case letters, digits
-    /// and hyphens.
+    /// The id (SKU) of an item, such as `croissant`: 1 to 64 lower-case letters, digits and hyphens.
     ItemId
 }
 
-/// A customer: the `sub` of the token that the authorizer has checked.
+/// The id of a customer: the `sub` claim of an access token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct CustomerId(String);
 
 impl CustomerId {
-    /// Takes a verified token's subject.
+    /// Takes the subject of a verified token.
     #[must_use]
     pub fn new(subject: impl Into<String>) -> Self {
         Self(subject.into())
     }
 
-    /// The subject.
+    /// The subject as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What makes a repeated request the same request: the customer's own name for it, 1 to 255 visible
-/// ASCII characters or spaces.
+/// The customer's own name for a request, by which a repeated request is recognized: 1 to 255
+/// visible ASCII characters or spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
@@ -129,8 +129,8 @@ impl FromStr for IdempotencyKey {
     }
 }
 
-/// An order. The id follows from customer and idempotency key, so that the same request can only
-/// ever make one order; it says nothing about either.
+/// The id of an order. It is derived from customer and idempotency key, so that a repeated request
+/// cannot place a second order, and reveals neither.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -138,15 +138,14 @@ impl FromStr for IdempotencyKey {
 pub struct OrderId(Uuid);
 
 impl OrderId {
-    /// The one order that this customer can place with this key.
+    /// The id of the one order that a customer can place with a key.
     #[must_use]
     pub fn derive(customer: &CustomerId, key: &IdempotencyKey) -> Self {
         let customer = Uuid::new_v5(&ORDERS, customer.as_str().as_bytes());
         Self(Uuid::new_v5(&customer, key.0.as_bytes()))
     }
 
-    /// The id of something that belongs to this order and is told apart by `name`: the same
-    /// whenever it is asked for.
+    /// The id of the thing called `name` that belongs to this order: the same each time.
     #[must_use]
     pub fn derived(self, name: &str) -> Uuid {
         Uuid::new_v5(&self.0, name.as_bytes())
@@ -163,7 +162,7 @@ impl FromStr for OrderId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        // The hyphenated form alone: an order has one name.
+        // Only the hyphenated form, so that an id has one spelling.
         match Uuid::try_parse(text) {
             Ok(id) if text.len() == 36 => Ok(Self(id)),
             _ => Err(InvalidId::Order),
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_customer_and_key_name_the_same_order() {
+    fn the_same_customer_and_key_make_the_same_order_id() {
         let camille = CustomerId::new("camille");
         assert_eq!(OrderId::derive(&camille, &key("a")), OrderId::derive(&camille, &key("a")));
         assert_ne!(OrderId::derive(&camille, &key("a")), OrderId::derive(&camille, &key("b")));
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn customer_and_key_cannot_be_shifted_into_one_another() {
+    fn characters_moved_from_customer_to_key_make_another_order_id() {
         let left = OrderId::derive(&CustomerId::new("ab"), &key("c"));
         let right = OrderId::derive(&CustomerId::new("a"), &key("bc"));
         assert_ne!(left, right);
@@ -225,7 +224,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_parsing_a_name_panic(text in any::<String>()) {
+        fn no_text_makes_parsing_an_id_panic(text in any::<String>()) {
             if let Ok(name) = text.parse::<ItemId>() {
                 prop_assert_eq!(name.as_str(), text);
             }

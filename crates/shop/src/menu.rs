@@ -19,7 +19,7 @@ use crate::{
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are enough")]
 pub enum Weekday {
     Monday,
     Tuesday,
@@ -44,13 +44,13 @@ impl From<civil::Weekday> for Weekday {
     }
 }
 
-/// A span of opening within one day, in the shop's own time: open at `from`, closed at `to`.
+/// Opening hours within one day, in the shop's time zone: open from `from` until `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hours {
-    /// The first moment at which an order can be picked up.
+    /// The earliest time when an order can be picked up.
     pub from: civil::Time,
-    /// The first moment at which none can any more.
+    /// The time from which no order can be picked up.
     pub to: civil::Time,
 }
 
@@ -58,61 +58,62 @@ pub struct Hours {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Item {
-    /// Its name in orders, stock and bake plans.
+    /// The item's id in orders, stock and bake plans.
     pub sku: ItemId,
-    /// Its name for customers.
+    /// The item's name.
     pub name: String,
-    /// Price of one piece in minor units of the menu's currency.
+    /// The price of one piece in minor units of the menu's currency.
     pub price: u64,
-    /// The days on which it is sold; every day when absent.
+    /// The days on which the item is sold; every day if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sold_on: Option<BTreeSet<Weekday>>,
 }
 
-/// Everything that a customer may know of a shop.
+/// What a shop sells, at which prices, and when it is open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Menu {
-    /// The shop.
+    /// The shop's id.
     pub location: LocationId,
-    /// Its name for customers.
+    /// The shop's name.
     pub name: String,
-    /// Its time zone, by IANA name: opening hours and pickup days are meant in it.
+    /// The shop's time zone, by IANA name. Opening hours and pickup days are in this time zone.
     #[serde(with = "jiff::fmt::serde::tz::required")]
     #[schemars(with = "String")]
     pub time_zone: TimeZone,
-    /// The currency of its prices.
+    /// The currency of all prices.
     pub currency: Currency,
-    /// When it is open; a day that is missing is closed.
+    /// The opening hours of each day. On a day that is missing, the shop is closed.
     pub opening_hours: BTreeMap<Weekday, Vec<Hours>>,
-    /// What it sells.
+    /// The items that the shop sells.
     pub items: Vec<Item>,
 }
 
-/// Why a menu cannot be used. Each message names the field.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+/// Why a menu is not valid. Each message names the field.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidMenu {
-    /// No item could be ordered.
-    #[error("items: give at least one")]
+    /// The menu has no items.
+    #[error("items: must have at least one item")]
     NoItems,
-    /// Two prices for one thing.
-    #[error("items: `{0}` appears twice; keep one")]
+    /// An item has more than one entry.
+    #[error("items: `{0}` appears twice; remove one of the two")]
     DuplicateItem(ItemId),
-    /// Free or beyond [`MAX_TOTAL`].
+    /// A price is 0 or above [`MAX_TOTAL`].
     #[error("items: the price of `{0}` must be 1 to {MAX_TOTAL} minor units")]
     Price(ItemId),
-    /// A span that ends before it starts. One that goes past midnight is two spans.
+    /// Opening hours end before they start. Hours past midnight belong to the next day.
     #[error(
-        "opening_hours: on {0:?} a span ends at or before its start; split one that passes midnight"
+        "opening_hours: `to` must be after `from` on {0:?}; \
+         split opening hours that pass midnight between the two days"
     )]
     Hours(Weekday),
 }
 
 impl Menu {
-    /// Checks what the types cannot.
+    /// Checks what the types do not ensure.
     ///
     /// # Errors
-    /// The first fault found.
+    /// The first error found.
     pub fn validate(&self) -> Result<(), InvalidMenu> {
         if self.items.is_empty() {
             return Err(InvalidMenu::NoItems);
@@ -136,26 +137,25 @@ impl Menu {
         }
     }
 
-    /// The item of that name, if the shop has it at all.
+    /// The item with that id, if the shop sells it on any day.
     #[must_use]
     pub fn item(&self, sku: &ItemId) -> Option<&Item> {
         self.items.iter().find(|item| &item.sku == sku)
     }
 
-    /// The day in the shop's own calendar.
+    /// The day in the shop's time zone.
     #[must_use]
     pub fn day(&self, at: Timestamp) -> civil::Date {
         at.to_zoned(self.time_zone.clone()).date()
     }
 
-    /// Whether an order can be picked up at that moment.
+    /// Whether an order can be picked up at that time.
     #[must_use]
     pub fn is_open(&self, at: Timestamp) -> bool {
         self.spans(self.day(at)).any(|(from, to)| from <= at && at < to)
     }
 
-    /// The first moment from `at` on at which an order can be picked up, looking no further than
-    /// `until`.
+    /// The earliest time from `at` to `until`, both included, when an order can be picked up.
     #[must_use]
     pub fn next_open(&self, at: Timestamp, until: Timestamp) -> Option<Timestamp> {
         let last = self.day(until);
@@ -171,8 +171,8 @@ impl Menu {
         None
     }
 
-    /// The opening spans of a day as moments. A time that a clock change skips is taken as the
-    /// moment after the gap.
+    /// The opening hours of a day as timestamps. A local time that a clock change skips is moved
+    /// past the gap.
     fn spans(&self, day: civil::Date) -> impl Iterator<Item = (Timestamp, Timestamp)> + '_ {
         let moment = move |time| {
             self.time_zone
@@ -187,32 +187,32 @@ impl Menu {
 }
 
 impl Item {
-    /// Whether it is sold on that day of the shop's calendar.
+    /// Whether the item is sold on that day in the shop's time zone.
     #[must_use]
     pub fn is_sold_on(&self, day: civil::Date) -> bool {
         self.sold_on.as_ref().is_none_or(|days| days.contains(&day.weekday().into()))
     }
 }
 
-/// A shop as the list of all shops shows it.
+/// A shop in the list of all shops.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Location {
-    /// The shop.
+    /// The shop's id.
     pub location: LocationId,
-    /// Its name for customers.
+    /// The shop's name.
     pub name: String,
-    /// Its IANA time zone.
+    /// The shop's time zone, by IANA name.
     #[serde(with = "jiff::fmt::serde::tz::required")]
     #[schemars(with = "String")]
     pub time_zone: TimeZone,
-    /// The currency of its prices.
+    /// The currency of all prices.
     pub currency: Currency,
 }
 
-/// How far ahead an order may be placed.
+/// How many days ahead an order may be picked up.
 pub const MAX_DAYS_AHEAD: i64 = 14;
 
-/// The last moment for which an order may be placed at `now`.
+/// The latest pickup of an order that is placed at `now`.
 #[must_use]
 pub fn latest_pickup(now: Timestamp) -> Timestamp {
     now.saturating_add((MAX_DAYS_AHEAD * 24).hours()).unwrap_or(Timestamp::MAX)
@@ -275,6 +275,36 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_next_opening_starts_at_its_hours_and_ends_before_closing_time() {
+        let shop = paris();
+        let next = |from, until| shop.next_open(at(from), at(until));
+        let (opens, closes) = ("2026-11-24T06:00:00Z", "2026-11-24T11:00:00Z");
+        let reopens = "2026-11-24T13:00:00Z";
+        assert_eq!(next(opens, closes), Some(at(opens)));
+        assert_eq!(next("2026-11-24T10:59:59Z", reopens), Some(at("2026-11-24T10:59:59Z")));
+        assert_eq!(next(closes, reopens), Some(at(reopens)));
+        assert_eq!(next(closes, "2026-11-24T12:59:59Z"), None);
+        assert_eq!(next(opens, opens), Some(at(opens)));
+        assert_eq!(
+            next("2026-11-24T18:00:00Z", "2026-11-25T06:00:00Z"),
+            Some(at("2026-11-25T06:00:00Z"))
+        );
+        assert_eq!(next("2026-11-24T18:00:00Z", "2026-11-25T05:59:59Z"), None);
+    }
+
+    #[test]
+    fn a_price_is_1_to_99999999_minor_units() {
+        let priced = |price| {
+            let mut menu = paris();
+            menu.items[0].price = price;
+            menu.validate()
+        };
+        let invalid = Err(InvalidMenu::Price("croissant".parse().unwrap()));
+        assert_eq!((priced(1), priced(MAX_TOTAL)), (Ok(()), Ok(())));
+        assert_eq!((priced(0), priced(MAX_TOTAL + 1)), (invalid.clone(), invalid));
+    }
+
+    #[test]
     fn a_shop_that_never_opens_has_no_next_opening() {
         let shop = Menu { opening_hours: BTreeMap::new(), ..paris() };
         assert_eq!(shop.next_open(at("2026-11-24T08:00:00Z"), at("2026-12-08T08:00:00Z")), None);
@@ -290,7 +320,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_menu_that_cannot_be_sold_from_is_refused() {
+    fn an_invalid_menu_is_refused() {
         assert_eq!(paris().validate(), Ok(()));
         assert_eq!(Menu { items: vec![], ..paris() }.validate(), Err(InvalidMenu::NoItems));
 

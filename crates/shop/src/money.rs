@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A currency that the business takes payment in, by its ISO 4217 code.
+/// A currency in which the business takes payments, by its ISO 4217 code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Currency {
@@ -18,7 +18,7 @@ pub enum Currency {
 }
 
 impl Currency {
-    /// The ISO 4217 code, in capitals.
+    /// The ISO 4217 code in capitals.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -28,8 +28,8 @@ impl Currency {
         }
     }
 
-    /// The least that the payment provider charges, in minor units: Stripe's published minimum per
-    /// currency.
+    /// The smallest amount that the payment provider charges, in minor units: Stripe's published
+    /// minimum.
     #[must_use]
     pub const fn smallest_charge(self) -> u64 {
         match self {
@@ -37,7 +37,7 @@ impl Currency {
         }
     }
 
-    /// Digits after the decimal point, by ISO 4217.
+    /// The number of digits after the decimal point, by ISO 4217.
     #[must_use]
     pub const fn minor_digits(self) -> u32 {
         match self {
@@ -47,16 +47,16 @@ impl Currency {
     }
 }
 
-/// The most that one order may come to, in minor units: the payment provider takes amounts of up to
+/// The largest total of an order, in minor units: the payment provider charges amounts of up to
 /// eight digits.
 pub const MAX_TOTAL: u64 = 99_999_999;
 
 /// An amount in minor units of its currency: 580 EUR here is 5.80 euros, 580 JPY is 580 yen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Money {
-    /// Minor units.
+    /// The number of minor units.
     pub amount: u64,
-    /// What they are units of.
+    /// The currency of the minor units.
     pub currency: Currency,
 }
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_currency_is_named_by_its_code() {
+    fn a_currency_is_written_as_its_code() {
         assert_eq!(serde_json::to_string(&Currency::Jpy).unwrap(), "\"JPY\"");
         assert!(serde_json::from_str::<Currency>("\"XXX\"").is_err());
     }
