@@ -16,8 +16,8 @@
 //!   look at the version. An unknown enum value is a decoding error, so the message is retried, and
 //!   waits in the dead-letter queue if the consumer's deployment takes longer than that.
 //!
-//! The JSON Schemas in `schemas/` are generated from these types, and `tests/recorded/` holds events
-//! of each version.
+//! The JSON Schemas in `schemas/` are generated from these types, and `tests/recorded/` holds
+//! events of each version.
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 use schemars::JsonSchema;
@@ -219,7 +219,7 @@ macro_rules! events {
             }
 
             $(
-                #[doc = concat!("The order's `", $detail_type, "` event, caused by the event `cause`.")]
+                #[doc = concat!("The order's `", $detail_type, "` event, caused by event `cause`.")]
                 #[must_use]
                 pub fn $new(data: $data, occurred_at: Timestamp, cause: Uuid) -> Self {
                     let metadata = Metadata {

@@ -89,7 +89,8 @@ name! {
 }
 
 name! {
-    /// The id (SKU) of an item, such as `croissant`: 1 to 64 lower-case letters, digits and hyphens.
+    /// The id of an item (SKU), such as `croissant`: 1 to 64 lower-case letters, digits and
+    /// hyphens.
     ItemId
 }
 

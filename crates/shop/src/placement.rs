@@ -18,8 +18,8 @@ use crate::{
 /// limited.
 pub const MAX_LINES: usize = 50;
 
-/// What a customer asks for. Each value is valid by itself; [`place`] checks the request against the
-/// menu and the clock.
+/// What a customer asks for. Each value is valid by itself; [`place`] checks the request against
+/// the menu and the clock.
 // The JSON form is what `fingerprint` hashes, and the rows of all orders hold that hash: neither
 // the names nor the order of the fields may change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -51,8 +51,8 @@ async fn place_order(api: &Example, schemas: &mut Schemas<'_>) -> Operation {
         "placeOrder",
         "Place an order",
         "Accepts an order. Its stock is reserved and its payment charged afterwards; \
-         `GET /orders/{id}` shows the current state. Repeating a request with the same key and body \
-         does not place another order: the answer is the first order in its current state.",
+         `GET /orders/{id}` shows the current state. Repeating a request with the same key and \
+         body does not place another order: the answer is the first order in its current state.",
     )
     .parameter(json!({
         "name": "Idempotency-Key",
