@@ -193,66 +193,48 @@ fn announcement(
 
 #[cfg(test)]
 mod tests {
+    use fixtures::{DEADLINE, PLACED_AT, at, bake_plan, event_of, numbered_order};
+    use platform::{bus::MemoryBus, cause::chain, decode};
     use serde_json::json;
 
     use super::*;
     use crate::memory::MemoryStock;
-    use platform::bus::MemoryBus;
 
-    const NOW: &str = "2026-11-24T08:00:00Z";
+    type TestInventory = Inventory<MemoryStock, MemoryBus>;
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
+    /// An event of order `number`, which needs `quantity` croissants.
+    fn event(event_type: OrderEventType, number: u32, quantity: u32) -> OrderEvent {
+        let mut order = numbered_order(number);
+        order.lines[0].quantity = quantity;
+        event_of(order, event_type)
     }
 
-    fn event(event_type: &str, order: u32, quantity: u32) -> OrderEvent {
-        let order_id = format!("0b7c55f2-9d4e-4c6b-8a1f-{order:012}");
-        serde_json::from_value(json!({
-            "detail-type": event_type,
-            "detail": {
-                "metadata": {"event_id": order_id, "version": 1, "occurred_at": NOW, "correlation_id": order_id},
-                "data": {
-                    "order_id": order_id, "customer_id": "camille", "revision": 1, "status": "placed", "payment": "none",
-                    "location": "paris", "location_name": "Amélie Paris", "time_zone": "Europe/Paris", "pickup_at": NOW, "pickup_day": "2026-11-24", "deadline": "2026-11-24T08:15:00Z",
-                    "lines": [{"item": "croissant", "name": "Butter croissant", "quantity": quantity, "unit_price": 190}],
-                    "total": 380, "currency": "EUR"
-                }
-            }
-        }))
-        .unwrap()
+    /// A shop that bakes so many croissants a day.
+    fn inventory(croissants: u32) -> TestInventory {
+        let plan = ("paris".parse().unwrap(), bake_plan(croissants));
+        Inventory { stock: MemoryStock::new([plan]), bus: MemoryBus::default() }
     }
 
-    fn inventory(capacity: u32) -> Inventory<MemoryStock, MemoryBus> {
-        let plan = serde_json::from_value(json!({"capacity": {"croissant": capacity}})).unwrap();
-        Inventory {
-            stock: MemoryStock::new([("paris".parse().unwrap(), plan)]),
-            bus: MemoryBus::default(),
-        }
+    async fn handle(inventory: &TestInventory, event: OrderEvent) {
+        inventory.handle(event, at(PLACED_AT)).await.unwrap();
     }
 
-    fn told(inventory: &Inventory<MemoryStock, MemoryBus>) -> Vec<String> {
-        inventory
-            .bus
-            .published()
-            .iter()
-            .map(|event| event["detail-type"].as_str().unwrap().to_owned())
-            .collect()
+    fn published(inventory: &TestInventory) -> Vec<String> {
+        let events = inventory.bus.published();
+        events.iter().map(|event| event["detail-type"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn held(inventory: &Inventory<MemoryStock, MemoryBus>) -> u32 {
-        inventory.stock.held(
-            &"paris".parse().unwrap(),
-            "2026-11-24".parse().unwrap(),
-            &"croissant".parse().unwrap(),
-        )
+    /// The number of held croissants.
+    fn held(inventory: &TestInventory) -> u32 {
+        inventory.stock.all_held().values().sum()
     }
 
     #[tokio::test]
-    async fn an_order_is_reserved_until_nothing_is_left() {
+    async fn orders_are_reserved_until_too_little_is_left() {
         let inventory = inventory(3);
-        inventory.handle(event("order.placed", 1, 2), at(NOW)).await.unwrap();
-        inventory.handle(event("order.placed", 2, 2), at(NOW)).await.unwrap();
-        assert_eq!(told(&inventory), ["inventory.reserved", "inventory.rejected"]);
+        handle(&inventory, event(OrderEventType::Placed, 1, 2)).await;
+        handle(&inventory, event(OrderEventType::Placed, 2, 2)).await;
+        assert_eq!(published(&inventory), ["inventory.reserved", "inventory.rejected"]);
         assert_eq!(
             inventory.bus.published()[1]["detail"]["data"]["shortages"],
             json!([{"item": "croissant", "requested": 2, "left": 1}])
@@ -261,56 +243,94 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_redelivered_order_is_held_once_and_told_again_with_the_same_id() {
+    async fn a_redelivered_order_is_held_once_and_its_event_has_the_same_id() {
         let inventory = inventory(3);
-        inventory.handle(event("order.placed", 1, 2), at(NOW)).await.unwrap();
-        inventory.handle(event("order.placed", 1, 2), at(NOW)).await.unwrap();
-        let published = inventory.bus.published();
-        assert_eq!(
-            published[0]["detail"]["metadata"]["event_id"],
-            published[1]["detail"]["metadata"]["event_id"]
-        );
+        for _ in 0..2 {
+            handle(&inventory, event(OrderEventType::Placed, 1, 2)).await;
+        }
+        let events = inventory.bus.published();
+        let id = |index: usize| &events[index]["detail"]["metadata"]["event_id"];
+        assert_eq!((events.len(), id(0)), (2, id(1)));
         assert_eq!(held(&inventory), 2);
     }
 
     #[tokio::test]
-    async fn a_rejection_stands_even_when_stock_comes_free_before_it_is_redelivered() {
+    async fn a_rejection_stands_even_if_stock_is_released_before_the_redelivery() {
         let inventory = inventory(2);
-        inventory.handle(event("order.placed", 1, 2), at(NOW)).await.unwrap();
-        inventory.handle(event("order.placed", 2, 2), at(NOW)).await.unwrap();
-        inventory.handle(event("order.cancelled", 1, 2), at(NOW)).await.unwrap();
-        inventory.handle(event("order.placed", 2, 2), at(NOW)).await.unwrap();
+        handle(&inventory, event(OrderEventType::Placed, 1, 2)).await;
+        handle(&inventory, event(OrderEventType::Placed, 2, 2)).await;
+        handle(&inventory, event(OrderEventType::Cancelled, 1, 2)).await;
+        handle(&inventory, event(OrderEventType::Placed, 2, 2)).await;
         assert_eq!(
-            told(&inventory),
+            published(&inventory),
             ["inventory.reserved", "inventory.rejected", "inventory.rejected"]
         );
         assert_eq!(held(&inventory), 0);
     }
 
     #[tokio::test]
-    async fn stock_is_given_back_once_however_often_the_order_ends() {
-        let inventory = inventory(3);
-        inventory.handle(event("order.placed", 1, 2), at(NOW)).await.unwrap();
-        inventory.handle(event("order.placed", 2, 1), at(NOW)).await.unwrap();
-        inventory.handle(event("order.rejected", 1, 2), at(NOW)).await.unwrap();
-        inventory.handle(event("order.rejected", 1, 2), at(NOW)).await.unwrap();
-        assert_eq!(held(&inventory), 1);
+    async fn every_early_end_releases_the_stock_once() {
+        for end in [OrderEventType::Rejected, OrderEventType::Cancelled, OrderEventType::Expired] {
+            let inventory = inventory(3);
+            handle(&inventory, event(OrderEventType::Placed, 1, 2)).await;
+            handle(&inventory, event(OrderEventType::Placed, 2, 1)).await;
+            for _ in 0..2 {
+                handle(&inventory, event(end, 1, 2)).await;
+                assert_eq!(held(&inventory), 1, "{end:?}");
+            }
+        }
     }
 
     #[tokio::test]
-    async fn a_release_that_overtakes_its_reservation_leaves_a_tombstone() {
+    async fn other_events_change_nothing() {
         let inventory = inventory(3);
-        inventory.handle(event("order.cancelled", 1, 2), at(NOW)).await.unwrap();
-        inventory.handle(event("order.placed", 1, 2), at(NOW)).await.unwrap();
-        assert_eq!(held(&inventory), 0);
-        assert!(told(&inventory).is_empty());
+        handle(&inventory, event(OrderEventType::Placed, 1, 2)).await;
+        handle(&inventory, event(OrderEventType::Confirmed, 1, 2)).await;
+        assert_eq!((held(&inventory), published(&inventory).len()), (2, 1));
     }
 
     #[tokio::test]
-    async fn nothing_is_reserved_after_the_deadline() {
+    async fn a_release_that_arrives_before_its_order_leaves_a_tombstone() {
         let inventory = inventory(3);
-        inventory.handle(event("order.placed", 1, 2), at("2026-11-24T08:15:00Z")).await.unwrap();
+        handle(&inventory, event(OrderEventType::Cancelled, 1, 2)).await;
+        handle(&inventory, event(OrderEventType::Placed, 1, 2)).await;
         assert_eq!(held(&inventory), 0);
-        assert!(told(&inventory).is_empty());
+        assert!(published(&inventory).is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_reserved_from_the_deadline_on() {
+        let inventory = inventory(3);
+        let placed = event(OrderEventType::Placed, 1, 2);
+        inventory.handle(placed.clone(), at(DEADLINE)).await.unwrap();
+        assert_eq!(held(&inventory), 0);
+        assert!(published(&inventory).is_empty());
+        inventory.handle(placed, at("2026-11-24T08:14:59.999Z")).await.unwrap();
+        assert_eq!(held(&inventory), 2);
+    }
+
+    #[test]
+    fn errors_say_once_what_is_wrong_and_only_an_unreadable_row_is_not_retried() {
+        let unreadable = StoreError::from(decode::json::<u32>("[]").unwrap_err());
+        for (error, transient, text) in [
+            (
+                InventoryError::from(unreadable),
+                false,
+                "a row of the table cannot be read: `.` is missing or not what it should be",
+            ),
+            (
+                StoreError::MissingRow.into(),
+                true,
+                "the row to change is missing, although it was there a moment ago",
+            ),
+            (
+                PublishError::Call("timed out".to_owned()).into(),
+                true,
+                "EventBridge PutEvents failed: timed out",
+            ),
+        ] {
+            assert_eq!(error.is_transient(), transient, "{error}");
+            assert_eq!(chain(&error), text);
+        }
     }
 }

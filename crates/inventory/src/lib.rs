@@ -1,4 +1,4 @@
-//! Reserves stock for an order, and releases it again.
+//! Reserves stock for orders and releases the stock of those that end early.
 
 pub mod handler;
 pub mod memory;

@@ -1,4 +1,4 @@
-//! The SDK's configuration, the same for all clients of a function.
+//! The configuration of the AWS SDK, shared by all clients of a function.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use aws_config::{
     stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
 
-/// Loads region and credentials from the environment. An attempt that hangs is given up early
-/// enough that a second one fits into every function's timeout; three attempts outlast a blip, and
-/// what lasts longer goes back to the queue.
+/// Loads region and credentials from the environment, and sets time limits and retries.
+///
+/// An attempt that hangs is abandoned early enough that a second one fits into every function's
+/// timeout. Three attempts outlast a short fault; after a longer one, the message is retried
+/// through its queue.
 pub async fn config() -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
@@ -19,7 +21,7 @@ pub async fn config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::standard().with_max_attempts(3))
         .timeout_config(timeouts)
-        // Bodies are a few kilobytes, and an attempt that stalls ends with its timeout.
+        // Bodies are a few kilobytes, and the timeout ends an attempt that stalls.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .load()
         .await

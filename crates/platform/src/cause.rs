@@ -1,9 +1,11 @@
-//! An error with all its causes, in one line.
+//! Errors with all their causes, in one line.
 
 use std::error::Error;
 
-/// What an error and each of its causes say. Unlike the debug form of an SDK's error it does not
-/// hold the whole answer, which may be a row with its means of payment, or a secret.
+/// Joins the messages of an error and of all its causes with colons.
+///
+/// Unlike the debug form of an SDK error, the text does not hold the whole response, which may be
+/// a row with a payment method, or a secret.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

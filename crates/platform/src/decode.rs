@@ -1,34 +1,34 @@
-//! Reads messages and rows. Of what cannot be read it says where it is wrong, and never what it
-//! holds: that may be an address or a means of payment, and errors end in logs.
+//! Decodes messages and rows. An error names the place of the fault and never quotes the value
+//! there, which may be an address or a payment method: errors are logged.
 
 use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
 use serde_dynamo::{AttributeValue, Deserializer, Item};
 
-/// Why a text or a row is not what it was taken for.
+/// Why a text or a row could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// It is not JSON, or more than one value.
+    /// The text is not JSON, or more than one value.
     #[error("it is not JSON from line {line}, column {column} on")]
     NotJson {
         /// The line, from 1.
         line: usize,
-        /// The byte in that line, from 1; 0 for its very start.
+        /// The byte in that line, from 1; 0 for the start of the line.
         column: usize,
     },
-    /// Something in it is missing, or of another type or value.
+    /// A field is missing, or has a wrong type or value.
     #[error("`{place}` is missing or not what it should be")]
     Unfit {
-        /// Which field, such as `detail.data.lines[0].quantity`; `.` for all of it.
+        /// The path of the field, such as `detail.data.lines[0].quantity`; `.` for the whole value.
         place: String,
     },
 }
 
-/// Reads a text that is one JSON value.
+/// Decodes a text that is one JSON value.
 ///
 /// # Errors
-/// It is not, or not such a value.
+/// The text is not JSON, or the value does not fit the type.
 pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let not_json = |error: &serde_json::Error| DecodeError::NotJson {
@@ -36,18 +36,18 @@ pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
         column: error.column(),
     };
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        // What is not JSON may have gone wrong below a field that nobody knows, whose name is then
-        // part of the path.
+        // The path to a syntax error may contain the name of an unknown field, which is input and
+        // must not be quoted.
         if error.inner().is_data() { unfit(&error) } else { not_json(error.inner()) }
     })?;
     deserializer.end().map_err(|error| not_json(&error))?;
     Ok(value)
 }
 
-/// Reads a row of a table of DynamoDB.
+/// Decodes a row of a DynamoDB table.
 ///
 /// # Errors
-/// It is not such a row.
+/// The row does not fit the type.
 pub fn item<T: DeserializeOwned>(row: impl Into<Item>) -> Result<T, DecodeError> {
     let row = Deserializer::from_attribute_value(AttributeValue::M(row.into().into()));
     serde_path_to_error::deserialize(row).map_err(|error| unfit(&error))
@@ -55,8 +55,7 @@ pub fn item<T: DeserializeOwned>(row: impl Into<Item>) -> Result<T, DecodeError>
 
 fn unfit(error: &serde_path_to_error::Error<impl Display>) -> DecodeError {
     let mut place = error.path().to_string();
-    // The one thing that is said of a field that is not there is its name, which is this program's
-    // own.
+    // The name of a missing field is a name of this program, so it can be quoted.
     let message = error.inner().to_string();
     if let Some((field, _)) =
         message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'))
@@ -93,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_read_with_fields_that_nobody_knows() {
+    fn unknown_fields_are_ignored() {
         let basket = Basket { lines: vec![Line { quantity: 2 }] };
         assert_eq!(json(r#" {"lines": [{"quantity": 2, "size": "L"}]} "#), Ok(basket));
     }
 
     #[test]
-    fn a_field_that_is_wrong_or_missing_is_named() {
+    fn the_error_names_the_field_that_is_wrong_or_missing() {
         for (text, expected) in [
             (r#"{"lines": [{"quantity": 2}, {"quantity": "pm_card_visa"}]}"#, "lines[1].quantity"),
             (r#"{"lines": [{}]}"#, "lines[0].quantity"),
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_told_by_its_place() {
+    fn a_syntax_error_is_located_by_line_and_column() {
         for (text, column) in [
             ("pm_card_visa", 1),
             (r#"{"lines": []} pm_card_visa"#, 15),
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_read_as_a_text_is() {
+    fn a_row_decodes_like_a_text() {
         let row = |quantity: AttributeValue| {
             let line = AttributeValue::M(HashMap::from([("quantity".to_owned(), quantity)]));
             HashMap::from([("lines".to_owned(), AttributeValue::L(vec![line]))])
@@ -141,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_error_never_tells_what_it_has_read(text in "[a-z]{8}", shape in 0_usize..6) {
+        fn an_error_never_quotes_its_input(text in "[a-z]{8}", shape in 0_usize..6) {
             let text = format!("secret{text}");
             let body = match shape {
                 0 => text.clone(),

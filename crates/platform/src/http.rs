@@ -1,4 +1,4 @@
-//! Requests and answers of an HTTP API, and errors as RFC 9457 problem details.
+//! Requests and responses of an HTTP API, and errors as RFC 9457 problem details.
 
 use aws_lambda_events::{
     apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse},
@@ -10,13 +10,13 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-/// A request as API Gateway hands it to a function, in payload format 2.0: header names are in
+/// A request as API Gateway passes it to a function, in payload format 2.0: header names are in
 /// lower case.
 pub type Request = ApiGatewayV2httpRequest;
-/// An answer for API Gateway.
+/// A response to API Gateway.
 pub type Response = ApiGatewayV2httpResponse;
 
-/// The largest body that is read, in bytes.
+/// The largest body that is accepted, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
 /// An error as RFC 9457 has it.
@@ -118,7 +118,7 @@ impl Problem {
         Self::new(404, ProblemType::NOT_FOUND, detail)
     }
 
-    /// Something failed here. What, only the log tells.
+    /// The request failed for a reason that only the log names.
     #[must_use]
     pub fn unavailable() -> Self {
         let detail =
@@ -126,14 +126,14 @@ impl Problem {
         Self::new(503, ProblemType::UNAVAILABLE, detail)
     }
 
-    /// Says which fields are wrong.
+    /// Adds a field that is wrong.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>, detail: impl ToString) -> Self {
         self.errors.push(FieldError { field: field.into(), detail: detail.to_string() });
         self
     }
 
-    /// Adds a member of its own.
+    /// Adds an extension member.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.extensions.insert(name.to_owned(), value.into());
@@ -153,13 +153,13 @@ impl From<Problem> for Response {
     }
 }
 
-/// An answer in JSON.
+/// A response in JSON.
 #[must_use]
 pub fn json(status: u16, body: &impl Serialize) -> Response {
     answer(status, "application/json", body)
 }
 
-/// An answer in JSON to what goes on after it: `path` is where to ask what became of it.
+/// A 202 response in JSON. `path` is where the client can follow what it has started.
 #[must_use]
 pub fn accepted(path: &str, body: &impl Serialize) -> Response {
     let mut response = json(202, body);
@@ -178,7 +178,7 @@ fn answer(status: u16, content_type: &'static str, body: &impl Serialize) -> Res
             response.body = Some(Body::Text(json));
         }
         Err(error) => {
-            tracing::error!(%error, "an answer does not serialise");
+            tracing::error!(%error, "the response does not serialise");
             response.status_code = 500;
         }
     }

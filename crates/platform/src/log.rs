@@ -1,15 +1,14 @@
-//! Log lines: one JSON object each, with the time and level that Lambda's own log filter looks for.
+//! Log lines: one JSON object each, with the time and level that Lambda's log filter expects.
 
 use std::{env, panic, str::FromStr};
 
 use tracing_subscriber::filter::LevelFilter;
 
-/// Starts logging to standard output at the level that the function's `LoggingConfig` asks for.
+/// Starts logging to standard output at the level in the function's `LoggingConfig`.
 ///
-/// Nothing below that level is kept, from this code or any library; no library logs what a message
-/// or a row holds at `info` or above. A panic is a line as well, with the place where it happened;
-/// its words only where they are written there, since any other may quote what the function was
-/// working on.
+/// The level applies to this code and to all libraries; none of them logs the contents of a message
+/// or a row at `info` or above. A panic is logged with its location. Its message is logged only if
+/// it is a literal, since a formatted one may quote the data that the function was working on.
 pub fn init() {
     let level =
         env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| LevelFilter::from_str(&level).ok());
