@@ -2,11 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use order_intake::route::{Access, CUSTOMER_SCOPE, Route};
 use resources::{Template, target};
 use serde_json::Value;
 
-/// The scope that Cognito gives to access tokens and not to ID tokens.
-const SCOPE: &str = "aws.cognito.signin.user.admin";
+#[test]
+fn the_template_has_the_routes_that_the_function_serves_with_their_access() {
+    let template = Template::on_aws();
+    let deployed: BTreeMap<_, _> =
+        template.routes().iter().map(|route| (route.key, route.public)).collect();
+    let served = Route::ALL.map(|route| (route.key(), route.access() == Access::Public));
+    assert_eq!(deployed, BTreeMap::from(served), "on the left: template.yaml");
+}
 
 #[test]
 fn a_route_is_public_or_takes_access_tokens_of_the_user_pool() {
@@ -17,7 +24,7 @@ fn a_route_is_public_or_takes_access_tokens_of_the_user_pool() {
             Some("JWT") => {
                 assert_eq!(target(&properties["AuthorizerId"]), "Authorizer", "{route}");
                 assert_eq!(
-                    properties["AuthorizationScopes"][0], SCOPE,
+                    properties["AuthorizationScopes"][0], CUSTOMER_SCOPE,
                     "{route} would accept ID tokens"
                 );
             }
