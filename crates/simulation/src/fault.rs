@@ -276,7 +276,8 @@ fn failed_tests(copy: &Path, root: &Path) -> Result<Option<Catch>> {
         "no test of a table passed, so the failures prove nothing:\n{results}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let failed = of_result(" ... FAILED");
+    let mut failed = of_result(" ... FAILED");
+    failed.sort();
     Ok((!failed.is_empty()).then_some(Catch::Tests(failed)))
 }
 
