@@ -236,7 +236,7 @@ async fn malformed_ids_are_bad_requests_and_unknown_ids_are_not_found() {
         ("/orders?limit=0", "limit", "from 1 to 50"),
         ("/orders?limit=51", "limit", "from 1 to 50"),
         ("/orders?limit=many", "limit", "from 1 to 50"),
-        ("/orders?cursor=42", "cursor", "`next` of the page before"),
+        ("/orders?cursor=42", "cursor", "`next` of the previous page"),
     ] {
         let answer = camille.get(path).await;
         assert!(answer.status == 400 && answer.has_error(field, limit), "{path}: {answer:?}");

@@ -60,7 +60,7 @@ async fn a_key_is_refused_for_another_order_of_the_same_customer() {
     let first = camille.post("k", &croissants(&shop, 1)).await;
     let other = camille.post("k", &croissants(&shop, 2)).await;
     assert_eq!(other.status, 422);
-    assert!(other.has_error("Idempotency-Key", "another body"), "{}", other.body);
+    assert!(other.has_error("Idempotency-Key", "a different order"), "{}", other.body);
 
     let hers = noor.post("k", &croissants(&shop, 1)).await;
     assert_eq!(hers.status, 202);

@@ -136,6 +136,9 @@ impl<'ast> Visit<'ast> for Dependencies {
         }
     }
 
+    // The `crate` of `pub(crate)` names nothing that the module uses.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+
     // The items of a module are visited as its own.
     fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
 

@@ -124,7 +124,7 @@ async fn a_detached_stack_takes_commands_and_leaves_no_process_when_stopped_or_k
     for (command, traces) in [
         (&["events"][..], "order.rejected"),
         (&["mail"], "We could not take your order"),
-        (&["logs", "order-relay"], "announced"),
+        (&["logs", "order-relay"], "published"),
         (&["status"], &*stopped[0].id.to_string()),
     ] {
         let shown = async || local.run(command).await.contains(traces).then_some(());
@@ -168,7 +168,7 @@ async fn a_stack_listens_on_the_bind_address_and_describes_it_for_containers() {
 async fn an_unusable_bind_address_is_refused_with_advice() {
     let local = CommandLine::new("unbound").await;
     for (address, advice) in [
-        ("0.0.0.0", "give one IPv4 address of this machine"),
+        ("0.0.0.0", "give an IPv4 address of this machine"),
         // This network is reserved for documentation, so no machine has the address.
         ("192.0.2.1", "this machine has no address 192.0.2.1: choose one of its own with --bind"),
     ] {

@@ -101,11 +101,11 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
         (0, 1),
         "{show:?}"
     );
-    assert_eq!(show.lines("the payment provider refuses our API key").len(), 1, "{show:?}");
+    assert_eq!(show.lines("the payment provider rejects the API key").len(), 1, "{show:?}");
     let shown = system.ops(&["order", &early]).await;
     assert!(shown.status == 0 && shown.text.contains("one in `charge`"), "{shown:?}");
     assert!(
-        shown.lines("record failed").iter().all(|line| line.contains("refuses our API key")),
+        shown.lines("record failed").iter().all(|line| line.contains("rejects the API key")),
         "{shown:?}"
     );
     assert_eq!(shown.lines("record failed").len(), 5, "{shown:?}");

@@ -138,7 +138,7 @@ async fn every_sample_event_is_processed() {
         assert_eq!(failures("OrderStatus", sample).await, [record]);
         let failure = failure(&system, "order-status", sample, record).await;
         assert_eq!(
-            failure["error"], "there is no such order; look who published the event",
+            failure["error"], "there is no such order; find out who published the event",
             "{sample}"
         );
     }
