@@ -1,6 +1,6 @@
 //! Why a command failed, each with what to do about it.
 
-use platform::{bus::PublishError, cause::chain};
+use platform::bus::PublishError;
 use shop::id::OrderId;
 use stripe::ConfigError;
 
@@ -11,7 +11,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Stack(#[from] stack::Error),
     /// A row has an unknown form.
-    #[error("{0}. Use the version of `cargo ops` that belongs to the stack, or correct the row")]
+    #[error("use the version of `cargo ops` that belongs to the stack, or correct the row")]
     Row(#[from] UnreadableRow),
     /// No order has that id.
     #[error("there is no order {0} in this stack")]
@@ -33,13 +33,13 @@ pub(crate) enum Error {
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// The provider did not answer.
-    #[error("the payment provider's books cannot be read: {}", chain(.0))]
+    #[error("the payment provider's books cannot be read")]
     Provider(#[from] stripe::Error),
     /// The provider's client cannot be built.
-    #[error("the payment provider cannot be asked: {}", chain(.0))]
+    #[error("the payment provider cannot be asked")]
     Key(#[from] ConfigError),
     /// A result cannot be written as JSON.
-    #[error("the result cannot be written as JSON: {0}")]
+    #[error("the result cannot be written as JSON")]
     Json(#[from] serde_json::Error),
     /// Standard output was closed, as `head` does when it has enough.
     #[error("standard output was closed")]

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use commands::Cli;
 use error::Error;
+use platform::cause::chain;
 use verdict::Verdict;
 
 /// The exit status when the check itself failed. Usage errors share it.
@@ -26,7 +27,7 @@ async fn main() -> ExitCode {
         Ok(Verdict::Healthy) | Err(Error::OutputClosed) => ExitCode::SUCCESS,
         Ok(Verdict::Unhealthy) => ExitCode::FAILURE,
         Err(error) => {
-            output::message(format!("error: {error}"));
+            output::message(format!("error: {}", chain(&error)));
             ExitCode::from(CHECK_FAILED)
         }
     }
