@@ -75,7 +75,7 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
         };
         answer.unwrap_or_else(|failure| match failure {
             Failure::Problem(problem) => (*problem).into(),
-            Failure::Store(_) | Failure::Advance(_) => {
+            Failure::Store(_) | Failure::Trigger(_) => {
                 tracing::error!(error = chain(&failure), "could not answer a request");
                 Problem::unavailable().into()
             }
@@ -189,7 +189,7 @@ enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Advance(#[from] TriggerError),
+    Trigger(#[from] TriggerError),
 }
 
 impl From<Problem> for Failure {
