@@ -245,9 +245,9 @@ async fn poison(customer: &Customer<'_>, confirmed: &str) {
         for place in
             ["/detail-type", "/detail/metadata/event_id", "/detail/data/order_id", "/detail/data"]
         {
-            let mut spoiled = event.clone();
-            *spoiled.pointer_mut(place).unwrap() = json!(secrets);
-            bodies.push(spoiled.to_string());
+            let mut unreadable = event.clone();
+            *unreadable.pointer_mut(place).unwrap() = json!(secrets);
+            bodies.push(unreadable.to_string());
         }
         system.queue(&format!("{queue}Queue")).await.send(&bodies).await;
         let dead_letters = system.queue(&format!("{queue}DeadLetters")).await;

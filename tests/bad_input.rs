@@ -98,7 +98,7 @@ async fn an_invalid_order_is_refused_with_field_and_limit_and_leaves_no_trace() 
     ];
     join_all(cases.map(async |(place, value, status, field, limit)| {
         let mut order = croissants(&shop, 2);
-        spoil(&mut order, place, value);
+        set_or_remove(&mut order, place, value);
         let answer = camille.post(&Uuid::new_v4().to_string(), &order).await;
         assert!(answer.status == status && answer.has_error(field, limit), "{order}: {answer:?}");
     }))
@@ -107,7 +107,7 @@ async fn an_invalid_order_is_refused_with_field_and_limit_and_leaves_no_trace() 
 }
 
 /// Sets a field, or removes it if the value is null.
-fn spoil(order: &mut Value, place: &str, value: Value) {
+fn set_or_remove(order: &mut Value, place: &str, value: Value) {
     let (parent, field) = place.rsplit_once('/').unwrap();
     let parent = order.pointer_mut(parent).unwrap();
     match parent {

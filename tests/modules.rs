@@ -222,7 +222,7 @@ fn modules_that_name_each_other_are_a_cycle() {
 }
 
 #[test]
-fn re_exports_and_tests_are_no_dependencies() {
+fn re_exports_and_tests_are_not_dependencies() {
     let found = modules(
         "pub use a::A;
          mod a { pub struct A; use crate::Root; #[cfg(test)] mod tests { use crate::b::B; } }

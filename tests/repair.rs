@@ -384,10 +384,10 @@ async fn a_redriven_stream_record_is_published_if_it_can_be_read_and_stays_other
         .into_iter()
         .find(|row| row["order_id"] == *order)
         .unwrap();
-    let mut mended: Value = serde_json::from_str(&unreadable.replace(&broken, &order)).unwrap();
+    let mut repaired: Value = serde_json::from_str(&unreadable.replace(&broken, &order)).unwrap();
     let image: serde_dynamo::Item = serde_dynamo::to_item(row).unwrap();
-    mended["dynamodb"]["NewImage"] = serde_json::to_value(image).unwrap();
-    dead_letters.send(&[mended.to_string()]).await;
+    repaired["dynamodb"]["NewImage"] = serde_json::to_value(image).unwrap();
+    dead_letters.send(&[repaired.to_string()]).await;
 
     let published = system.ops(&["dlq", "redrive", "relay", "--order", &order]).await;
     assert!(published.status == 0 && published.text.contains("1 published"), "{published:?}");

@@ -1,4 +1,4 @@
-//! What a run leaves behind once nothing moves any more, and whether the invariants hold for it.
+//! What a run leaves behind once the system is at rest, and whether the invariants hold for it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{customers::PlannedOrder, trouble::Poison};
 use crate::harness::System;
 
-/// How long to wait until nothing moves any more.
+/// How long to wait until the system is at rest.
 const SETTLING_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The pause between two looks.
@@ -83,7 +83,7 @@ pub(super) struct Audit {
 }
 
 impl Books {
-    /// Waits until nothing moves any more. If that takes too long, also returns what still moves.
+    /// Waits until the system is at rest. If that takes too long, also returns what still changes.
     pub(super) async fn settled(system: &System) -> (Self, Option<String>) {
         let template = Template::local();
         let names = template.ids("AWS::SQS::Queue").into_iter();
@@ -112,7 +112,7 @@ impl Books {
         (books, unsettled)
     }
 
-    /// What still moves, if anything.
+    /// What still changes, if anything.
     ///
     /// The order of the looks matters. First every row's latest event must have passed the bus, so
     /// it has reached the queues. If the queues are empty after that, every event has been handled.

@@ -130,11 +130,11 @@ async fn one_of_several_concurrent_puts_is_committed(orders: impl Orders) {
     let order = placed();
     let answers = join_all((0..5).map(|_| orders.put(&order))).await;
     let first = answers.iter().filter(|answer| matches!(answer, Ok(Write::Committed))).count();
-    let told = answers
+    let conflicts = answers
         .iter()
         .filter(|answer| matches!(answer, Ok(Write::Conflict(first)) if *first == order))
         .count();
-    assert_eq!((first, told), (1, 4));
+    assert_eq!((first, conflicts), (1, 4));
 }
 
 async fn a_customers_orders_are_listed_newest_first_without_gaps_or_repeats(orders: impl Orders) {

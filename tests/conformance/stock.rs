@@ -259,9 +259,9 @@ async fn one_of_several_concurrent_deliveries_holds(bakery: Bakery<impl Stock>) 
     let (order, demand) = (new_order(), bakery.demand(&[("croissant", 1), ("eclair", 1)]));
     let outcomes = join_all((0..6).map(|_| bakery.hold(order, &demand))).await;
     let held = outcomes.iter().filter(|outcome| **outcome == Hold::Held).count();
-    let told = Hold::Decided(Reservation::Held(demand.clone()));
+    let decided = Hold::Decided(Reservation::Held(demand.clone()));
     assert_eq!(
-        (held, outcomes.iter().filter(|outcome| **outcome == told).count()),
+        (held, outcomes.iter().filter(|outcome| **outcome == decided).count()),
         (1, 5),
         "{outcomes:?}"
     );

@@ -10,7 +10,6 @@ use super::System;
 /// What a command has printed, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Output {
-    /// The exit status.
     pub(crate) status: i32,
     /// Standard output.
     pub(crate) text: String,

@@ -1,16 +1,16 @@
 //! Property tests of everything that comes from outside: requests, queue messages, stream records
 //! and answers of the payment provider.
 //!
-//! Each input is a valid one that is spoiled in a few places, so it gets past the first check,
+//! Each input is a valid one that is corrupted in a few places, so it gets past the first check,
 //! which stops mere noise. No input may cause a panic, get lost, or be read as something else.
 //! `PROPTEST_CASES` is the number of inputs per test.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod corrupted;
 mod provider;
 mod queues;
 mod requests;
-mod spoiled;
 mod stream;
 
 use std::{

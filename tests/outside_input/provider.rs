@@ -1,4 +1,4 @@
-//! Spoiled answers of the payment provider.
+//! Corrupted answers of the payment provider.
 
 use std::{
     sync::{Arc, LazyLock, Mutex},
@@ -19,7 +19,7 @@ use shop::{
 use stripe::{Client, Error, Intent, IntentStatus, NewIntent, Refund, RetrySettings};
 use tokio::net::TcpListener;
 
-use crate::{RUNTIME, block_on, read_json, spoiled};
+use crate::{RUNTIME, block_on, corrupted, read_json};
 
 /// The status and the body of an answer.
 type Reply = (u16, String);
@@ -70,7 +70,7 @@ fn near(recorded: &'static [&'static str]) -> impl Strategy<Value = Reply> {
         let recorded = read_json(&format!("crates/local/tests/recorded/{name}.json"));
         let status = u16::try_from(recorded["status"].as_u64().unwrap()).unwrap();
         let status = prop_oneof![4 => Just(status), 1 => 200_u16..600];
-        (status, spoiled::text(recorded["body"].clone()))
+        (status, corrupted::text(recorded["body"].clone()))
     });
     answer.boxed()
 }

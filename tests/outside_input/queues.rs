@@ -1,4 +1,4 @@
-//! Spoiled queue messages, each processed by the function behind its queue.
+//! Corrupted queue messages, each processed by the function behind its queue.
 
 use std::{cell::Cell, collections::BTreeSet, sync::LazyLock};
 
@@ -38,7 +38,7 @@ use tables::orders::MemoryOrders;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::{RUNTIME, block_on, read_json, spoiled};
+use crate::{RUNTIME, block_on, corrupted, read_json};
 
 /// A queue whose server answers every request with success. The runner asks it to hide failed
 /// messages.
@@ -66,7 +66,7 @@ enum Message {
     /// A valid message about an order of its own.
     Good(Good),
     /// A message that differs from a valid one.
-    Spoiled(String),
+    Corrupted(String),
 }
 
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ impl Message {
     fn text(&self) -> &str {
         match self {
             Self::Good(good) => &good.text,
-            Self::Spoiled(text) => text,
+            Self::Corrupted(text) => text,
         }
     }
 
@@ -96,7 +96,7 @@ fn sample(event: &str, place: usize) -> Value {
     .unwrap()
 }
 
-/// A batch of messages like the sample, some of them spoiled.
+/// A batch of messages like the sample, some of them corrupted.
 fn batch(sample: Value) -> impl Strategy<Value = Vec<Message>> {
     let order = sample["detail"]["data"]["order_id"].as_str().unwrap().to_owned();
     let text = sample.to_string();
@@ -104,13 +104,13 @@ fn batch(sample: Value) -> impl Strategy<Value = Vec<Message>> {
         let id = Uuid::from_u128(id).to_string();
         Message::Good(Good { text: text.replace(&order, &id), order: id.parse().unwrap() })
     });
-    vec(prop_oneof![1 => good, 2 => spoiled::text(sample).prop_map(Message::Spoiled)], 1..5)
+    vec(prop_oneof![1 => good, 2 => corrupted::text(sample).prop_map(Message::Corrupted)], 1..5)
 }
 
 fn orders(messages: &[Message]) -> impl Iterator<Item = OrderId> {
     messages.iter().filter_map(|message| match message {
         Message::Good(good) => Some(good.order),
-        Message::Spoiled(_) => None,
+        Message::Corrupted(_) => None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Spoiled requests to the API.
+//! Corrupted requests to the API.
 
 use aws_lambda_events::encodings::Body;
 use base64::{
@@ -18,7 +18,7 @@ use resources::Template;
 use serde_json::{Value, json};
 use shop::{id::CustomerId, order::Order};
 
-use crate::{block_on, read_json, repository, spoiled};
+use crate::{block_on, corrupted, read_json, repository};
 
 /// The function `order-intake` with the demo shops.
 struct Api {
@@ -106,7 +106,7 @@ fn the_valid_order_is_accepted() {
 proptest! {
     #[test]
     fn a_body_is_an_order_or_is_refused_and_leaves_no_trace(
-        body in spoiled::text(sample_order()),
+        body in corrupted::text(sample_order()),
         base64 in any::<bool>(),
     ) {
         let api = Api::new();
@@ -120,7 +120,7 @@ proptest! {
 
     #[test]
     fn no_request_that_the_gateway_can_send_makes_the_function_fail(
-        request in spoiled::json(sample()),
+        request in corrupted::json(sample()),
         route in prop::sample::select(routes()),
     ) {
         let api = Api::new();
@@ -135,7 +135,7 @@ proptest! {
 
     #[test]
     fn a_page_is_shown_or_refused_whatever_its_cursor(
-        position in spoiled::text(position()),
+        position in corrupted::text(position()),
         limit in any::<Option<String>>(),
     ) {
         let api = Api::new();

@@ -1,4 +1,4 @@
-//! Spoiled records of the Orders table's stream.
+//! Corrupted records of the Orders table's stream.
 
 use order_relay::{
     handler::{Relay, StreamEvent},
@@ -8,7 +8,7 @@ use platform::bus::MemoryBus;
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::Value;
 
-use crate::{block_on, read_json, spoiled};
+use crate::{block_on, corrupted, read_json};
 
 fn valid() -> Value {
     read_json("events/order-relay-orders-stream.json")["Records"][1].clone()
@@ -17,7 +17,7 @@ fn valid() -> Value {
 proptest! {
     #[test]
     fn every_record_is_announced_or_becomes_a_dead_letter(
-        records in vec(spoiled::json(valid()), 1..4),
+        records in vec(corrupted::json(valid()), 1..4),
         place in any::<Index>(),
     ) {
         let mut records = records;
@@ -28,16 +28,16 @@ proptest! {
         let relay = Relay { bus: MemoryBus::default(), dead_letters: MemoryDeadLetters::default() };
         block_on(relay.handle(batch)).unwrap();
 
-        let (announced, buried) = (relay.bus.published(), relay.dead_letters.letters());
+        let (announced, dead_letters) = (relay.bus.published(), relay.dead_letters.letters());
         // A deleted row is not announced.
         let deletions = records.iter().filter(|record| record["eventName"] == "REMOVE").count();
-        let handled = announced.len() + buried.len();
+        let handled = announced.len() + dead_letters.len();
         assert!(
             handled + deletions >= records.len() && handled <= records.len(),
-            "{announced:?} {buried:?}"
+            "{announced:?} {dead_letters:?}"
         );
         let came: Vec<_> = records.iter().map(Value::to_string).collect();
-        assert!(buried.iter().all(|(record, _)| came.contains(record)), "{buried:?}");
+        assert!(dead_letters.iter().all(|(record, _)| came.contains(record)), "{dead_letters:?}");
         let id = &valid()["dynamodb"]["NewImage"]["order_id"]["S"];
         assert!(
             announced.iter().any(|event| event["detail"]["data"]["order_id"] == *id),

@@ -28,7 +28,7 @@ const TAKEN_BY: [(&str, &[&str]); 17] = [
 ];
 
 #[test]
-fn it_is_decided_for_every_event_which_queues_take_it() {
+fn every_event_has_a_decision_about_its_queues() {
     let decided: BTreeSet<_> = TAKEN_BY.iter().map(|(event, _)| (*event).to_owned()).collect();
     let published = event_types();
     let undecided: Vec<_> = published.difference(&decided).collect();

@@ -1,5 +1,5 @@
-//! What template.yaml promises and nothing else would notice: cfn-lint knows no design, and the
-//! embedded AWS delivers to queues, polls them and writes logs without asking for permission.
+//! Properties of template.yaml that no other check covers: cfn-lint does not know the design, and
+//! the embedded AWS delivers to queues, polls them and writes logs without checking permissions.
 //!
 //! What is added to the template has to be complete. These tests say what is missing: a dead-letter
 //! queue, a rule for an event, a sample event, a route of the API.

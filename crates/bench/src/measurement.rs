@@ -21,7 +21,7 @@ use crate::{
 /// The number of measurements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// New processes.
+    /// Processes to start.
     pub(crate) spawns: u32,
     /// Warm calls of each process.
     pub(crate) calls: u32,

@@ -62,7 +62,6 @@ enum Call {
 type Calls = mpsc::UnboundedSender<Call>;
 
 impl RuntimeApi {
-    /// Starts serving.
     pub(crate) async fn start() -> std::io::Result<Self> {
         // Without TCP_NODELAY an answer in two segments waits 40 ms for a delayed ACK.
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -20,7 +20,6 @@ pub(crate) struct Function {
     identity: &'static str,
 }
 
-/// All functions.
 pub(crate) const FUNCTIONS: [Function; 6] = [
     Function {
         name: "order-intake",
@@ -98,7 +97,6 @@ impl<'a> Workload<'a> {
     }
 }
 
-/// A sample event.
 #[derive(Debug, Clone)]
 struct Sample {
     event: Value,

@@ -160,13 +160,13 @@ enum Transaction {
     Cancelled(Vec<CancellationReason>),
 }
 
-/// How often a transaction is tried that meets another one on the same rows. In a rush many orders
-/// want the same croissants at once, and a conflict is over within milliseconds: a retry through
-/// the queue would take seconds.
+/// The most attempts of a transaction that conflicts with others on the same rows. In a rush many
+/// orders want the same croissants at once, and a conflict is over within milliseconds: a retry
+/// through the queue would take seconds.
 const MAX_ATTEMPTS: u32 = 8;
 
-/// The longest pause after the first conflict. The limit doubles with each further conflict, and a
-/// random part of it is waited.
+/// The longest pause after the first conflict. The limit doubles with each further conflict, and
+/// each pause is a random part of it.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 const ALL_OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
@@ -255,8 +255,7 @@ fn incomplete(error: BuildError) -> StoreError {
     StoreError::call("TransactWriteItems", error)
 }
 
-/// False if another transaction got in the way, or the table is throttled: a conflict is no
-/// shortage.
+/// False if the transaction conflicted with another one, or was throttled: neither is a shortage.
 fn only_conditions_failed(reasons: &[CancellationReason]) -> bool {
     let fine = |code: Option<&str>| matches!(code, None | Some("None" | "ConditionalCheckFailed"));
     reasons.iter().all(|reason| fine(reason.code()))

@@ -67,7 +67,6 @@ pub enum Error {
         "port {port} is in use: end the process that listens on it, or choose another with {flag}"
     )]
     PortInUse {
-        /// The port.
         port: u16,
         /// The option that sets it.
         flag: &'static str,
@@ -78,7 +77,7 @@ pub enum Error {
     /// The emulator ended, or never answered.
     #[error("the emulator {what}: {reason}; see {}", log.display())]
     Emulator {
-        /// What happened to it.
+        /// What happened to it, as a verb.
         what: &'static str,
         /// The path of its log.
         log: PathBuf,
@@ -101,9 +100,8 @@ pub enum Error {
     RolledBack {
         /// The logical id of the first resource that failed.
         resource: String,
-        /// Its type.
+        /// The type of that resource.
         kind: String,
-        /// CloudFormation's reason.
         reason: String,
     },
     /// A file of shops cannot be loaded.
@@ -118,9 +116,8 @@ pub enum Error {
     /// The order API refused an order.
     #[error("the order was refused: {status} {body}")]
     Refused {
-        /// The HTTP status.
         status: u16,
-        /// The problem details.
+        /// The problem details, as JSON.
         body: String,
     },
     /// The order that checks a new stack was not confirmed.
@@ -135,21 +132,14 @@ pub enum Error {
          logs`"
     )]
     Stuck {
-        /// The order's id.
         order: String,
-        /// Its state.
         status: String,
         /// How long it was followed.
         seconds: u64,
     },
     /// An HTTP request failed, or its answer cannot be used.
     #[error("{url}: {reason}")]
-    Http {
-        /// The URL of the request.
-        url: String,
-        /// Why it failed.
-        reason: String,
-    },
+    Http { url: String, reason: String },
 
     /// The stack cannot be found or read.
     #[error(transparent)]

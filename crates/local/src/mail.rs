@@ -10,12 +10,9 @@ use crate::{Error, http, local_stack::Stack};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Mail {
-    /// The recipients' addresses.
     pub to: Vec<String>,
-    /// The sender's address.
     #[serde(rename = "Source")]
     pub from: String,
-    /// The subject.
     pub subject: String,
     /// The message as plain text.
     #[serde(rename = "BodyText")]

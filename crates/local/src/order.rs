@@ -25,14 +25,12 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct HistoryEntry {
     /// The state after the transition.
     pub status: Status,
-    /// When it happened.
     pub at: Timestamp,
 }
 
 /// The part of an order in the API that is needed here.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Order {
-    /// Its state.
     pub status: Status,
     /// All its transitions, oldest first.
     pub history: Vec<HistoryEntry>,

@@ -8,9 +8,7 @@ use std::{
 /// Whether to print progress messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Print them.
     Shown,
-    /// Print nothing, as in tests.
     Silent,
 }
 
@@ -23,7 +21,7 @@ impl Progress {
         }
     }
 
-    /// Starts a step.
+    /// Starts timing a step.
     #[must_use]
     pub fn step(self) -> Step {
         Step { progress: self, started: Instant::now() }

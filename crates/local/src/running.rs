@@ -27,9 +27,7 @@ const SENDER: &str = "orders@amelie.example";
 /// A stack with the host that it runs on. Dropping it ends everything.
 #[derive(Debug)]
 pub struct Running {
-    /// The stack.
     pub stack: Stack,
-    /// Its host.
     pub host: Host,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A notice is claimed, sent and then settled, so that of two concurrent deliveries of an event
 //! only one sends it. A claim holds for as long as the invocation that made it may run. When
-//! Lambda has ended that invocation, nobody knows whether the notice was sent: the next delivery
+//! Lambda has ended that invocation, it is unknown whether the notice was sent: the next delivery
 //! takes the claim over and may send the notice again, so that none is lost.
 //!
 //! A newer event waits for the claim of an older one, since their mails could otherwise arrive in
@@ -90,7 +90,6 @@ impl fmt::Debug for Address {
 #[error("Cognito AdminGetUser failed with {0}")]
 pub struct CustomerError(pub String);
 
-/// Sends mail.
 pub trait Mailer {
     /// Sends a notice.
     ///

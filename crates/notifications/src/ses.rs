@@ -21,7 +21,7 @@ use crate::{
 /// function's timeout of 20 seconds.
 const TIME_LIMIT: Duration = Duration::from_secs(8);
 
-/// Amazon SES.
+/// A mailer that sends through Amazon SES.
 #[derive(Clone, Debug)]
 pub struct Ses {
     client: Client,

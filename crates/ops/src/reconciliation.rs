@@ -1,7 +1,7 @@
 //! Compares orders with payments, the provider's books and stock: where they disagree, and which
 //! orders are still changing.
 //!
-//! The books are read one after the other while the business goes on, so the order of reading
+//! The books are read one after the other while orders keep changing, so the order of reading
 //! matters: first stock and payments, then the provider, then the orders. An order that changed
 //! after the reading began is not judged; every other order was in its present state when the other
 //! books were read.

@@ -69,7 +69,6 @@ pub(crate) struct HoldKey {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "RawStockRow")]
 pub(crate) enum StockRow {
-    /// An order's reservation.
     Reservation(OrderId, Reservation),
     /// The number of held pieces.
     Held(HoldKey, i64),

@@ -121,15 +121,15 @@ impl Example {
 
     /// A sample request from `events/`.
     fn sample(&self, name: &str) -> Request {
-        self.spoiled(name, |_| ())
+        self.changed(name, |_| ())
     }
 
-    /// The sample request with a change that makes it invalid.
-    fn spoiled(&self, name: &str, spoil: impl FnOnce(&mut Value)) -> Request {
+    /// The sample request after a change.
+    fn changed(&self, name: &str, change: impl FnOnce(&mut Value)) -> Request {
         let path =
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../events/{name}.json"));
         let mut event = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        spoil(&mut event);
+        change(&mut event);
         serde_json::from_value(event).unwrap()
     }
 
@@ -144,18 +144,18 @@ impl Example {
     }
 
     /// The sample order with a change that makes it invalid, under another key.
-    fn spoiled_order(&self, spoil: impl FnOnce(&mut Value)) -> Request {
-        self.spoiled("order-intake-post-order", |event| {
+    fn invalid_order(&self, change: impl FnOnce(&mut Value)) -> Request {
+        self.changed("order-intake-post-order", |event| {
             let mut order: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
-            spoil(&mut order);
+            change(&mut order);
             event["body"] = json!(order.to_string());
             event["headers"]["idempotency-key"] = json!("another");
         })
     }
 
     /// The answer to the sample order with a change that makes it invalid.
-    async fn refusal(&self, spoil: impl FnOnce(&mut Value)) -> (u16, Value) {
-        self.answer(self.spoiled_order(spoil)).await
+    async fn refusal(&self, change: impl FnOnce(&mut Value)) -> (u16, Value) {
+        self.answer(self.invalid_order(change)).await
     }
 
     /// Moves the sample order on, as other functions would.
@@ -273,25 +273,25 @@ async fn every_documented_problem_is_the_answer_to_some_request() {
     );
     let nothing = json!("00000000-0000-0000-0000-000000000000");
     let requests = [
-        api.spoiled_order(|order| order["lines"] = json!([])),
-        api.spoiled(post, |event| event["body"] = json!("[")),
-        api.spoiled_order(|order| order["expected_total"] = json!(1)),
-        api.spoiled(post, |event| event["body"] = json!(" ".repeat(MAX_BODY + 1))),
-        api.spoiled(post, |event| event["headers"]["content-type"] = json!("text/plain")),
-        api.spoiled_order(|order| order["location"] = json!("nowhere")),
-        api.spoiled(post, |event| {
+        api.invalid_order(|order| order["lines"] = json!([])),
+        api.changed(post, |event| event["body"] = json!("[")),
+        api.invalid_order(|order| order["expected_total"] = json!(1)),
+        api.changed(post, |event| event["body"] = json!(" ".repeat(MAX_BODY + 1))),
+        api.changed(post, |event| event["headers"]["content-type"] = json!("text/plain")),
+        api.invalid_order(|order| order["location"] = json!("nowhere")),
+        api.changed(post, |event| {
             event["body"] = json!(event["body"].as_str().unwrap().replace(":2", ":3"))
         }),
-        api.spoiled("order-intake-list-orders", |event| {
+        api.changed("order-intake-list-orders", |event| {
             event["queryStringParameters"] = json!({"limit": "0"})
         }),
-        api.spoiled(show, |event| event["pathParameters"]["id"] = json!("42")),
-        api.spoiled(show, |event| event["pathParameters"]["id"] = nothing.clone()),
-        api.spoiled(cancel, |event| event["pathParameters"]["id"] = json!("42")),
-        api.spoiled(cancel, |event| event["pathParameters"]["id"] = nothing.clone()),
+        api.changed(show, |event| event["pathParameters"]["id"] = json!("42")),
+        api.changed(show, |event| event["pathParameters"]["id"] = nothing.clone()),
+        api.changed(cancel, |event| event["pathParameters"]["id"] = json!("42")),
+        api.changed(cancel, |event| event["pathParameters"]["id"] = nothing.clone()),
         api.sample(cancel),
-        api.spoiled(menu, |event| event["pathParameters"]["location"] = json!("No shop")),
-        api.spoiled(menu, |event| event["pathParameters"]["location"] = json!("nowhere")),
+        api.changed(menu, |event| event["pathParameters"]["location"] = json!("No shop")),
+        api.changed(menu, |event| event["pathParameters"]["location"] = json!("nowhere")),
     ];
     let mut given = BTreeSet::new();
     for request in requests {

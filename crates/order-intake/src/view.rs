@@ -20,7 +20,7 @@ pub(crate) struct OrderView {
     order_id: OrderId,
     /// The order's state.
     status: Status,
-    /// What became of the customer's money.
+    /// What happened to the customer's money.
     payment: PaymentStatus,
     /// Why the order was rejected; only for a rejected order.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -115,7 +115,7 @@ struct StoredIntent {
     refund: Option<Refund>,
 }
 
-/// One intent, and what became of its money.
+/// One intent with its charge and refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub intent: Intent,

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_say_once_what_is_wrong_and_only_a_malformed_event_is_lasting() {
+    fn errors_say_once_what_is_wrong_and_only_a_malformed_event_is_permanent() {
         let malformed = Envelope::of(&"text").map(drop).unwrap_err();
         let reason = malformed.to_string();
         let refused = PublishError::Refused {

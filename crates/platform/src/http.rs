@@ -19,7 +19,7 @@ pub type Response = ApiGatewayV2httpResponse;
 /// The largest body that is accepted, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// An error as RFC 9457 has it.
+/// The problem details of an error, as RFC 9457 defines them.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Problem {
     /// A URN that names the kind of problem.
@@ -29,9 +29,9 @@ pub struct Problem {
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What to do, for people.
+    /// What is wrong or what to do about it, for people to read.
     detail: String,
-    /// The fields that are wrong.
+    /// The invalid fields, each with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     #[serde(flatten)]
@@ -43,21 +43,21 @@ pub struct Problem {
 pub struct ProblemType {
     /// The last part of its URN: a few words in lower case with hyphens.
     pub name: &'static str,
-    /// The same in English.
+    /// The `title` of its problems, in English.
     pub title: &'static str,
 }
 
 impl ProblemType {
-    /// Fields of the request are wrong.
+    /// The request has invalid fields.
     pub const INVALID_REQUEST: Self =
         Self { name: "invalid-request", title: "The request is not valid" };
-    /// There is no such thing, or not for this caller.
+    /// The resource does not exist, or the caller may not see it.
     pub const NOT_FOUND: Self = Self { name: "not-found", title: "Not found" };
-    /// Something failed here.
+    /// The server could not process the request. A retry may succeed.
     pub const UNAVAILABLE: Self = Self { name: "unavailable", title: "Temporarily unavailable" };
     /// The caller has no token.
     pub const UNAUTHORIZED: Self = Self { name: "unauthorized", title: "Unauthorized" };
-    /// The body is of another content type than JSON.
+    /// The content type of the body is not JSON.
     pub const UNSUPPORTED_MEDIA_TYPE: Self =
         Self { name: "unsupported-media-type", title: "Unsupported media type" };
     /// The body is larger than [`MAX_BODY`].
@@ -67,7 +67,7 @@ impl ProblemType {
     pub const MALFORMED_JSON: Self =
         Self { name: "malformed-json", title: "The body is not a JSON object" };
 
-    /// `type` of the problems of this kind.
+    /// The `type` of problems of this kind.
     #[must_use]
     pub fn urn(self) -> String {
         format!("urn:amelie:problem:{}", self.name)
@@ -77,14 +77,14 @@ impl ProblemType {
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
-    /// Its path in the body, such as `lines[0].quantity`, or the name of a header or parameter.
+    /// The path in the body, such as `lines[0].quantity`, or the name of a header or parameter.
     pub field: String,
-    /// What is wrong, with the limit.
+    /// What is wrong, with the limit that applies.
     pub detail: String,
 }
 
 impl Problem {
-    /// A problem of that kind.
+    /// Creates a problem without field errors or extension members.
     #[must_use]
     pub fn new(status: u16, kind: ProblemType, detail: impl Into<String>) -> Self {
         let (title, kind) = (kind.title, kind.urn());
@@ -98,27 +98,27 @@ impl Problem {
         }
     }
 
-    /// A problem with fields of the request.
+    /// Creates a problem from the invalid fields of the request.
     #[must_use]
     pub fn invalid(status: u16, errors: Vec<FieldError>) -> Self {
         let fields = errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>().join(", ");
-        let detail = format!("Mend {fields}; see `errors`.");
+        let detail = format!("Correct {fields}; see `errors`.");
         Self { errors, ..Self::new(status, ProblemType::INVALID_REQUEST, detail) }
     }
 
-    /// A problem with one field of the request.
+    /// Creates a problem about a single field of the request.
     #[must_use]
     pub fn invalid_field(status: u16, field: impl Into<String>, detail: impl ToString) -> Self {
         Self::invalid(status, vec![FieldError { field: field.into(), detail: detail.to_string() }])
     }
 
-    /// There is no such thing, or not for this caller.
+    /// Creates a 404 problem: the resource does not exist, or the caller may not see it.
     #[must_use]
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(404, ProblemType::NOT_FOUND, detail)
     }
 
-    /// The request failed for a reason that only the log names.
+    /// Creates a 503 problem. It does not reveal the reason, which the caller logs.
     #[must_use]
     pub fn unavailable() -> Self {
         let detail =
@@ -126,7 +126,7 @@ impl Problem {
         Self::new(503, ProblemType::UNAVAILABLE, detail)
     }
 
-    /// Adds a field that is wrong.
+    /// Adds an invalid field.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>, detail: impl ToString) -> Self {
         self.errors.push(FieldError { field: field.into(), detail: detail.to_string() });
@@ -188,8 +188,8 @@ fn answer(status: u16, content_type: &'static str, body: &impl Serialize) -> Res
 /// Reads a JSON body.
 ///
 /// # Errors
-/// 415 for another content type, 413 for more than [`MAX_BODY`], 400 for what is not JSON, and 400
-/// with the field for JSON of another shape.
+/// 415 for another content type, 413 for a body larger than [`MAX_BODY`], 400 for malformed JSON,
+/// and 400 with the field for JSON that does not fit the type.
 pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     let content_type = request
         .headers
@@ -205,9 +205,8 @@ pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     let text = request.body.as_deref().unwrap_or_default();
     let decoded;
     let bytes = if request.is_base64_encoded {
-        decoded = BASE64_STANDARD
-            .decode(text)
-            .map_err(|_| malformed("the body is not what its encoding says"))?;
+        decoded =
+            BASE64_STANDARD.decode(text).map_err(|_| malformed("the body is not valid base64"))?;
         &decoded[..]
     } else {
         text.as_bytes()
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_names_its_field() {
+    fn an_error_names_the_invalid_field() {
         let problem = read(JSON, r#"{"lines": [1, 300]}"#).unwrap_err();
         assert_eq!(problem.errors[0].field, "lines[1]");
         let problem = read(JSON, r#"{"lines": [], "lime": 1}"#).unwrap_err();
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_json_object_is_malformed() {
+    fn a_body_that_is_not_one_json_object_is_malformed() {
         for body in ["", "{", "{} {}", "\u{1}", "[[1]]", "null"] {
             let problem = read(JSON, body).unwrap_err();
             assert_eq!(problem.status(), 400, "{body:?}");

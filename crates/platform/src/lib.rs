@@ -1,5 +1,5 @@
-//! What every function needs and no domain knows: settings, SDK clients, batches from queues, the
-//! event bus, messages and rows read, log lines, HTTP answers.
+//! What every function needs, independent of the domain: settings, SDK clients, queue batches, the
+//! event bus, tables, decoding of messages and rows, logging, and HTTP.
 
 #![warn(missing_docs)]
 

@@ -1,5 +1,5 @@
-//! Batches from queues: each record is handled on its own, fails on its own, and is retried after
-//! waits that double.
+//! Batches from queues: each record is handled and fails on its own, and is retried with
+//! exponential backoff.
 
 use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 

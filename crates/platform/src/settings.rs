@@ -9,7 +9,7 @@ pub enum SettingError {
     /// The variable is not set, or empty.
     #[error("the environment variable {0} is not set; set it for this function in the template")]
     Missing(&'static str),
-    /// The variable has a value of another form.
+    /// The variable's value does not have the expected form.
     #[error("the environment variable {name} must be {expected}")]
     Invalid {
         /// The name of the variable.

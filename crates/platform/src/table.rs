@@ -173,13 +173,13 @@ fn conflict<T: DeserializeOwned>(row: Option<Row>) -> Result<Write<T>, StoreErro
 
 /// Why a table could not be read or written.
 ///
-/// A row that cannot be read was written by another version, or by hand. It is never taken for a
-/// missing row, which could be overwritten, and waiting does not mend it: the error is lasting. A
-/// message that needs the row is received again at once until it is in the dead-letter queue of
+/// An unreadable row was written by another version, or by hand. It is never treated as a missing
+/// row, which could be overwritten, and the error is permanent, because a retry reads the same row.
+/// A message that needs the row is received again at once until it is in the dead-letter queue of
 /// its queue; the other messages of the batch are not affected. A request that needs it is
-/// answered with 503. The log line names the order and the first field that is wrong. To repair
-/// it, correct the row in the table, or deploy a version that can read it, and then redrive the
-/// dead-letter queue.
+/// answered with 503. The log line names the order and the first invalid field. To recover, correct
+/// the row in the table, or deploy a version that can read it, and then redrive the dead-letter
+/// queue.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The call failed, after the SDK's own retries.
@@ -193,8 +193,8 @@ pub enum StoreError {
     /// A row is not what this version writes; see [above](StoreError).
     #[error("a row of the table cannot be read")]
     Row(#[from] DecodeError),
-    /// A condition failed because there is no row. The caller had read one, so somebody has
-    /// deleted it since; the next attempt reads again and starts from what there is.
+    /// A condition failed because there is no row. The caller had read one, so it was deleted
+    /// since; the next attempt reads the table again.
     #[error("the row to change is missing, although it was there a moment ago")]
     MissingRow,
     /// A value does not serialise as a row.

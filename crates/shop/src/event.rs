@@ -12,9 +12,9 @@
 //! - A new version may add optional fields, detail types and enum values. It never removes, renames
 //!   or redefines anything; an event that would have to becomes a new detail type.
 //! - The current types read the events of every earlier version.
-//! - A consumer reads from a later version what it knows: it ignores unknown fields, and does not
-//!   look at the version. An unknown enum value is a decoding error, so the message is retried, and
-//!   waits in the dead-letter queue if the consumer's deployment takes longer than that.
+//! - A consumer reads the parts of a later version that it knows: it ignores unknown fields, and
+//!   does not look at the version. An unknown enum value is a decoding error, so the message is
+//!   retried, and waits in the dead-letter queue if the consumer's deployment takes longer.
 //!
 //! The JSON Schemas in `schemas/` are generated from these types, and `tests/recorded/` holds
 //! events of each version.
@@ -48,12 +48,12 @@ pub const PAYMENT_VERSION: u32 = 1;
 /// Metadata common to all events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Metadata {
-    /// The event's id, derived from the order and the event: each copy of the event has the same,
-    /// however often it is published.
+    /// The event's id, derived from the order and the event. All copies of the event have the same
+    /// id, however often it is published.
     pub event_id: Uuid,
     /// The version of the event's source.
     pub version: u32,
-    /// When the event's subject was decided.
+    /// When the change that the event reports was decided.
     pub occurred_at: Timestamp,
     /// The order's id, which is the same in all events that follow from one order.
     pub correlation_id: Uuid,
@@ -92,7 +92,7 @@ pub struct OrderData {
     pub revision: u32,
     /// The order's state.
     pub status: Status,
-    /// What became of the customer's money.
+    /// What happened to the customer's money.
     pub payment: PaymentStatus,
     /// The shop's id.
     pub location: LocationId,

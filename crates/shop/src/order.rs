@@ -82,7 +82,7 @@ impl Status {
     }
 }
 
-/// What became of the customer's money.
+/// What happened to the customer's money.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
@@ -297,7 +297,7 @@ pub struct Order {
     pub status: Status,
     /// The number of transitions so far, including the placing.
     pub revision: u32,
-    /// What became of the customer's money.
+    /// What happened to the customer's money.
     pub payment: PaymentStatus,
     /// The ordered items, each once.
     pub lines: Vec<Line>,
@@ -325,14 +325,14 @@ pub struct Order {
     /// Why the order was rejected; only for a rejected order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<Rejection>,
-    /// A hash of the request, to tell a repeated request from a different one with the same
-    /// idempotency key.
+    /// A hash of the request, which distinguishes a repeated request from a different one with the
+    /// same idempotency key.
     pub fingerprint: String,
     /// Every transition, oldest first. Never empty.
     pub history: Vec<HistoryEntry>,
 }
 
-/// What can move an order on.
+/// What can change an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// Inventory holds the order's stock.
@@ -366,7 +366,7 @@ pub enum Trigger {
 pub struct Transition {
     /// The revision that the order must still have.
     pub from_revision: u32,
-    /// What became of the customer's money.
+    /// What happened to the customer's money.
     pub payment: PaymentStatus,
     /// Why the order is rejected; only for a transition that rejects it.
     pub rejection: Option<Rejection>,
@@ -429,7 +429,7 @@ impl Order {
     }
 }
 
-/// The table of an order's transitions: the event, the next state and what becomes of the money.
+/// The table of an order's transitions: the event, the next state and the next payment status.
 /// `None` means that the trigger does not apply in this state.
 const fn next(
     status: Status,
@@ -462,8 +462,8 @@ const fn next(
     })
 }
 
-/// The table of what becomes of the money of an order that ended early. A captured amount is
-/// refunded, or its refund fails; a failed refund may still succeed.
+/// The table of payment statuses of an order that ended early. A captured amount is refunded, or
+/// its refund fails; a failed refund may still succeed.
 const fn next_payment(payment: PaymentStatus, trigger: &Trigger) -> Option<PaymentStatus> {
     use PaymentStatus::{Captured, None as NoPayment, RefundFailed, Refunded, Voided};
     match (payment, trigger) {

@@ -83,8 +83,8 @@ impl TryFrom<i64> for Pieces {
 }
 
 impl OrderRequest {
-    /// A SHA-256 of the request, the same however the request was spelled: it tells a repeated
-    /// request from a different one with the same idempotency key.
+    /// The SHA-256 of the request's values, which does not depend on their spelling. It
+    /// distinguishes a repeated request from a different one with the same idempotency key.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let json = serde_json::to_vec(self).expect("texts, numbers and times are always JSON");

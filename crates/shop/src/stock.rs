@@ -44,14 +44,14 @@ pub struct Demand {
     pub items: Vec<Quantity>,
 }
 
-/// An item that fell short.
+/// An item of which too few pieces were left for an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Shortage {
-    /// Which.
+    /// The item.
     pub item: ItemId,
-    /// How many were asked for.
+    /// The number of pieces that the order needs.
     pub requested: u32,
-    /// How many could still be had when it was decided.
+    /// The number of pieces that were left when inventory decided.
     pub left: u32,
 }
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn after_that_only_held_stock_changes_and_only_by_a_release() {
+    fn a_decided_reservation_changes_only_by_a_release_of_held_stock() {
         let held = Reservation::Held(demand(2));
         let rejected = Reservation::Rejected { shortages: shortages() };
         for (current, trigger, next) in [

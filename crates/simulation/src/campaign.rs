@@ -1,4 +1,4 @@
-//! Many runs.
+//! Runs many seeds on all processors.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -28,20 +28,19 @@ pub struct Extent {
     pub until_failure: bool,
 }
 
-/// What came of many runs, on all processors.
+/// The results of many runs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Campaign {
-    /// How many.
+    /// The number of runs.
     pub runs: u64,
-    /// How many of them went different ways.
+    /// The number of different schedules among them.
     pub schedules: usize,
-    /// How many steps they took in total.
+    /// The number of steps of all runs.
     pub steps: u64,
-    /// How many orders ended in each status, with what became of the money.
+    /// How many orders ended in each pair of status and payment status.
     pub ends: BTreeMap<String, u64>,
-    /// Why runs failed, in the order of their seeds.
+    /// The seeds that failed, each with the reason.
     pub failures: Vec<(u64, String)>,
-    /// How long it took.
     pub elapsed: Duration,
 }
 

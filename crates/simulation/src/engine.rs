@@ -1,4 +1,5 @@
-//! What a run is driven by, whatever it simulates: time, chance, tasks, and calls that can fail.
+//! The parts of a simulation that do not depend on what is simulated: time, chance, tasks, and
+//! calls that can fail.
 
 pub(crate) mod calls;
 pub(crate) mod clock;

@@ -59,7 +59,7 @@ pub struct Selection {
     pub since: Option<String>,
 }
 
-/// What came of one fault.
+/// The result of trying one fault.
 #[derive(Debug)]
 pub struct Trial {
     /// The patch's name.
@@ -68,7 +68,7 @@ pub struct Trial {
     pub title: String,
     /// How it was caught, unless it escaped.
     pub caught: Option<Catch>,
-    /// How long it took, from applying the patch on.
+    /// The time that it took, including the build.
     pub elapsed: Duration,
 }
 
@@ -176,7 +176,7 @@ fn copy_sources(root: &Path, copy: &Path) -> Result<()> {
         mirror(&root.join(source), &copy.join(source))
             .with_context(|| format!("copying {source}"))?;
     }
-    // The two workspaces share a build directory, in which cargo tells packages apart by their
+    // The two workspaces share a build directory, in which cargo distinguishes packages by their
     // versions alone.
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"\n");
@@ -226,7 +226,7 @@ fn apply(patch: &Path, copy: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Cargo in the copy, with everything shared that is compiled already, and programs of its own.
+/// Cargo in the copy. It shares compiled dependencies with the workspace, and has its own binaries.
 fn cargo(copy: &Path, root: &Path) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_concerned_by_its_patch_what_it_patches_and_its_proof() {
+    fn a_fault_depends_on_its_patch_the_patched_files_and_its_proof() {
         let patch = "A title\n\n--- a/crates/shop/src/lib.rs\n+++ b/crates/shop/src/lib.rs\n";
         let concerned = |file: &str| concerns(&[file.to_owned()].into(), SIMULATION, "name", patch);
         assert!(concerned("crates/shop/src/lib.rs"));

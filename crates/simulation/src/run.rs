@@ -1,4 +1,4 @@
-//! One run, all of which follows from its seed.
+//! One run, which its seed determines.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -23,16 +23,16 @@ const REDRIVES: usize = 3;
 /// More steps than any run takes to come to rest.
 const MAX_STEPS: u64 = 60_000;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The seed that the run followed from.
+    /// The seed that determined the run.
     pub seed: u64,
-    /// A hash of everything that was chosen: runs that went different ways differ in it.
+    /// A hash of all choices of the scheduler: runs with different schedules differ in it.
     pub schedule: u64,
-    /// How many steps it took.
+    /// The number of steps.
     pub steps: u64,
-    /// How many orders ended in each status, with what became of the money.
+    /// How many orders ended in each pair of status and payment status.
     pub ends: BTreeMap<String, u64>,
     /// The first violation, if there was one.
     pub violation: Option<Violation>,
@@ -104,7 +104,7 @@ impl Run {
         self.check_rest()
     }
 
-    /// Goes on until there is nothing left to do, now or later.
+    /// Takes steps until there is nothing left to do, now or later.
     fn run_to_rest(&mut self) -> Result<(), Violation> {
         loop {
             let goes_on = self.scheduler.step();

@@ -1,4 +1,4 @@
-//! Decides what happens next: one call of an invocation or a person goes on, a function receives
+//! Decides what happens next: one call of an invocation or a person continues, a function receives
 //! something, or time passes.
 
 use std::{
@@ -52,7 +52,7 @@ impl Wake for TaskWaker {
 /// Something that can happen next.
 #[derive(Clone, Copy)]
 enum Choice {
-    /// A parked call goes on.
+    /// A parked call continues.
     Call(usize),
     /// A function receives messages of a queue.
     Queue(usize),
@@ -94,7 +94,7 @@ impl Scheduler {
         self.steps
     }
 
-    /// A hash of everything that was chosen. Two runs with the same hash went the same way.
+    /// A hash of all choices. Two runs with the same hash had the same schedule.
     pub(crate) fn schedule(&self) -> u64 {
         self.schedule.finish()
     }
@@ -166,7 +166,7 @@ impl Scheduler {
             Moment::AfterEffect => format!("{port:?} {verb} is done, and {fate:?}"),
             _ => format!("{port:?} {verb} {fate:?}"),
         });
-        // What people do goes on even when their request fails.
+        // People continue even when their request fails.
         if fate == Fate::Dies && self.tasks.get(&task).is_some_and(|task| task.timeout.is_some()) {
             self.tasks.remove(&task);
         }

@@ -1,4 +1,4 @@
-//! The rules of the system, and what it is when one does not hold.
+//! The rules of the system, and violations of them.
 
 use std::fmt;
 

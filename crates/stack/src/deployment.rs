@@ -17,7 +17,7 @@ pub struct Deployment {
     pub config: SdkConfig,
     /// The embedded stack, unless the stack is on AWS.
     pub embedded: Option<Embedded>,
-    /// By logical id.
+    /// The resources by logical id.
     resources: BTreeMap<String, Resource>,
     parameters: BTreeMap<String, String>,
 }

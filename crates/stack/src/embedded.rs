@@ -51,7 +51,6 @@ impl Embedded {
         Self { state_dir: state_dir.to_owned(), ..self }
     }
 
-    /// Its state directory.
     #[must_use]
     pub fn state_dir(&self) -> &Path {
         &self.state_dir

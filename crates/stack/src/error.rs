@@ -31,9 +31,8 @@ pub enum Error {
     /// The stack has no such function.
     #[error("there is no function {function}; choose one of {known}")]
     NoFunction {
-        /// The name that was asked for.
         function: String,
-        /// All names.
+        /// The names of all functions.
         known: String,
     },
     /// No embedded stack runs.
@@ -51,12 +50,7 @@ pub enum Error {
     Starting(PathBuf),
     /// A file of the state directory cannot be read.
     #[error("reading {}: {source}", path.display())]
-    File {
-        /// Its path.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
 }
 
 /// Converts the error of an SDK call, for `map_err`.

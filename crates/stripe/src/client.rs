@@ -107,7 +107,7 @@ impl Client {
     /// Creates an unconfirmed intent, or finds the one that was created for the same order before.
     ///
     /// A second intent may exist after a failure, or once the provider has forgotten the
-    /// idempotency key. It stays harmless while nobody confirms it. An unusable payment method
+    /// idempotency key. It is harmless until it is confirmed. An unusable payment method
     /// yields an intent that is [`IntentStatus::Declined`] from the start.
     ///
     /// # Errors
@@ -217,7 +217,7 @@ impl Client {
             Err(Failure::Refused(refusal)) if refusal.is_already_refunded() => {}
             Err(failure) => return Err(failure),
         }
-        // The answer shows only the refund's first status; the list shows what became of it.
+        // The answer shows only the refund's first status; the list shows its current one.
         let query = [("payment_intent", id.as_str()), ("limit", "100")];
         let refunds: WireRefunds = self.send(|| self.get("refunds").query(&query), None).await?;
         refunds.outcome().ok_or(Failure::Unanswered(Unavailable::Unreadable))

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_unreadable_row_is_lasting() {
+    fn only_an_unreadable_row_is_permanent() {
         let unreadable = StoreError::from(decode::json::<u32>("[]").unwrap_err());
         for (error, transient, text) in [
             (

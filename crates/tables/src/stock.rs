@@ -1,4 +1,4 @@
-//! The Stock table: bake plans, held pieces, and reservations, told apart by their keys.
+//! The Stock table: bake plans, held pieces, and reservations, distinguished by their keys.
 
 use std::{fmt, str::FromStr};
 

@@ -1,7 +1,7 @@
 //! A host in a background process.
 //!
 //! The process starts the host and prints the result as one line of JSON. It ends with its parent,
-//! unless the parent tells it to stay.
+//! unless the parent asks it to stay.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::output;
 
-/// The line that tells the process to outlive its parent.
+/// The line that asks the process to outlive its parent.
 const STAY: &str = "stay\n";
 
 /// The process, as its parent sees it.
@@ -116,7 +116,7 @@ async fn host(options: &Options) -> Result<(), Error> {
     Err(started?.failure().await)
 }
 
-/// Waits until the parent ends without having told this process to stay.
+/// Waits until the parent ends without having asked this process to stay.
 async fn abandoned() {
     let (gone, abandoned) = oneshot::channel::<()>();
     // A thread, because the runtime waits for its blocking tasks before it ends.

@@ -13,9 +13,7 @@ use crate::http;
 pub struct LedgerEntry {
     /// The `order_id` of the intent's metadata.
     pub order_id: Option<String>,
-    /// The intent's id.
     pub intent: String,
-    /// The state of the intent.
     pub status: IntentStatus,
     /// The amount to charge.
     pub amount: u64,
@@ -52,11 +50,9 @@ impl LedgerEntry {
 /// A refund in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundEntry {
-    /// The refund's id.
     pub refund: String,
     /// The amount in minor units of the intent's currency.
     pub amount: u64,
-    /// The state of the refund.
     pub status: RefundStatus,
 }
 

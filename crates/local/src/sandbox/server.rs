@@ -95,7 +95,7 @@ async fn api(
         _ => body.into(),
     };
     let call = Call { method, path: uri.path().to_owned(), params, headers };
-    // On its own task, so that the work goes on if the client hangs up.
+    // On its own task, so that the work continues if the client hangs up.
     let answered = tokio::spawn(async move { sandbox.answer(call).await }).await;
     match answered {
         Ok(Some(response)) => response,

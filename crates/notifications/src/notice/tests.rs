@@ -113,7 +113,7 @@ fn money_has_the_digits_of_its_currency() {
 }
 
 #[test]
-fn a_rejection_names_what_fell_short_and_what_is_left_of_it() {
+fn a_rejection_names_each_shortage_and_what_is_left() {
     let shortages = json!([
         {"item": "croissant", "requested": 2, "left": 1},
         {"item": "eclair", "requested": 1, "left": 0}

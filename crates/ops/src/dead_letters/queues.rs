@@ -41,7 +41,6 @@ pub(crate) struct DeadLetterQueues {
     urls: BTreeMap<String, String>,
 }
 
-/// A dead-letter queue.
 #[derive(Clone, Debug)]
 pub(crate) struct DeadLetterQueue {
     /// Its name in this tool, such as `charge`.

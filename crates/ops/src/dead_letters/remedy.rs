@@ -27,9 +27,9 @@ pub(crate) enum Remedy {
 impl Remedy {
     /// Finds the remedy for a letter.
     ///
-    /// A letter of a rule names its target. A message that was received in vain goes back to
-    /// `source`, the URL of the queue that it comes from. The relay's letters do not come from a
-    /// queue, so their events are published instead.
+    /// A letter of a rule names its target. A message that a function failed to process goes back
+    /// to `source`, the URL of the queue that it comes from. The relay's letters do not come from
+    /// a queue, so their events are published instead.
     ///
     /// `urls` has the URLs of all queues of the stack by ARN.
     pub(super) fn of(

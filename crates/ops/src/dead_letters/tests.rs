@@ -70,7 +70,7 @@ fn an_event_is_read_with_its_order() {
 }
 
 #[test]
-fn other_content_is_only_measured() {
+fn unknown_content_is_described_by_its_length_only() {
     assert_eq!(Content::parse("pm_card_visa"), Content::Unknown { bytes: 12 });
     assert_eq!(Content::parse("[1]"), Content::Unknown { bytes: 3 });
 }
@@ -102,7 +102,7 @@ fn an_event_that_a_rule_could_not_deliver_goes_to_the_target_that_it_names() {
 }
 
 #[test]
-fn one_of_error_code_and_message_is_a_reason_too() {
+fn an_error_code_or_a_message_alone_is_a_reason_too() {
     for attribute in ["ERROR_CODE", "ERROR_MESSAGE"] {
         let refused = letter(&event(), &[(attribute, "denied")]);
         assert_eq!(refused.reason().unwrap(), "denied");

@@ -141,7 +141,7 @@ impl Case<'_> {
             });
         }
         let expected = expected_field(payment);
-        // Captured if the order goes on, and only then.
+        // Captured if the order is live, and only then.
         if expected
             .is_none_or(|expected| (expected == PaymentStatus::Captured) == status.ended_early())
         {

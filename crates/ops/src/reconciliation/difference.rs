@@ -63,7 +63,7 @@ pub(crate) enum Difference {
     NoOrder { order: OrderId, row: &'static str },
     /// An intent that no payment refers to has taken money, or may still do so.
     UnknownIntent { intent: String, order: Option<String>, account: String },
-    /// An order goes on, but its items are not held for it.
+    /// An order is live, but its items are not held for it.
     NotHeld { order: OrderId, status: Status, reservation: Option<&'static str> },
     /// Stock is held for an order that has ended early or does not exist.
     StillHeld { order: OrderId, status: Option<Status> },

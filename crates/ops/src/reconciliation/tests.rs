@@ -362,7 +362,7 @@ fn an_unknown_intent_is_a_difference_once_it_may_take_money() {
 }
 
 #[test]
-fn stock_is_held_for_orders_that_go_on_and_for_no_others() {
+fn stock_is_held_for_live_orders_only() {
     let confirmed = Books::empty()
         .with_order("o", "ready", "captured")
         .with_payment("o", |intent| Payment::Committed { intent, progress: Progress::Captured })

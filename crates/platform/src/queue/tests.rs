@@ -85,7 +85,7 @@ async fn a_record_that_succeeds_keeps_its_visibility_timeout() {
 }
 
 #[tokio::test]
-async fn a_transient_failure_waits_and_a_lasting_one_does_not() {
+async fn a_transient_failure_waits_and_a_permanent_one_does_not() {
     let (failed, waits) =
         run(vec![message("a", "\"fail for now\"", 1), message("b", "\"fail for good\"", 1)]).await;
     assert_eq!(failed, ["a", "b"]);

@@ -146,7 +146,7 @@ impl Orders {
         if dead != poison {
             return violation(format!("the dead letters are {dead:?} instead of {poison:?}"));
         }
-        // A relay that dies after it has put a record aside does it again: hence the sets.
+        // Sets, because a relay that dies after it has put a record aside puts it aside again.
         let (found, expected) = (&rest.unreadable_records, &self.poison_records);
         if found != expected {
             return violation(format!("the relay put aside {found:?} instead of {expected:?}"));
@@ -215,7 +215,6 @@ const fn may_follow(before: Status, after: Status) -> bool {
             | (Confirmed, Preparing | Cancelled)
             | (Preparing, Ready)
             | (Ready, Collected)
-            // What became of the money.
             | (Rejected, Rejected)
             | (Cancelled, Cancelled)
             | (Expired, Expired)

@@ -1,4 +1,4 @@
-//! Calls through ports: where tasks take turns, and where misfortune strikes.
+//! Calls through ports: the points where tasks take turns, and where calls fail.
 //!
 //! A call is parked before and after its effect, until the scheduler picks it and its fate is
 //! drawn. An invocation that dies is dropped while its calls are parked, so that it can die between
@@ -63,7 +63,7 @@ pub(crate) enum Moment {
     Asleep,
 }
 
-/// How a parked call goes on.
+/// How a parked call continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fate {
     Proceeds,

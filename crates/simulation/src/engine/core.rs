@@ -32,7 +32,7 @@ impl Core {
         self.clock.now()
     }
 
-    /// Lets pass the little time that a call takes when nothing is wrong.
+    /// Waits for the short time that an undisturbed call takes.
     pub(crate) fn pass_time(&self) {
         self.clock.advance_by(SignedDuration::from_millis(self.luck.between(0, 3)));
     }

@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 
-/// How much of a run is printed while it goes on.
+/// How much of a run is printed while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verbosity {
     /// Nothing.
@@ -18,7 +18,7 @@ pub enum Verbosity {
     Trace,
 }
 
-/// The longest line: whole rows are more than anybody reads.
+/// The longest line: whole rows are too long to read.
 const MAX_LINE: usize = 160;
 
 #[derive(Debug)]

@@ -212,7 +212,7 @@ async fn an_intent_in_an_unexpected_state_is_looked_up() {
 }
 
 #[tokio::test]
-async fn the_list_of_refunds_decides_what_a_refund_came_to() {
+async fn the_list_of_refunds_decides_the_outcome_of_a_refund() {
     let failed = Refund::Failed { reason: "expired_or_canceled_card".to_owned() };
     for (answer, list, outcome) in [
         ("refund_succeeded", "refund_list_succeeded", Refund::Succeeded),

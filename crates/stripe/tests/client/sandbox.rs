@@ -1,4 +1,4 @@
-//! The client against the sandbox: what becomes of the money.
+//! The client against the sandbox: which amounts are charged and refunded.
 
 use std::{collections::BTreeSet, future::pending, slice, time::Duration};
 
@@ -219,7 +219,7 @@ async fn lost_answers_leave_one_intent_one_charge_and_one_refund() {
 }
 
 #[tokio::test]
-async fn work_done_behind_a_server_error_is_found_out() {
+async fn work_that_a_server_error_hides_is_found() {
     let sandbox = Sandbox::start().await;
     let id = sandbox.created("pm_card_visa").await;
     sandbox.once(Route::Confirm, FaultyAnswer::FailAfterWork(500)).await;
@@ -237,7 +237,7 @@ async fn work_done_behind_a_server_error_is_found_out() {
 }
 
 #[tokio::test]
-async fn an_intent_created_behind_a_server_error_is_never_charged() {
+async fn an_intent_that_a_server_error_hides_is_never_charged() {
     let sandbox = Sandbox::start().await;
     sandbox.once(Route::Create, FaultyAnswer::FailAfterWork(500)).await;
     let id = sandbox.paid("pm_card_visa").await;

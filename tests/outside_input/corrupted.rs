@@ -5,11 +5,11 @@ use serde_json::{Map, Number, Value};
 
 /// JSON that differs from a valid value in at most four places.
 pub(crate) fn json(valid: Value) -> impl Strategy<Value = Value> {
-    vec((any::<Index>(), spoiling()), 0..=4).prop_map(move |spoilings| {
+    vec((any::<Index>(), corruption()), 0..=4).prop_map(move |corruptions| {
         let mut json = valid.clone();
-        for (place, spoiling) in spoilings {
+        for (place, corruption) in corruptions {
             let places = places(&json);
-            spoiling.apply(&mut json, &places[place.index(places.len())]);
+            corruption.apply(&mut json, &places[place.index(places.len())]);
         }
         json
     })
@@ -80,7 +80,7 @@ fn anything() -> impl Strategy<Value = Value> {
 }
 
 #[derive(Clone, Debug)]
-enum Spoiling {
+enum Corruption {
     Replace(Value),
     Remove,
     /// Adds a field to an object or an element to a list.
@@ -89,16 +89,16 @@ enum Spoiling {
     Retype,
 }
 
-fn spoiling() -> impl Strategy<Value = Spoiling> {
+fn corruption() -> impl Strategy<Value = Corruption> {
     prop_oneof![
-        3 => anything().prop_map(Spoiling::Replace),
-        2 => Just(Spoiling::Remove),
-        1 => anything().prop_map(Spoiling::Add),
-        1 => Just(Spoiling::Retype),
+        3 => anything().prop_map(Corruption::Replace),
+        2 => Just(Corruption::Remove),
+        1 => anything().prop_map(Corruption::Add),
+        1 => Just(Corruption::Retype),
     ]
 }
 
-impl Spoiling {
+impl Corruption {
     fn apply(self, json: &mut Value, place: &[String]) {
         if let (Self::Remove, Some((last, parents))) = (&self, place.split_last()) {
             match at(json, parents) {
