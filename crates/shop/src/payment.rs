@@ -141,6 +141,18 @@ impl Payment {
         }
     }
 
+    /// The provider's code for a decline or a failed refund.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Committed {
+                progress: Progress::Declined { reason } | Progress::RefundFailed { reason },
+                ..
+            } => Some(reason),
+            Self::Committed { .. } | Self::Forbidden => None,
+        }
+    }
+
     /// The order's only intent, if it is committed to one.
     #[must_use]
     pub const fn intent(&self) -> Option<&IntentId> {

@@ -88,7 +88,8 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 9] {
             .payment
             .intent()
             .map_or_else(String::new, |intent| format!(", intent {}", intent.as_str()));
-        format!("{}, {}{intent}", row.payment.name(), row.price)
+        let reason = row.payment.reason().map_or_else(String::new, |reason| format!(" ({reason})"));
+        format!("{}{reason}, {}{intent}", row.payment.name(), row.price)
     });
     let provider = match &report.account {
         Ok(Some((intent, refunds))) => Account::of(intent, refunds).to_string(),

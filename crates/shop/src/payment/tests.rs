@@ -131,6 +131,7 @@ fn rows_with_an_unknown_state_or_without_a_required_field_are_refused() {
 fn a_payment_is_named_as_its_row_stores_it() {
     for (payment, row) in recorded_rows() {
         assert_eq!(row["state"], payment.name());
+        assert_eq!(row["reason"].as_str(), payment.reason());
     }
 }
 
