@@ -54,15 +54,23 @@ pub fn item<T: DeserializeOwned>(row: impl Into<Item>) -> Result<T, DecodeError>
 }
 
 fn unfit(error: &serde_path_to_error::Error<impl Display>) -> DecodeError {
-    let mut place = error.path().to_string();
+    DecodeError::Unfit { place: place(error) }
+}
+
+/// The path of the field that is wrong or missing; `.` for the whole value.
+pub(crate) fn place(error: &serde_path_to_error::Error<impl Display>) -> String {
+    let path = error.path().to_string();
     // The name of a missing field is a name of this program, so it can be quoted.
-    let message = error.inner().to_string();
-    if let Some((field, _)) =
-        message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'))
-    {
-        place = if place == "." { field.to_owned() } else { format!("{place}.{field}") };
+    match missing_field(&error.inner().to_string()) {
+        Some(field) if path == "." => field.to_owned(),
+        Some(field) => format!("{path}.{field}"),
+        None => path,
     }
-    DecodeError::Unfit { place }
+}
+
+/// The field that a message of serde reports as missing.
+pub(crate) fn missing_field(message: &str) -> Option<&str> {
+    Some(message.strip_prefix("missing field `")?.split_once('`')?.0)
 }
 
 #[cfg(test)]

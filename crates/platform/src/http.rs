@@ -10,6 +10,8 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
+use crate::decode;
+
 /// A request as API Gateway passes it to a function, in payload format 2.0: header names are in
 /// lower case.
 pub type Request = ApiGatewayV2httpRequest;
@@ -223,16 +225,25 @@ pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         match error.inner().classify() {
-            serde_json::error::Category::Data => {
-                let field = error.path().to_string();
-                let field = if field == "." { "body".to_owned() } else { field };
-                Problem::invalid_field(400, field, error.inner())
-            }
+            serde_json::error::Category::Data => unfit(&error),
             _ => malformed(error.inner()),
         }
     })?;
     json.end().map_err(malformed)?;
     Ok(value)
+}
+
+/// A field that is missing, or of another type or value.
+fn unfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let place = decode::place(error);
+    let field = if place == "." { "body" } else { &place };
+    let message = error.inner().to_string();
+    let detail = match decode::missing_field(&message) {
+        Some(_) => "is required",
+        // The field says where it is; the line and the column add nothing.
+        None => message.rsplit_once(" at line ").map_or(message.as_str(), |(reason, _)| reason),
+    };
+    Problem::invalid_field(400, field, detail)
 }
 
 fn malformed(error: impl ToString) -> Problem {
@@ -299,6 +310,12 @@ mod tests {
     fn an_error_names_the_invalid_field() {
         let problem = read(JSON, r#"{"lines": [1, 300]}"#).unwrap_err();
         assert_eq!(problem.errors[0].field, "lines[1]");
+        assert!(!problem.errors[0].detail.contains("column"), "{problem:?}");
+        let problem = read(JSON, "{}").unwrap_err();
+        assert_eq!(
+            (problem.errors[0].field.as_str(), problem.errors[0].detail.as_str()),
+            ("lines", "is required")
+        );
         let problem = read(JSON, r#"{"lines": [], "lime": 1}"#).unwrap_err();
         assert!(problem.errors[0].detail.contains("unknown field `lime`"));
     }
