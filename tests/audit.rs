@@ -191,7 +191,7 @@ async fn put(system: &System, output: &str, row: &[(&str, &str)]) {
     put.set_item(Some(row.iter().map(text).collect())).send().await.unwrap();
 }
 
-/// One of the events that a queue takes. If there is none, the last event of the same domain stands
+/// One of the events that a queue takes; without one, the last event of the same domain stands
 /// in for it.
 fn event_for(template: &Template, queue: &str, events: &[Value]) -> Value {
     let taken = template.events_of(queue);
