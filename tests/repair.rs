@@ -206,7 +206,7 @@ async fn an_orders_timeline_shows_everything_that_happened_and_no_secrets() {
     assert!(places.is_sorted(), "{shown:?}");
     let intent = &system.ledger(&id).await[0].intent;
     for fact in [
-        "declined, 3.80 EUR",
+        "declined (insufficient_funds), 3.80 EUR",
         "stands at cancelled, with 0.00 EUR taken and 0.00 EUR given back",
         intent,
         "released",
