@@ -3,16 +3,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test may fail as the test itself may")]
 
-use std::{path::Path, process::Command};
+use std::{path::PathBuf, process::Command};
 
 use local::{Binaries, Progress};
 
+/// Builds the functions and the floor in the development profile, and returns their directory.
+async fn binaries() -> PathBuf {
+    let binaries = Binaries::build(&["floor"], Progress::Silent).await.unwrap();
+    binaries.path("floor").unwrap().parent().unwrap().to_owned()
+}
+
 /// The table's cells by row, without the header.
-fn measure(arguments: &[&str], binaries: &Path) -> Vec<Vec<String>> {
+async fn measure(arguments: &[&str]) -> Vec<Vec<String>> {
     let measured = Command::new(env!("CARGO_BIN_EXE_bench"))
         .args(arguments)
         .arg("--binaries")
-        .arg(binaries)
+        .arg(binaries().await)
         .output()
         .unwrap();
     let (output, errors) =
@@ -22,10 +28,9 @@ fn measure(arguments: &[&str], binaries: &Path) -> Vec<Vec<String>> {
     rows.map(|row| row.split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 
-#[test]
-fn the_floor_is_measured_without_the_emulator() {
-    let binaries = Path::new(env!("CARGO_BIN_EXE_floor")).parent().unwrap();
-    let rows = measure(&["floor", "--spawns", "2", "--calls", "3"], binaries);
+#[tokio::test]
+async fn the_floor_is_measured_without_the_emulator() {
+    let rows = measure(&["floor", "--spawns", "2", "--calls", "3"]).await;
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0][1], "floor");
     // No process starts, answers or computes in no time, or without memory.
@@ -36,10 +41,8 @@ fn the_floor_is_measured_without_the_emulator() {
 
 #[tokio::test]
 async fn every_function_is_measured_with_its_calls_of_aws() {
-    let binaries = Binaries::build(&["floor"], Progress::Silent).await.unwrap();
-    let directory = binaries.path("floor").unwrap().parent().unwrap();
     // A whole core: at the share of a small function, a development build takes seconds for a call.
-    let rows = measure(&["--spawns", "1", "--calls", "2", "--memory", "1769"], directory);
+    let rows = measure(&["--spawns", "1", "--calls", "2", "--memory", "1769"]).await;
     let functions: Vec<_> = rows.iter().map(|row| row[1].as_str()).collect();
     let all = [
         "floor",

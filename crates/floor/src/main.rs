@@ -1,4 +1,7 @@
-//! A function that does nothing. Its costs are those of the runtime alone.
+//! A function that does nothing. Its costs are those of the Lambda runtime alone.
+//!
+//! It is a package of its own so that its release build, which links little, does not compile the
+//! dependencies of the bench.
 
 use std::convert::Infallible;
 
