@@ -125,7 +125,7 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
     assert_eq!(dead_letters.messages().await, before);
     let redrive = system.ops(&["dlq", "redrive", "charge", "--order", &late]).await;
     assert!(
-        redrive.text.contains("1 sent back") && redrive.text.contains("1 not about the order"),
+        redrive.text.contains("1 sent back") && redrive.text.contains("1 about other orders"),
         "{redrive:?}"
     );
     assert_eq!(camille.confirmed(&late).await["payment"], "captured");
@@ -196,7 +196,7 @@ async fn an_orders_timeline_shows_everything_that_happened_and_no_secrets() {
     let shown = system.ops(&["order", &id]).await;
     assert_eq!(shown.status, 0, "{shown:?}");
     let story = [
-        "order.placed, revision 1, by a person",
+        "order.placed, revision 1, by the customer",
         "order.reserved, revision 2, because of inventory.reserved",
         "order.rejected, revision 3, because of payment.declined",
     ];

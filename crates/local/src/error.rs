@@ -114,11 +114,11 @@ pub enum Error {
     },
 
     /// The order API refused an order.
-    #[error("the order was refused: {status} {body}")]
+    #[error("the order was refused: {reason} ({status})")]
     Refused {
         status: u16,
-        /// The problem details, as JSON.
-        body: String,
+        /// What the API says about it.
+        reason: String,
     },
     /// The order that checks a new stack was not confirmed.
     #[error(

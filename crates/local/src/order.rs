@@ -56,6 +56,31 @@ pub fn sample() -> Result<Value, Error> {
     read(&path).map_err(io(format!("reading the sample order {}", path.display())))
 }
 
+/// The reason for a refusal: what is wrong with each field, or the problem's detail, or else the
+/// whole body.
+fn reason(body: &str) -> String {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+        #[serde(default)]
+        errors: Vec<FieldError>,
+    }
+    #[derive(Deserialize)]
+    struct FieldError {
+        field: String,
+        detail: String,
+    }
+    match serde_json::from_str::<Problem>(body) {
+        Ok(Problem { errors, .. }) if !errors.is_empty() => errors
+            .iter()
+            .map(|error| format!("{}: {}", error.field, error.detail))
+            .collect::<Vec<_>>()
+            .join("; "),
+        Ok(problem) => problem.detail,
+        Err(_) => body.to_owned(),
+    }
+}
+
 impl Stack {
     /// Places an order under a new idempotency key, and returns its id.
     ///
@@ -74,7 +99,7 @@ impl Stack {
             Some(id) if answer.status().is_success() => Ok(id.to_owned()),
             _ => Err(Error::Refused {
                 status: answer.status().as_u16(),
-                body: answer.text().await.unwrap_or_default(),
+                reason: reason(&answer.text().await.unwrap_or_default()),
             }),
         }
     }
@@ -119,5 +144,19 @@ impl Stack {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn a_refusal_is_reduced_to_its_reasons() {
+        let fields = r#"{"status": 422, "detail": "Correct lines[0].item; see `errors`.",
+            "errors": [{"field": "lines[0].item", "detail": "must have 1 to 64 characters"}]}"#;
+        assert_eq!(reason(fields), "lines[0].item: must have 1 to 64 characters");
+        assert_eq!(reason(r#"{"detail": "Try again."}"#), "Try again.");
+        assert_eq!(reason(r#"{"message": "Unauthorized"}"#), r#"{"message": "Unauthorized"}"#);
     }
 }

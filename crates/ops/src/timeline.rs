@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use shop::{
     event::{InventoryEvent, PaymentEvent},
     money::Money,
-    order::{HistoryEntry, Order},
+    order::{HistoryEntry, Order, OrderEventType},
     stock::Reservation,
 };
 use stack::LogLine;
@@ -101,7 +101,10 @@ impl OrderReport {
     fn transition(&self, entry: &HistoryEntry) -> String {
         let because = match entry.cause {
             Some(cause) => format!("because of {}", self.event_name(cause)),
-            None => "by a person".to_owned(),
+            None if matches!(entry.event, OrderEventType::Placed | OrderEventType::Cancelled) => {
+                "by the customer".to_owned()
+            }
+            None => "by the shop".to_owned(),
         };
         format!("{}, revision {}, {because}", name(entry.event), entry.revision)
     }
@@ -224,7 +227,7 @@ mod tests {
         assert_eq!(
             shown(&report(Some(vec![event]), vec![line])),
             [
-                "order: order.placed, revision 1, by a person",
+                "order: order.placed, revision 1, by the customer",
                 "event: order.placed",
                 "inventory: ERROR: record failed error=the table is unavailable receives=1",
                 "order: order.reserved, revision 2, because of inventory.reserved",

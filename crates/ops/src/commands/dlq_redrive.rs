@@ -165,11 +165,11 @@ impl Totals {
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sent, published, kept, others } = self;
-        write!(
-            f,
-            "{sent} sent back, {published} published, {kept} kept for you to check, \
-             {others} not about the order"
-        )
+        write!(f, "{sent} sent back, {published} published, {kept} kept for you to check")?;
+        if *others > 0 {
+            write!(f, ", {others} about other orders")?;
+        }
+        Ok(())
     }
 }
 
@@ -221,7 +221,8 @@ mod tests {
         totals.add(&Action::Keep("check it".to_owned()));
         assert_eq!(
             totals.to_string(),
-            "1 sent back, 1 published, 1 kept for you to check, 4 not about the order"
+            "1 sent back, 1 published, 1 kept for you to check, 4 about other orders"
         );
+        assert!(Totals::default().to_string().ends_with("0 kept for you to check"));
     }
 }
