@@ -73,7 +73,7 @@ impl OneMessage {
         let event = self.receive().await.unwrap();
         let id = event.records[0].message_id.clone().unwrap();
         let handle = async |_: String| Err(Failure { transient });
-        let answer = self.queue.process(event, |_| Uuid::nil(), handle).await;
+        let answer = self.queue.process(&fixtures::context(), event, |_| Uuid::nil(), handle).await;
         let failed: Vec<_> =
             answer.batch_item_failures.iter().map(|failure| &failure.item_identifier).collect();
         assert_eq!(failed, [&id]);

@@ -130,7 +130,9 @@ fn check<T: DeserializeOwned, E: Retryable>(
     let mut event = SqsEvent::default();
     event.records = messages.iter().enumerate().map(record).collect();
     let refused = Cell::new(0);
+    let context = fixtures::context();
     let answer = block_on(QUEUE.process(
+        &context,
         event,
         |_| Uuid::nil(),
         async |message: T| {

@@ -15,7 +15,7 @@ use shop::event::{INVENTORY, OrderEvent};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     log::init();
-    let config = aws::config().await;
+    let config = aws::config()?;
     let queue = Queue::new(
         &config,
         settings::text("STOCK_QUEUE_URL")?,
@@ -27,7 +27,9 @@ async fn main() -> Result<(), Error> {
     };
     run(service_fn(async |event: LambdaEvent<_>| {
         let handle = async |event: OrderEvent| inventory.handle(event, Timestamp::now()).await;
-        Ok::<_, Error>(queue.process(event.payload, OrderEvent::correlation_id, handle).await)
+        Ok::<_, Error>(
+            queue.process(&event.context, event.payload, OrderEvent::correlation_id, handle).await,
+        )
     }))
     .await
 }

@@ -15,7 +15,7 @@ use shop::event::OrderEvent;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     log::init();
-    let config = aws::config().await;
+    let config = aws::config()?;
     let backoff = Backoff::outlasting(settings::seconds("RETRY_BUDGET_SECONDS")?);
     let queue = Queue::new(&config, settings::text("NOTICE_QUEUE_URL")?, backoff);
     let notifications = Notifications {
@@ -29,7 +29,9 @@ async fn main() -> Result<(), Error> {
         let until = Timestamp::try_from(event.context.deadline())?;
         let handle =
             async |event: OrderEvent| notifications.handle(&event, Timestamp::now(), until).await;
-        Ok::<_, Error>(queue.process(event.payload, OrderEvent::correlation_id, handle).await)
+        Ok::<_, Error>(
+            queue.process(&event.context, event.payload, OrderEvent::correlation_id, handle).await,
+        )
     }))
     .await
 }

@@ -3,12 +3,18 @@
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use order_intake::{handler::OrderIntake, store::DynamoDb};
-use platform::{aws, http::Request, log, settings};
+use platform::{
+    aws,
+    cause::chain,
+    http::{Problem, Request},
+    log, settings,
+    time_limit::{self, RESERVE},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     log::init();
-    let config = aws::config().await;
+    let config = aws::config()?;
     let store =
         DynamoDb::new(&config, settings::text("ORDERS_TABLE")?, settings::text("MENU_TABLE")?);
     let intake = OrderIntake::new(
@@ -19,7 +25,12 @@ async fn main() -> Result<(), Error> {
     // Init runs on a full CPU before any request waits, so connect and read the menus here.
     intake.prepare(Timestamp::now()).await;
     run(service_fn(async |event: LambdaEvent<Request>| {
-        Ok::<_, Error>(intake.handle(event.payload, Timestamp::now()).await)
+        let handled = intake.handle(event.payload, Timestamp::now());
+        let answer = time_limit::within(&event.context, RESERVE, handled).await;
+        Ok::<_, Error>(answer.unwrap_or_else(|error| {
+            tracing::error!(error = chain(&error), "could not answer a request");
+            Problem::unavailable().into()
+        }))
     }))
     .await
 }

@@ -16,7 +16,7 @@ use tables::orders::OrdersTable;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     log::init();
-    let config = aws::config().await;
+    let config = aws::config()?;
     let backoff = Backoff::outlasting(settings::seconds("RETRY_BUDGET_SECONDS")?);
     let results = Queue::new(&config, settings::text("RESULTS_QUEUE_URL")?, backoff);
     let deadlines = Queue::new(&config, settings::text("DEADLINE_QUEUE_URL")?, backoff);
@@ -28,10 +28,10 @@ async fn main() -> Result<(), Error> {
         let now = Timestamp::now();
         let response = if deadlines.is_source_of(&batch) {
             let handle = async |placed: OrderEvent| status.expire(placed, now).await;
-            deadlines.process(batch, OrderEvent::correlation_id, handle).await
+            deadlines.process(&event.context, batch, OrderEvent::correlation_id, handle).await
         } else {
             let handle = async |report: Report| status.apply(report, now).await;
-            results.process(batch, Report::correlation_id, handle).await
+            results.process(&event.context, batch, Report::correlation_id, handle).await
         };
         Ok::<_, Error>(response)
     }))

@@ -16,7 +16,7 @@ use shop::event::{OrderEvent, PAYMENT};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     log::init();
-    let config = aws::config().await;
+    let config = aws::config()?;
     let outlasting = |name| settings::seconds(name).map(Backoff::outlasting);
     let charges = Queue::new(
         &config,
@@ -42,7 +42,9 @@ async fn main() -> Result<(), Error> {
         let batch = event.payload;
         let queue = if refunds.is_source_of(&batch) { &refunds } else { &charges };
         let handle = async |event: OrderEvent| cashier.handle(event, Timestamp::now()).await;
-        Ok::<_, Error>(queue.process(batch, OrderEvent::correlation_id, handle).await)
+        Ok::<_, Error>(
+            queue.process(&event.context, batch, OrderEvent::correlation_id, handle).await,
+        )
     }))
     .await
 }

@@ -1,5 +1,5 @@
 //! What every function needs, independent of the domain: settings, SDK clients, queue batches, the
-//! event bus, tables, decoding of messages and rows, logging, and HTTP.
+//! event bus, tables, decoding of messages and rows, time limits, logging, and HTTP.
 
 #![warn(missing_docs)]
 
@@ -12,3 +12,4 @@ pub mod log;
 pub mod queue;
 pub mod settings;
 pub mod table;
+pub mod time_limit;

@@ -6,6 +6,7 @@ use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::Client;
 use futures::{FutureExt, future::join_all};
+use lambda_runtime::Context;
 use serde::{Deserialize, de::DeserializeOwned};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     cause::chain,
     decode::{self, DecodeError},
+    time_limit::{self, OutOfTime},
 };
 
 /// How often a message is received before SQS moves it to the dead-letter queue: the
@@ -66,6 +68,27 @@ impl Backoff {
     }
 }
 
+/// What is left of an invocation for setting the waits of failed records and answering.
+pub const RESERVE: Duration = Duration::from_secs(2);
+
+/// Why a record was not handled within the invocation's time.
+#[derive(Debug, thiserror::Error)]
+enum InTime<E> {
+    #[error(transparent)]
+    Failed(E),
+    #[error(transparent)]
+    OutOfTime(OutOfTime),
+}
+
+impl<E: Retryable> Retryable for InTime<E> {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Failed(error) => error.is_transient(),
+            Self::OutOfTime(_) => true,
+        }
+    }
+}
+
 /// Changes how long a received message stays invisible.
 pub trait Visibility {
     /// Hides the message for `wait` from now on. A wait of zero makes it visible at once.
@@ -107,9 +130,11 @@ impl Queue {
         arn.rsplit(':').next() == self.url.rsplit('/').next()
     }
 
-    /// Handles a batch of this queue with [`process`].
+    /// Handles a batch of this queue with [`process`]. A record that is not handled in time fails
+    /// as if a call had timed out, and the others do not fail with it.
     pub async fn process<T, E>(
         &self,
+        context: &Context,
         event: SqsEvent,
         correlation: impl Fn(&T) -> Uuid,
         handle: impl AsyncFn(T) -> Result<(), E>,
@@ -118,6 +143,10 @@ impl Queue {
         T: DeserializeOwned,
         E: Retryable,
     {
+        let handle = async |message| {
+            let handled = time_limit::within(context, RESERVE, handle(message)).await;
+            handled.map_err(InTime::OutOfTime)?.map_err(InTime::Failed)
+        };
         process(self, self.backoff, event, correlation, handle).await
     }
 }
@@ -130,9 +159,12 @@ impl Visibility for Queue {
             .change_message_visibility()
             .queue_url(&self.url)
             .receipt_handle(receipt_handle);
-        match change.visibility_timeout(seconds).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(HideError(chain(&error))),
+        // At the end of an invocation, only the reserve is left.
+        let sent = tokio::time::timeout(RESERVE / 2, change.visibility_timeout(seconds).send());
+        match sent.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(HideError(chain(&error))),
+            Err(_) => Err(HideError("no answer in time".to_owned())),
         }
     }
 }
