@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_secretsmanager::Client as SecretsManager;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use jiff::Timestamp;
-use local::{Running, sandbox::IntentStatus};
+use local::{PROVIDER_SECRET_NAME, Running, sandbox::IntentStatus};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -32,16 +32,14 @@ async fn few_retries() -> Running {
 
 /// The provider's API key of the stack.
 async fn provider_key(system: &System) -> String {
-    let get = SecretsManager::new(&system.stack.aws())
-        .get_secret_value()
-        .secret_id(system.resource("ProviderKey").await);
+    let get =
+        SecretsManager::new(&system.stack.aws()).get_secret_value().secret_id(PROVIDER_SECRET_NAME);
     get.send().await.unwrap().secret_string.unwrap()
 }
 
 async fn replace_provider_key(system: &System, key: &str) {
-    let update = SecretsManager::new(&system.stack.aws())
-        .update_secret()
-        .secret_id(system.resource("ProviderKey").await);
+    let update =
+        SecretsManager::new(&system.stack.aws()).update_secret().secret_id(PROVIDER_SECRET_NAME);
     update.secret_string(key).send().await.unwrap();
 }
 

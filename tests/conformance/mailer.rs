@@ -38,8 +38,8 @@ struct Outbox {
 impl Outbox {
     async fn new() -> Self {
         let system = System::shared().await;
-        let sender = system.resource("Sender").await;
-        Self { ses: Ses::new(&system.stack.aws(), sender), system }
+        let set = system.resource("MailSettings").await;
+        Self { ses: Ses::new(&system.stack.aws(), "orders@amelie.example".to_owned(), set), system }
     }
 }
 

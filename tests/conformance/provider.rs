@@ -1,5 +1,6 @@
 //! [`Provider`]: charging and refunding.
 
+use local::PROVIDER_SECRET_NAME;
 use payment::{
     memory::MemoryProvider,
     provider::{Provider, ProviderError},
@@ -54,14 +55,14 @@ async fn memory(card: Card) -> (MemoryProvider, PaymentMethod) {
 /// The function's own client and API key, against the sandbox.
 async fn sandbox(card: Card) -> (StripeProvider, PaymentMethod) {
     let system = System::shared().await;
-    let secret = system.resource("ProviderKey").await;
     let payment_method = match card {
         Card::Good => "pm_card_visa",
         Card::Poor => "pm_card_visa_chargeDeclinedInsufficientFunds",
         Card::Closed => "pm_card_refundFail",
     };
     let sandbox_url = system.stack.sandbox_url.clone();
-    let provider = StripeProvider::new(&system.stack.aws(), secret, sandbox_url);
+    let provider =
+        StripeProvider::new(&system.stack.aws(), PROVIDER_SECRET_NAME.to_owned(), sandbox_url);
     (provider, payment_method.parse().unwrap())
 }
 

@@ -22,8 +22,12 @@ pub(crate) struct Customer<'a> {
 impl System {
     /// Signs up a new customer.
     pub(crate) async fn customer(&self) -> Customer<'_> {
-        let name = Uuid::new_v4().simple().to_string();
-        let token = self.stack.token(&name, false).await.unwrap();
+        self.signed_in(&Uuid::new_v4().simple().to_string()).await
+    }
+
+    /// Signs a customer in, and up if there is none of that name.
+    pub(crate) async fn signed_in(&self, name: &str) -> Customer<'_> {
+        let token = self.stack.token(name, false).await.unwrap();
         let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
         let claims: Value = serde_json::from_slice(&claims).unwrap();
         let id = claims["sub"].as_str().unwrap().to_owned();

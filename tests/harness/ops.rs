@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use local::{Binaries, Progress};
+use stack::Embedded;
 use tokio::{process::Command, sync::OnceCell};
 
 use super::System;
@@ -33,14 +34,23 @@ impl System {
 
     /// Runs `cargo ops` for this stack as if it were in an AWS account.
     pub(crate) async fn ops_by_name(&self, arguments: &[&str]) -> Output {
-        let account = [
-            ("AWS_ENDPOINT_URL", &*self.stack.embedded.endpoint),
+        let credentials = [
             ("AWS_REGION", &*self.stack.region),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
         ];
+        self.ops_as(&credentials, arguments).await
+    }
+
+    /// Runs `cargo ops` for this stack as if it were in an AWS account, with the credentials that
+    /// these environment variables lead to.
+    pub(crate) async fn ops_as(&self, credentials: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let Embedded { endpoint, stack_name, .. } = &self.stack.embedded;
         run(|ops| {
-            ops.envs(account).args(["--stack", &*self.stack.embedded.stack_name]).args(arguments)
+            ops.env("AWS_ENDPOINT_URL", endpoint)
+                .envs(credentials.iter().copied())
+                .args(["--stack", stack_name])
+                .args(arguments)
         })
         .await
     }

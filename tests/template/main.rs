@@ -6,7 +6,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod deployment;
 mod events;
+mod functions;
 mod permissions;
 mod queues;
 mod routes;

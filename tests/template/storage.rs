@@ -3,19 +3,33 @@
 use resources::Template;
 
 #[test]
-fn every_table_is_encrypted_recoverable_and_outlives_the_stack_on_aws() {
-    for (template, deletion, replacement) in [
-        (Template::on_aws(), "RetainExceptOnCreate", "Retain"),
-        (Template::local(), "Delete", "Delete"),
-    ] {
+fn every_table_is_encrypted_and_recoverable() {
+    for template in [Template::on_aws(), Template::local()] {
         for (table, properties) in template.all("AWS::DynamoDB::Table") {
-            let resource = template.resource(table);
-            assert_eq!(resource["DeletionPolicy"], deletion, "{table}");
-            assert_eq!(resource["UpdateReplacePolicy"], replacement, "{table}");
             assert_eq!(properties["BillingMode"], "PAY_PER_REQUEST", "{table}");
             assert_eq!(properties["SSESpecification"]["SSEEnabled"], true, "{table}");
             let recovery = &properties["PointInTimeRecoverySpecification"];
             assert_eq!(recovery["PointInTimeRecoveryEnabled"], true, "{table}");
+        }
+    }
+}
+
+#[test]
+fn orders_and_customers_outlive_the_stack_on_aws_and_cannot_be_deleted_by_mistake() {
+    for (template, on_aws) in [(Template::on_aws(), true), (Template::local(), false)] {
+        let tables = template.all("AWS::DynamoDB::Table").into_iter();
+        let tables = tables
+            .map(|(table, properties)| (table, properties["DeletionProtectionEnabled"] == true));
+        let pools = template.all("AWS::Cognito::UserPool").into_iter();
+        let pools =
+            pools.map(|(pool, properties)| (pool, properties["DeletionProtection"] == "ACTIVE"));
+        for (kept, protected) in tables.chain(pools) {
+            let resource = template.resource(kept);
+            let (deletion, replacement) =
+                if on_aws { ("RetainExceptOnCreate", "Retain") } else { ("Delete", "Delete") };
+            assert_eq!(resource["DeletionPolicy"], deletion, "{kept}");
+            assert_eq!(resource["UpdateReplacePolicy"], replacement, "{kept}");
+            assert_eq!(protected, on_aws, "{kept}");
         }
     }
 }

@@ -53,13 +53,13 @@ impl Fixtures {
         // The identity of both the sender and the recipient.
         aws.post("/v2/email/identities", &json!({"EmailIdentity": "example.com"})).await?;
         let secret = json!({"Name": NAME, "SecretString": PROVIDER_KEY});
-        let secret = aws.call("secretsmanager.CreateSecret", &secret).await?;
+        aws.call("secretsmanager.CreateSecret", &secret).await?;
 
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let provider = format!("http://{}", listener.local_addr()?);
         tokio::spawn(sandbox::serve(listener, PROVIDER_KEY.to_owned(), pending()));
 
-        let settings = settings(&aws, pool, text(&secret, "/ARN")?.to_owned(), provider)?;
+        let settings = settings(&aws, pool, provider)?;
         let fixtures = Self { aws, customer, settings };
         fixtures.open(shops).await?;
         Ok(fixtures)
@@ -131,12 +131,7 @@ async fn create_customer(aws: &Aws) -> Result<(String, String)> {
 }
 
 /// The environment variables of all functions.
-fn settings(
-    aws: &Aws,
-    user_pool: String,
-    secret: String,
-    provider: String,
-) -> Result<Vec<(&'static str, String)>> {
+fn settings(aws: &Aws, user_pool: String, provider: String) -> Result<Vec<(&'static str, String)>> {
     let certificate = aws.certificate().context("the emulator does not use TLS")?;
     let queue = |name: &str| format!("{}/000000000000/{name}", aws.endpoint());
     Ok(vec![
@@ -153,7 +148,8 @@ fn settings(
         ("EVENT_BUS", NAME.to_owned()),
         ("USER_POOL_ID", user_pool),
         ("SENDER_ADDRESS", "orders@example.com".to_owned()),
-        ("PROVIDER_SECRET_ARN", secret),
+        ("CONFIGURATION_SET", NAME.to_owned()),
+        ("PROVIDER_SECRET", NAME.to_owned()),
         ("PROVIDER_URL", provider),
         ("DEAD_LETTER_QUEUE_URL", queue("relay-dead-letters")),
         ("STOCK_QUEUE_URL", queue("stock")),

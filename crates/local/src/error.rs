@@ -95,15 +95,6 @@ pub enum Error {
         .0.display()
     )]
     AlreadyRunning(PathBuf),
-    /// CloudFormation rolled the deployment back.
-    #[error("the deployment was rolled back: {resource} ({kind}): {reason}")]
-    RolledBack {
-        /// The logical id of the first resource that failed.
-        resource: String,
-        /// The type of that resource.
-        kind: String,
-        reason: String,
-    },
     /// A file of shops cannot be loaded.
     #[error("{}: {reason}", path.display())]
     Shops {

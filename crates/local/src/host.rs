@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The API key that the payment sandbox accepts.
-pub(crate) const PROVIDER_SECRET: &str = "sk_test_embedded";
+pub(crate) const PROVIDER_KEY: &str = "sk_test_embedded";
 
 /// A running host. Dropping it ends all its processes.
 ///
@@ -141,7 +141,7 @@ impl Parts {
     /// Runs until `stopped` completes, or returns the error of the first part that fails.
     async fn run(self, stopped: oneshot::Receiver<()>) -> Option<Error> {
         let Self { lock, mut emulator, recorder, listener, .. } = self;
-        let secret = PROVIDER_SECRET.to_owned();
+        let secret = PROVIDER_KEY.to_owned();
         let error = tokio::select! {
             _ = stopped => None,
             error = emulator.failure() => Some(error),

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use stack::{Deployment, Embedded, Outputs, embedded, embedded::REGION, workspace};
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client as SecretsManager;
+use stack::{
+    Deployment, Embedded, Outputs, change_set::Change, embedded, embedded::REGION, workspace,
+};
 
 use crate::{
     Error,
     address::Address,
     build::Binaries,
-    deploy::{self, Change},
+    deploy,
     environment::Environments,
-    host::{Host, PROVIDER_SECRET},
+    error::aws,
+    host::{Host, PROVIDER_KEY},
     local_stack::{Stack, environments_file, write_json},
     options::Options,
     recorder, shops,
@@ -23,6 +28,9 @@ const NAME: &str = "amelie";
 
 /// The sender of notices: a name that can never receive mail.
 const SENDER: &str = "orders@amelie.example";
+
+/// The name of the secret that holds the payment provider's API key.
+pub const PROVIDER_SECRET_NAME: &str = "amelie/payment-provider";
 
 /// A stack with the host that it runs on. Dropping it ends everything.
 #[derive(Debug)]
@@ -57,6 +65,7 @@ impl Stack {
     ) -> Result<(Self, Change), Error> {
         let config = embedded::config(&address.endpoint);
         let step = options.progress.step();
+        store_provider_key(&config).await?;
         let template = Template::read(&options.template)?;
         let mut parameters = parameters(address);
         parameters.extend(options.parameters.clone());
@@ -99,6 +108,22 @@ impl Stack {
     }
 }
 
+/// Stores the API key as operators do it before they deploy, unless there is one.
+async fn store_provider_key(config: &SdkConfig) -> Result<(), Error> {
+    let secrets = SecretsManager::new(config);
+    let new = secrets.create_secret().name(PROVIDER_SECRET_NAME).secret_string(PROVIDER_KEY);
+    match new.send().await {
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_resource_exists_exception()) =>
+        {
+            Ok(())
+        }
+        created => created.map(drop).map_err(aws("secretsmanager:CreateSecret")),
+    }
+}
+
 /// The API at a host name that every resolver knows. Its own URL has the host
 /// `ID.execute-api.localhost`, which some resolvers do not know.
 fn api_url(endpoint: &str, own: &str) -> String {
@@ -116,7 +141,7 @@ fn parameters(address: &Address) -> BTreeMap<String, String> {
         // A changed menu is seen after a moment, and the cache is used nevertheless.
         ("MenuCacheSeconds", "1"),
         ("ProviderUrl", &address.sandbox_url),
-        ("ProviderSecret", PROVIDER_SECRET),
+        ("ProviderSecretName", PROVIDER_SECRET_NAME),
         ("SenderAddress", SENDER),
     ];
     parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into()

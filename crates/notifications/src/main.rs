@@ -21,7 +21,11 @@ async fn main() -> Result<(), Error> {
     let notifications = Notifications {
         notices: DynamoDb::new(&config, settings::text("NOTICES_TABLE")?),
         customers: UserPool::new(&config, settings::text("USER_POOL_ID")?),
-        mailer: Ses::new(&config, settings::text("SENDER_ADDRESS")?),
+        mailer: Ses::new(
+            &config,
+            settings::text("SENDER_ADDRESS")?,
+            settings::text("CONFIGURATION_SET")?,
+        ),
         templates: Templates::new()?,
     };
     run(service_fn(async |event: LambdaEvent<_>| {

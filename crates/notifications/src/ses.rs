@@ -19,19 +19,21 @@ use crate::{
 /// The time limit of a call. SES has no idempotency key, so a call that is abandoned and retried
 /// may send the mail twice: the limit is longer than for other services, and still well within the
 /// function's timeout of 20 seconds.
-const TIME_LIMIT: Duration = Duration::from_secs(8);
+pub const TIME_LIMIT: Duration = Duration::from_secs(8);
 
 /// A mailer that sends through Amazon SES.
 #[derive(Clone, Debug)]
 pub struct Ses {
     client: Client,
     sender: String,
+    configuration_set: String,
 }
 
 impl Ses {
-    /// Sends as `sender`, which must be a verified identity in SES.
+    /// Sends as `sender`, whose address or domain must be a verified identity in SES. The
+    /// configuration set decides what happens to bounces and complaints.
     #[must_use]
-    pub fn new(config: &SdkConfig, sender: String) -> Self {
+    pub fn new(config: &SdkConfig, sender: String, configuration_set: String) -> Self {
         let timeouts =
             config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
         let timeouts =
@@ -39,6 +41,7 @@ impl Ses {
         Self {
             client: Client::from_conf(Builder::from(config).timeout_config(timeouts).build()),
             sender,
+            configuration_set,
         }
     }
 }
@@ -64,6 +67,7 @@ impl Mailer for Ses {
             .destination(Destination::builder().to_addresses(to.expose()).build())
             .content(EmailContent::builder().simple(message).build())
             .email_tags(tag)
+            .configuration_set_name(&self.configuration_set)
             .send()
             .await
             .map(drop)

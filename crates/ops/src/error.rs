@@ -13,6 +13,31 @@ pub(crate) enum Error {
     /// A row has an unknown form.
     #[error("use the version of `cargo ops` that belongs to the stack, or correct the row")]
     Row(#[from] UnreadableRow),
+    /// A stack cannot be imported into.
+    #[error(
+        "there is a stack {0} already: delete it, or deploy to it with `sam deploy`; only a stack \
+         that does not exist can be created out of kept resources"
+    )]
+    StackExists(String),
+    /// A deleted stack has not left this resource.
+    #[error("nothing is left of {0}: check account, region and the stack's name")]
+    NothingKept(String),
+    /// Several stacks of the same name may have left this resource.
+    #[error(
+        "{logical_id} could be any of {candidates}: compare their contents, and say which one with \
+         {logical_id}=NAME"
+    )]
+    Ambiguous {
+        logical_id: String,
+        /// The physical names.
+        candidates: String,
+    },
+    /// A resource with a deletion policy is of a type that this command does not know.
+    #[error("{0} is kept, but `cargo ops import` cannot find resources of its type: teach it")]
+    NotImportable(String),
+    /// The template cannot be read.
+    #[error("template.yaml is not YAML")]
+    Template(#[source] yaml_serde::Error),
     /// No order has that id.
     #[error("there is no order {0} in this stack")]
     NoOrder(OrderId),

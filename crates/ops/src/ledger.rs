@@ -12,7 +12,8 @@ use crate::error::Error;
 /// A client of the stack's payment provider.
 pub(crate) async fn open(deployment: &Deployment) -> Result<Client, Error> {
     let client = SecretsManager::new(&deployment.config);
-    let secret = client.get_secret_value().secret_id(deployment.resource("ProviderKey")?).send();
+    let secret =
+        client.get_secret_value().secret_id(deployment.parameter("ProviderSecretName")?).send();
     let secret = secret
         .await
         .map_err(aws("secretsmanager:GetSecretValue"))?

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Error> {
         payments: DynamoDb::new(&config, settings::text("PAYMENTS_TABLE")?),
         provider: StripeProvider::new(
             &config,
-            settings::text("PROVIDER_SECRET_ARN")?,
+            settings::text("PROVIDER_SECRET")?,
             settings::text("PROVIDER_URL")?,
         ),
         bus: EventBridge::new(&config, settings::text("EVENT_BUS")?, PAYMENT),

@@ -47,7 +47,7 @@ pub enum KeyError {
     /// Secrets Manager failed or refused. Holds the error with its causes, without the secret.
     #[error(
         "the payment provider's secret cannot be read; \
-         check that PROVIDER_SECRET_ARN names it and that the function may read it: {0}"
+         check that PROVIDER_SECRET names it and that the function may read it: {0}"
     )]
     Secret(String),
     #[error(transparent)]

@@ -16,16 +16,17 @@ use crate::provider::{KeyError, Provider, ProviderError};
 #[derive(Debug)]
 pub struct StripeProvider {
     secrets: SecretsManager,
-    secret_arn: String,
+    /// The name of the secret.
+    secret: String,
     url: String,
     client: Mutex<Option<Client>>,
 }
 
 impl StripeProvider {
-    /// Prepares calls of the API at `url`.
+    /// Prepares calls of the API at `url`, with the key in the secret of that name.
     #[must_use]
-    pub fn new(config: &SdkConfig, secret_arn: String, url: String) -> Self {
-        Self { secrets: SecretsManager::new(config), secret_arn, url, client: Mutex::default() }
+    pub fn new(config: &SdkConfig, secret: String, url: String) -> Self {
+        Self { secrets: SecretsManager::new(config), secret, url, client: Mutex::default() }
     }
 
     /// Fetches the key and opens a connection during initialization, where time is cheap. A failure
@@ -45,7 +46,7 @@ impl StripeProvider {
         if let Some(client) = &*client {
             return Ok(client.clone());
         }
-        let secret = self.secrets.get_secret_value().secret_id(&self.secret_arn).send().await;
+        let secret = self.secrets.get_secret_value().secret_id(&self.secret).send().await;
         let secret = secret.map_err(|error| KeyError::Secret(chain(&error)))?;
         let api_key = secret.secret_string().unwrap_or_default();
         let new = Client::new(&self.url, api_key, RetrySettings::default())?;

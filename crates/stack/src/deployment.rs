@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_cloudformation::{
     Client as CloudFormation, error::ProvideErrorMetadata, types::Stack as Description,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Embedded, Error, error::aws};
+use crate::{Embedded, Error, credentials::on_aws, error::aws};
 
 /// A deployed stack.
 #[derive(Debug)]
@@ -32,10 +32,9 @@ impl Deployment {
     /// The stack of that name, in the account and region of the environment.
     ///
     /// # Errors
-    /// There is no such stack, or CloudFormation does not answer.
+    /// There are no credentials, there is no such stack, or CloudFormation does not answer.
     pub async fn on_aws(name: &str) -> Result<Self, Error> {
-        let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
-        Self::of(config, name).await
+        Self::of(on_aws().await?, name).await
     }
 
     /// The stack that `cargo local` runs in the state directory.

@@ -16,6 +16,18 @@ pub enum Error {
         /// The service's message, or why the call was not answered.
         reason: String,
     },
+    /// Nothing says in which region the stack is.
+    #[error(
+        "no AWS region is set: set AWS_REGION or AWS_PROFILE; for the stack that `cargo local` \
+         runs, use `cargo ops --local`"
+    )]
+    NoRegion,
+    /// Whatever should give credentials gave none.
+    #[error(
+        "there are no AWS credentials ({0}): sign in, for example with `aws sso login`, and set \
+         AWS_PROFILE; for the stack that `cargo local` runs, use `cargo ops --local`"
+    )]
+    NoCredentials(String),
     /// CloudFormation does not know the stack.
     #[error("there is no stack {0} in this account and region: check both, or name another stack")]
     NoStack(String),
@@ -28,6 +40,15 @@ pub enum Error {
     /// The stack lacks a parameter.
     #[error("the stack has no parameter {0}: deploy this repository's template to it")]
     NoParameter(String),
+    /// CloudFormation rolled the deployment back.
+    #[error("the deployment was rolled back: {resource} ({kind}): {reason}")]
+    RolledBack {
+        /// The logical id of the first resource that failed.
+        resource: String,
+        /// The type of that resource.
+        kind: String,
+        reason: String,
+    },
     /// The stack has no such function.
     #[error("there is no function {function}; choose one of {known}")]
     NoFunction {

@@ -4,6 +4,8 @@
 //! `cargo local` describes its running stack in a [state directory](state_dir), where `cargo ops`
 //! finds it.
 
+pub mod change_set;
+mod credentials;
 mod deployment;
 pub mod embedded;
 pub mod error;
@@ -12,6 +14,7 @@ mod logs;
 pub mod state_dir;
 pub mod workspace;
 
+pub use credentials::on_aws;
 pub use deployment::{Deployment, Outputs, describe};
 pub use embedded::Embedded;
 pub use error::Error;

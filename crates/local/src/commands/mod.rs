@@ -143,7 +143,7 @@ impl Cli {
             Command::Mail => show::mail(&stack()?).await,
             Command::Load { file, stack: Some(name) } => {
                 let shops = shops::read(&file)?;
-                let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+                let config = stack::on_aws().await?;
                 let outputs = Outputs::of(&config, &name).await?;
                 shops::load(&config, &outputs, &shops).await?;
                 loaded(shops.len(), &name);

@@ -3,6 +3,7 @@
 mod dlq_list;
 mod dlq_redrive;
 mod dlq_show;
+mod import;
 mod letters;
 mod order;
 mod publish;
@@ -10,9 +11,10 @@ mod reconcile;
 
 use std::path::PathBuf;
 
+use aws_config::SdkConfig;
 use clap::{Args, Parser, Subcommand};
 use shop::id::OrderId;
-use stack::{Deployment, state_dir};
+use stack::{Deployment, Embedded, on_aws, state_dir};
 
 use crate::{error::Error, verdict::Verdict};
 
@@ -66,6 +68,11 @@ enum Command {
     /// Orders that are still changing are not differences; they are listed as pending. Exits with
     /// status 0 if there is no difference, 1 if there are some, and 2 if the command itself failed.
     Reconcile,
+    /// Takes the tables and the user pool of a deleted stack into a new one
+    ///
+    /// Deleting a stack keeps them. This creates a stack of the same name out of them and changes
+    /// nothing in them; `sam deploy` then adds everything else to it.
+    Import(import::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,34 +116,49 @@ enum OrderAction {
 
 impl Cli {
     pub(crate) async fn run(self) -> Result<Verdict, Error> {
-        let deployment = &self.target.deployment().await?;
+        let deployment = self.target.deployment();
         match self.command {
-            Command::Dlq(DlqCommand::List) => dlq_list::run(deployment).await,
-            Command::Dlq(DlqCommand::Show(arguments)) => {
-                dlq_show::run(deployment, &arguments).await
-            }
-            Command::Dlq(DlqCommand::Redrive(arguments)) => {
-                dlq_redrive::run(deployment, &arguments).await
-            }
+            Command::Dlq(command) => command.run(&deployment.await?).await,
             Command::Order(OrderArguments { id, action: Some(OrderAction::Publish), .. }) => {
-                publish::run(deployment, id).await
+                publish::run(&deployment.await?, id).await
             }
             Command::Order(OrderArguments { id, json, action: None }) => {
-                order::run(deployment, id, json).await
+                order::run(&deployment.await?, id, json).await
             }
-            Command::Reconcile => reconcile::run(deployment).await,
+            Command::Reconcile => reconcile::run(&deployment.await?).await,
+            Command::Import(arguments) => {
+                import::run(&self.target.config().await?, &self.target.stack, &arguments).await
+            }
+        }
+    }
+}
+
+impl DlqCommand {
+    async fn run(self, deployment: &Deployment) -> Result<Verdict, Error> {
+        match self {
+            Self::List => dlq_list::run(deployment).await,
+            Self::Show(arguments) => dlq_show::run(deployment, &arguments).await,
+            Self::Redrive(arguments) => dlq_redrive::run(deployment, &arguments).await,
         }
     }
 }
 
 impl Target {
     async fn deployment(&self) -> Result<Deployment, Error> {
-        if self.local {
-            let state_dir = self.state_dir.clone().unwrap_or_else(state_dir::default);
-            Ok(Deployment::embedded(&state_dir).await?)
+        Ok(if self.local {
+            Deployment::embedded(&self.state_dir()).await?
         } else {
-            Ok(Deployment::on_aws(&self.stack).await?)
-        }
+            Deployment::on_aws(&self.stack).await?
+        })
+    }
+
+    /// How to reach the account, whether or not the stack exists there.
+    async fn config(&self) -> Result<SdkConfig, Error> {
+        Ok(if self.local { Embedded::find(&self.state_dir())?.config() } else { on_aws().await? })
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.state_dir.clone().unwrap_or_else(state_dir::default)
     }
 }
 

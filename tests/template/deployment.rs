@@ -1,0 +1,83 @@
+//! What `sam build` and `sam deploy` are told, and what a deployment needs that exists already.
+
+use resources::{Template, section, target};
+
+/// `samconfig.toml`.
+fn config() -> toml::Table {
+    include_str!("../../samconfig.toml").parse().expect("samconfig.toml is TOML")
+}
+
+#[test]
+fn build_and_deployment_are_told_the_same_parameters() {
+    for (environment, commands) in config() {
+        let Some(commands) = commands.as_table() else { continue };
+        for (command, options) in commands {
+            let overrides = options["parameters"].get("parameter_overrides");
+            if command == "global" {
+                let overrides = overrides.and_then(toml::Value::as_array).expect("parameters");
+                let decides = |it: &toml::Value| {
+                    it.as_str().is_some_and(|it| it.starts_with("Architecture="))
+                };
+                assert!(overrides.iter().any(decides), "{environment}: which architecture?");
+            } else {
+                assert!(overrides.is_none(), "{environment}.{command} contradicts the others");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_parameter_is_a_secret() {
+    for (name, parameter) in section("Parameters").as_object().expect("parameters") {
+        assert!(
+            parameter.get("NoEcho").is_none(),
+            "{name}: CloudFormation asks for it again after a failed deployment; let the template \
+             name a secret instead"
+        );
+    }
+}
+
+#[test]
+fn mail_is_sent_by_an_identity_that_exists_or_by_a_new_domain_with_dkim_and_mail_from() {
+    let identity = &section("Resources")["Sender"];
+    assert_eq!(identity["Condition"], "NewSenderIdentity", "an identity that exists fails a stack");
+    let properties = &identity["Properties"];
+    assert_eq!(properties["DkimSigningAttributes"]["NextSigningKeyLength"], "RSA_2048_BIT");
+    assert!(properties["MailFromAttributes"]["MailFromDomain"].is_object());
+}
+
+#[test]
+fn bounces_and_complaints_end_the_mail_to_an_address_and_become_events() {
+    let template = Template::on_aws();
+    let settings = template.properties("MailSettings");
+    let suppressed = settings["SuppressionOptions"]["SuppressedReasons"].to_string();
+    assert!(suppressed.contains("BOUNCE") && suppressed.contains("COMPLAINT"), "{suppressed}");
+    let events = template.properties("MailEvents");
+    assert_eq!(target(&events["ConfigurationSetName"]), "MailSettings");
+    let sending = &template.properties("Notifications")["Environment"]["Variables"];
+    assert_eq!(target(&sending["CONFIGURATION_SET"]), "MailSettings");
+}
+
+#[test]
+fn notifications_sends_as_the_sender_alone_to_any_recipient() {
+    let template = Template::on_aws();
+    let sending: Vec<_> = template
+        .statements_of("NotificationsRole")
+        .into_iter()
+        .filter(|statement| statement["Action"] == "ses:SendEmail")
+        .collect();
+    for statement in &sending {
+        let sender = &statement["Condition"]["StringEquals"]["ses:FromAddress"];
+        assert_eq!(target(sender), "SenderAddress", "{statement}");
+    }
+    // SES in its sandbox asks for permission on the recipient's identity as well.
+    for resource in [":identity/*", ":configuration-set/"] {
+        let allowed = sending.iter().any(|it| it["Resource"].to_string().contains(resource));
+        assert!(allowed, "not on {resource}");
+    }
+}
+
+#[test]
+fn accounts_need_nothing_beyond_the_cheapest_tier() {
+    assert_eq!(Template::on_aws().properties("UserPool")["UserPoolTier"], "LITE");
+}

@@ -1,0 +1,51 @@
+//! The functions' timeouts. Calls end first, then the function's own limit, then Lambda's, and the
+//! API's last, so that whoever waits is told what failed.
+
+use std::time::Duration;
+
+use notifications::ses;
+use platform::{aws::OPERATION_TIMEOUT, queue, time_limit};
+use resources::{Template, target};
+use stripe::RetrySettings;
+
+/// The longest time for a call that the function makes, with all its attempts.
+fn longest_call(function: &str) -> Duration {
+    match function {
+        "Payment" => OPERATION_TIMEOUT.max(RetrySettings::default().call_timeout),
+        "Notifications" => OPERATION_TIMEOUT.max(ses::TIME_LIMIT),
+        _ => OPERATION_TIMEOUT,
+    }
+}
+
+/// The seconds of a `Timeout`.
+fn timeout(template: &Template, function: &str) -> Duration {
+    let seconds = template.properties(function)["Timeout"].as_u64();
+    Duration::from_secs(seconds.unwrap_or_else(|| panic!("{function} has no timeout")))
+}
+
+#[test]
+fn a_call_that_hangs_ends_before_its_function_does() {
+    let template = Template::on_aws();
+    let of_queues = template.queue_mappings();
+    for function in template.functions() {
+        let reads_queue = of_queues.iter().any(|(_, of)| target(&of["FunctionName"]) == function);
+        let reserve = if reads_queue { queue::RESERVE } else { time_limit::RESERVE };
+        let (call, timeout) = (longest_call(function), timeout(&template, function));
+        assert!(
+            call + reserve < timeout,
+            "{function} ends after {timeout:?}, which leaves less than {reserve:?} after a call \
+             of {call:?}"
+        );
+    }
+}
+
+#[test]
+fn the_api_waits_longer_than_the_function_that_answers() {
+    let template = Template::on_aws();
+    for (integration, properties) in template.all("AWS::ApiGatewayV2::Integration") {
+        let milliseconds = properties["TimeoutInMillis"].as_u64().expect("a timeout");
+        let function = target(&properties["IntegrationUri"]);
+        let waits = Duration::from_millis(milliseconds);
+        assert!(timeout(&template, function) < waits, "{integration} waits for {waits:?}");
+    }
+}
