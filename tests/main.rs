@@ -26,3 +26,4 @@ mod profiles;
 mod repair;
 mod samples;
 mod stock;
+mod unreadable_rows;

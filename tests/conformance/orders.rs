@@ -1,6 +1,9 @@
 //! [`Orders`] of order-intake: putting new orders, and listing those of a customer.
 
-use aws_sdk_dynamodb::types::{BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexDescription};
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexDescription},
+};
 use futures::future::join_all;
 use jiff::{Timestamp, ToSpan};
 use order_intake::{
@@ -9,11 +12,12 @@ use order_intake::{
     request::{Page, Position},
     store::DynamoDb,
 };
-use platform::table::Write;
+use platform::table::{StoreError, Write};
 use shop::{
-    id::CustomerId,
+    id::{CustomerId, OrderId},
     order::{Order, Trigger},
 };
+use tables::orders::Orders as _;
 use uuid::Uuid;
 
 use super::{conformance, new_order};
@@ -29,13 +33,79 @@ conformance!(
         orders_of_other_customers_are_not_listed,
     ];
     memory: MemoryTables::default(),
-    dynamodb: dynamodb().await,
+    dynamodb: dynamodb().await.orders,
 );
 
-async fn dynamodb() -> DynamoDb {
+mod with_unreadable_rows {
+    use super::*;
+
+    conformance!(
+        [
+            an_order_that_cannot_be_read_is_left_out_of_the_list_and_hides_no_other,
+            an_order_that_cannot_be_read_is_neither_missing_nor_replaced,
+        ];
+        memory: MemoryTables::default(),
+        dynamodb: dynamodb().await,
+    );
+}
+
+/// The real table, with access to its rows.
+struct RealTable {
+    orders: DynamoDb,
+    client: Client,
+    name: String,
+}
+
+async fn dynamodb() -> RealTable {
     let system = System::shared().await;
     let menu = system.stack.outputs.get("MenuTableName").unwrap().to_owned();
-    DynamoDb::new(&system.stack.aws(), table(&system).await, menu)
+    let name = table(&system).await;
+    RealTable {
+        orders: DynamoDb::new(&system.stack.aws(), name.clone(), menu),
+        client: system.dynamodb.clone(),
+        name,
+    }
+}
+
+/// Orders whose rows can be made unreadable.
+trait Corruptible {
+    type Orders: Orders;
+
+    fn orders(&self) -> &Self::Orders;
+
+    async fn corrupt(&self, order: OrderId);
+}
+
+impl Corruptible for MemoryTables {
+    type Orders = Self;
+
+    fn orders(&self) -> &Self {
+        self
+    }
+
+    async fn corrupt(&self, order: OrderId) {
+        self.corrupt_order(order);
+    }
+}
+
+impl Corruptible for RealTable {
+    type Orders = DynamoDb;
+
+    fn orders(&self) -> &DynamoDb {
+        &self.orders
+    }
+
+    async fn corrupt(&self, order: OrderId) {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("order_id", AttributeValue::S(order.to_string()))
+            .update_expression("SET #total = :much")
+            .expression_attribute_names("#total", "total")
+            .expression_attribute_values(":much", AttributeValue::S("much".to_owned()));
+        update.send().await.unwrap();
+    }
 }
 
 /// Creates an empty table with the keys and indexes of the Orders table. It has no stream, so no
@@ -176,4 +246,40 @@ async fn orders_of_other_customers_are_not_listed(orders: impl Orders) {
     assert_eq!(orders.put(&hers).await.unwrap(), Write::Committed);
     assert_eq!(orders.put(&placed_at(&noor, now())).await.unwrap(), Write::Committed);
     assert_eq!(listed(&orders, &camille, 10).await, [hers]);
+}
+
+async fn an_order_that_cannot_be_read_is_left_out_of_the_list_and_hides_no_other(
+    table: impl Corruptible,
+) {
+    let camille = customer();
+    let mut newest_first = Vec::new();
+    for minute in (0..6).rev() {
+        let order = placed_at(&camille, now() + minute.minutes());
+        assert_eq!(table.orders().put(&order).await.unwrap(), Write::Committed);
+        newest_first.push(order);
+    }
+    // The newest, the oldest, and two that follow each other.
+    for place in [0, 2, 3, 5] {
+        table.corrupt(newest_first[place].order_id).await;
+    }
+    let readable = [newest_first[1].clone(), newest_first[4].clone()];
+    for limit in [1, 2, 3, 50] {
+        assert_eq!(listed(table.orders(), &camille, limit).await, readable, "in pages of {limit}");
+    }
+}
+
+async fn an_order_that_cannot_be_read_is_neither_missing_nor_replaced(table: impl Corruptible) {
+    let order = placed();
+    assert_eq!(table.orders().put(&order).await.unwrap(), Write::Committed);
+    table.corrupt(order.order_id).await;
+    let transition = order.transition(Trigger::StockReserved, now(), None).unwrap();
+    let ahead = order.clone().after(transition).transition(Trigger::Cancelled, now(), None);
+    for error in [
+        table.orders().get(order.order_id).await.unwrap_err(),
+        table.orders().put(&order).await.unwrap_err(),
+        table.orders().apply(order.order_id, &ahead.unwrap()).await.unwrap_err(),
+    ] {
+        let StoreError::Row { key, .. } = error else { panic!("{error:?}") };
+        assert_eq!(key, order.order_id.to_string());
+    }
 }

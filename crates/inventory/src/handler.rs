@@ -311,12 +311,16 @@ mod tests {
 
     #[test]
     fn errors_say_once_what_is_wrong_and_only_an_unreadable_row_is_not_retried() {
-        let unreadable = StoreError::from(decode::json::<u32>("[]").unwrap_err());
+        let unreadable = StoreError::Row {
+            table: "numbers".to_owned(),
+            key: "7".to_owned(),
+            reason: decode::json::<u32>("[]").unwrap_err(),
+        };
         for (error, transient, text) in [
             (
                 InventoryError::from(unreadable),
                 false,
-                "a row of the table cannot be read: `.` is missing or not what it should be",
+                "the row `7` of numbers cannot be read: `.` is missing or not what it should be",
             ),
             (
                 StoreError::MissingRow.into(),

@@ -14,10 +14,7 @@ use aws_sdk_dynamodb::{
     },
 };
 use jiff::Timestamp;
-use platform::{
-    decode,
-    table::{StoreError, Table, Write},
-};
+use platform::table::{StoreError, Table, Write};
 use serde::{Deserialize, Serialize};
 use shop::{
     id::{ItemId, LocationId, OrderId},
@@ -96,7 +93,7 @@ impl Stock for DynamoDb {
             return Err(StoreError::MissingRow);
         };
         if condition_failed(reservation) {
-            return Ok(Hold::Decided(row_of(reservation)?));
+            return Ok(Hold::Decided(self.row_of(reservation)?));
         }
         let mut shortages = Vec::new();
         for (needed, reason) in demand.items.iter().zip(lines) {
@@ -105,8 +102,8 @@ impl Stock for DynamoDb {
             }
             // An item without a row has no held pieces; its condition fails if the plan alone is
             // too small.
-            let row: HeldRow =
-                reason.item().cloned().map(decode::item).transpose()?.unwrap_or_default();
+            let row = reason.item().cloned().map(|row| self.table.decode(row));
+            let row: HeldRow = row.transpose()?.unwrap_or_default();
             shortages.push(Shortage {
                 item: needed.item.clone(),
                 requested: needed.quantity,
@@ -147,7 +144,7 @@ impl Stock for DynamoDb {
             // Only the reservation has a condition.
             Transaction::Cancelled(reasons) => {
                 let reservation = reasons.first().ok_or(StoreError::MissingRow)?;
-                Ok(Write::Conflict(row_of(reservation)?))
+                Ok(Write::Conflict(self.row_of(reservation)?))
             }
         }
     }
@@ -196,6 +193,11 @@ impl DynamoDb {
                 .await;
             attempt += 1;
         }
+    }
+
+    /// The reservation that a failed condition found.
+    fn row_of(&self, reason: &CancellationReason) -> Result<Reservation, StoreError> {
+        self.table.decode(reason.item().cloned().ok_or(StoreError::MissingRow)?)
     }
 
     fn put(&self, row: &ReservationRow) -> Result<PutBuilder, StoreError> {
@@ -265,14 +267,9 @@ fn condition_failed(reason: &CancellationReason) -> bool {
     reason.code() == Some("ConditionalCheckFailed")
 }
 
-/// The reservation that a failed condition found.
-fn row_of(reason: &CancellationReason) -> Result<Reservation, StoreError> {
-    let row = reason.item().cloned().ok_or(StoreError::MissingRow)?;
-    Ok(decode::item(row)?)
-}
-
 #[cfg(test)]
 mod tests {
+    use aws_config::BehaviorVersion;
     use serde_json::json;
 
     use super::*;
@@ -296,7 +293,9 @@ mod tests {
 
     #[test]
     fn a_failed_condition_without_its_row_is_a_missing_row() {
-        let error = row_of(&reason("ConditionalCheckFailed")).unwrap_err();
+        let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+        let stock = DynamoDb::new(&config, "stock".to_owned());
+        let error = stock.row_of(&reason("ConditionalCheckFailed")).unwrap_err();
         assert!(matches!(error, StoreError::MissingRow), "{error}");
     }
 

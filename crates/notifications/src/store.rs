@@ -44,7 +44,7 @@ impl DynamoDb {
     /// Ends a claim, unless another delivery has taken over.
     async fn end(&self, claim: &Claim, update: UpdateItemFluentBuilder) -> Result<(), StoreError> {
         let update = update.condition_expression("revision = :revision AND claimed_until = :until");
-        match update.commit::<IgnoredAny>().await {
+        match update.commit::<IgnoredAny>(&self.table).await {
             Ok(Write::Committed) => Ok(()),
             Ok(Write::Conflict(_)) | Err(StoreError::MissingRow) => {
                 let (order_id, revision) = (claim.order, claim.revision);
@@ -68,7 +68,7 @@ impl Notices for DynamoDb {
             )
             .expression_attribute_names("#key", notices::KEY)
             .expression_attribute_values(":now", milliseconds(now))
-            .commit::<Row>()
+            .commit::<Row>(&self.table)
             .await?;
         Ok(match write {
             Write::Committed => Claimed::Granted,

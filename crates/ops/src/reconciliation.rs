@@ -62,6 +62,7 @@ impl FromIterator<StockRow> for Stock {
         let mut stock = Self::default();
         for row in rows {
             match row {
+                StockRow::Plan => {}
                 StockRow::Reservation(order, reservation) => {
                     stock.reservations.insert(order, reservation);
                 }

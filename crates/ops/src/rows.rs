@@ -4,16 +4,18 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{Client as DynamoDb, types::AttributeValue};
 use jiff::{Timestamp, civil};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use platform::decode::{self, DecodeError};
+use serde::{Deserialize, Serialize};
 use shop::{
     id::{ItemId, LocationId, OrderId},
+    menu::Menu,
     money::Money,
     order::Order,
     payment::Payment,
-    stock::Reservation,
+    stock::{BakePlan, Reservation},
 };
 use stack::{Deployment, error::aws};
-use tables::{notices, orders, payments, stock as stock_table};
+use tables::{menus, notices, orders, payments, stock as stock_table};
 
 use crate::error::{Error, UnreadableRow};
 
@@ -33,10 +35,11 @@ struct Table {
 const ORDERS: Table = Table { logical_id: "OrdersTable", key: orders::KEY };
 const PAYMENTS: Table = Table { logical_id: "PaymentsTable", key: payments::KEY };
 const STOCK: Table = Table { logical_id: "StockTable", key: stock_table::KEY };
+const MENUS: Table = Table { logical_id: "MenuTable", key: menus::KEY };
 const NOTICES: Table = Table { logical_id: "NoticesTable", key: notices::KEY };
 
 /// A row of the Payments table.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct PaymentRow {
     pub(crate) order_id: OrderId,
     #[serde(flatten)]
@@ -65,10 +68,11 @@ pub(crate) struct HoldKey {
     pub(crate) item: ItemId,
 }
 
-/// A row of the Stock table that is not a bake plan.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "RawStockRow")]
+/// A row of the Stock table.
+#[derive(Clone, Debug)]
 pub(crate) enum StockRow {
+    /// A bake plan, which is compared with nothing.
+    Plan,
     Reservation(OrderId, Reservation),
     /// The number of held pieces.
     Held(HoldKey, i64),
@@ -114,14 +118,20 @@ impl<'a> Tables<'a> {
         Ok(Rows::read(PAYMENTS, self.scan(PAYMENTS).await?))
     }
 
-    /// All reservations and held pieces.
+    /// All bake plans, reservations and held pieces.
     pub(crate) async fn stock(&self) -> Result<Rows<StockRow>, Error> {
-        let mut rows = self.scan(STOCK).await?;
-        rows.retain(|row| !matches!(text(row, STOCK.key).parse(), Ok(stock_table::Key::Plan(_))));
-        Ok(Rows::read(STOCK, rows))
+        Ok(Rows::read(STOCK, self.scan(STOCK).await?))
     }
 
-    async fn get<T: DeserializeOwned>(
+    pub(crate) async fn menus(&self) -> Result<Rows<Menu>, Error> {
+        Ok(Rows::read(MENUS, self.scan(MENUS).await?))
+    }
+
+    pub(crate) async fn notices(&self) -> Result<Rows<NoticeRow>, Error> {
+        Ok(Rows::read(NOTICES, self.scan(NOTICES).await?))
+    }
+
+    async fn get<T: FromRow>(
         &self,
         table: Table,
         key: String,
@@ -144,7 +154,7 @@ impl<'a> Tables<'a> {
     }
 }
 
-impl<T: DeserializeOwned> Rows<T> {
+impl<T: FromRow> Rows<T> {
     fn read(table: Table, items: Vec<Item>) -> Self {
         let mut all = Self { rows: vec![], unreadable: vec![] };
         for item in items {
@@ -157,9 +167,9 @@ impl<T: DeserializeOwned> Rows<T> {
     }
 }
 
-fn read<T: DeserializeOwned>(table: Table, row: Item) -> Result<T, UnreadableRow> {
+fn read<T: FromRow>(table: Table, row: Item) -> Result<T, UnreadableRow> {
     let key = text(&row, table.key).to_owned();
-    platform::decode::item(row).map_err(|reason| UnreadableRow {
+    T::from_row(row).map_err(|reason| UnreadableRow {
         table: table.logical_id,
         key,
         reason: reason.to_string(),
@@ -170,30 +180,74 @@ fn text<'a>(row: &'a Item, attribute: &str) -> &'a str {
     row.get(attribute).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
-/// A row of the Stock table before its key is parsed. It has one of the two contents.
-#[derive(Deserialize)]
-struct RawStockRow {
-    key: String,
-    #[serde(flatten)]
-    reservation: Option<Reservation>,
-    held: Option<i64>,
+/// What a row holds. Each part is decoded by itself, so that an error names its field.
+trait FromRow: Sized {
+    fn from_row(row: Item) -> Result<Self, RowError>;
 }
 
-impl TryFrom<RawStockRow> for StockRow {
-    type Error = String;
+#[derive(Debug, thiserror::Error)]
+enum RowError {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Key(#[from] stock_table::InvalidKey),
+}
 
-    fn try_from(row: RawStockRow) -> Result<Self, String> {
-        use stock_table::Key;
-        match (row.key.parse(), row.reservation, row.held) {
-            (Ok(Key::Reservation(order)), Some(reservation), _) => {
-                Ok(Self::Reservation(order, reservation))
-            }
-            (Ok(Key::Held { location, day, item }), _, Some(held)) => {
-                Ok(Self::Held(HoldKey { location, day, item }, held))
-            }
-            (Ok(_), ..) => Err("it has neither a reservation nor a number of held pieces".into()),
-            (Err(reason), ..) => Err(reason.to_string()),
+impl FromRow for Order {
+    fn from_row(row: Item) -> Result<Self, RowError> {
+        Ok(decode::item(row)?)
+    }
+}
+
+impl FromRow for Menu {
+    fn from_row(row: Item) -> Result<Self, RowError> {
+        Ok(decode::item(row)?)
+    }
+}
+
+impl FromRow for Reservation {
+    fn from_row(row: Item) -> Result<Self, RowError> {
+        Ok(decode::item(row)?)
+    }
+}
+
+impl FromRow for NoticeRow {
+    fn from_row(row: Item) -> Result<Self, RowError> {
+        Ok(decode::item(row)?)
+    }
+}
+
+impl FromRow for PaymentRow {
+    fn from_row(row: Item) -> Result<Self, RowError> {
+        #[derive(Deserialize)]
+        struct Facts {
+            order_id: OrderId,
+            updated_at: Timestamp,
         }
+
+        let (payment, price) = (decode::item(row.clone())?, decode::item(row.clone())?);
+        let Facts { order_id, updated_at } = decode::item(row)?;
+        Ok(Self { order_id, payment, price, updated_at })
+    }
+}
+
+impl FromRow for StockRow {
+    fn from_row(row: Item) -> Result<Self, RowError> {
+        use stock_table::Key;
+
+        #[derive(Deserialize)]
+        struct Pieces {
+            held: i64,
+        }
+
+        Ok(match text(&row, STOCK.key).parse()? {
+            Key::Plan(_) => decode::item(row).map(|_: BakePlan| Self::Plan)?,
+            Key::Reservation(order) => Self::Reservation(order, decode::item(row)?),
+            Key::Held { location, day, item } => {
+                let Pieces { held } = decode::item(row)?;
+                Self::Held(HoldKey { location, day, item }, held)
+            }
+        })
     }
 }
 
@@ -205,7 +259,7 @@ mod tests {
 
     const ORDER: &str = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa";
 
-    fn row<T: DeserializeOwned>(row: Value) -> Result<T, UnreadableRow> {
+    fn row<T: FromRow>(row: Value) -> Result<T, UnreadableRow> {
         read(STOCK, serde_dynamo::to_item(row).unwrap())
     }
 
@@ -235,15 +289,36 @@ mod tests {
 
     #[test]
     fn an_unreadable_row_is_named_by_its_key() {
-        for stock in [
-            json!({"key": "held#paris", "held": 2}),
-            json!({"key": "held#paris#2026-11-24#eclair"}),
-            json!({"key": format!("order#{ORDER}"), "held": 2}),
+        let order = format!("order#{ORDER}");
+        for (stock, reason) in [
+            (json!({"key": "held#paris", "held": 2}), "the key must be plan#<location>, "),
+            (json!({"key": "held#paris#2026-11-24#eclair"}), "`held` is missing"),
+            (json!({"key": order, "held": 2}), "`state` is missing"),
+            (json!({"key": order, "state": "held", "location": "paris"}), "`pickup_day` is "),
+            (json!({"key": "plan#paris", "capacity": {"eclair": -1}}), "`capacity.eclair` is "),
         ] {
             let key = stock["key"].as_str().unwrap().to_owned();
             let error = row::<StockRow>(stock).unwrap_err().to_string();
-            let start = format!("the row {key} of the StockTable cannot be read: ");
+            let start = format!("the row {key} of the StockTable cannot be read: {reason}");
             assert!(error.starts_with(&start), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_unreadable_payment_is_named_by_its_field() {
+        let paid = json!({
+            "order_id": ORDER,
+            "state": "captured",
+            "intent": "pi_1",
+            "amount": 380,
+            "currency": "EUR",
+            "updated_at": "2026-11-24T08:00:00Z"
+        });
+        for field in ["order_id", "state", "intent", "amount", "currency", "updated_at"] {
+            let mut wrong = paid.clone();
+            wrong[field] = json!([]);
+            let error = row::<PaymentRow>(wrong).unwrap_err();
+            assert_eq!(error.reason, format!("`{field}` is missing or not what it should be"));
         }
     }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     dead_letters::{Content, DeadLetter},
-    error::Error,
+    error::{Error, UnreadableRow},
     output::name,
     rows::{NoticeRow, PaymentRow},
 };
@@ -26,6 +26,8 @@ pub(crate) struct OrderReport {
     pub(crate) payment: Option<PaymentRow>,
     pub(crate) reservation: Option<Reservation>,
     pub(crate) notice: Option<NoticeRow>,
+    /// Its rows that cannot be read, of those three.
+    pub(crate) unreadable: Vec<UnreadableRow>,
     /// The provider's record of the payment's intent, if there is one. If the provider does not
     /// answer, everything else is still worth knowing.
     pub(crate) account: Result<Option<(BookedIntent, Vec<BookedRefund>)>, Error>,
@@ -193,6 +195,7 @@ mod tests {
             payment: None,
             reservation: None,
             notice: None,
+            unreadable: vec![],
             account: Ok(None),
             dead_letters: vec![],
             events,

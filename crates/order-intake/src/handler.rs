@@ -32,8 +32,9 @@ pub trait Orders: tables::orders::Orders {
     /// Writes a new order, unless there is one with its id.
     async fn put(&self, order: &Order) -> Result<Write<Order>, StoreError>;
 
-    /// Reads a page of a customer's orders, newest first. An order that was placed in the last
-    /// seconds may be missing.
+    /// Reads a page of a customer's orders, newest first; a page that is not full is the last. An
+    /// order that was placed in the last seconds may be missing, and one that cannot be read is
+    /// logged and left out.
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError>;
 }
 

@@ -1,11 +1,14 @@
 //! Orders and menus in memory, for tests: they behave like [`crate::store::DynamoDb`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use platform::table::{StoreError, Write};
+use platform::{
+    decode::DecodeError,
+    table::{StoreError, Write},
+};
 use shop::{
     id::{CustomerId, LocationId, OrderId},
     menu::{Location, Menu},
@@ -20,13 +23,14 @@ use crate::{handler::Orders, menus::Menus, request::Page};
 pub struct MemoryTables {
     orders: MemoryOrders,
     menus: Arc<Mutex<BTreeMap<LocationId, Menu>>>,
+    unreadable_menus: Arc<Mutex<BTreeSet<LocationId>>>,
 }
 
 impl MemoryTables {
     /// Uses these orders, which others may write as well, and starts without menus.
     #[must_use]
     pub fn over(orders: MemoryOrders) -> Self {
-        Self { orders, menus: Arc::default() }
+        Self { orders, ..Self::default() }
     }
 
     /// Adds or replaces a shop's menu.
@@ -37,6 +41,21 @@ impl MemoryTables {
     /// Replaces an order, as if another function had written it.
     pub fn replace(&self, order: Order) {
         self.orders.rows().insert(order.order_id, order);
+    }
+
+    /// Makes the row of an order unreadable.
+    pub fn corrupt_order(&self, order: OrderId) {
+        self.orders.corrupt(order);
+    }
+
+    /// Makes the row of a menu unreadable.
+    pub fn corrupt_menu(&self, location: LocationId) {
+        self.unreadable_menus.lock().unwrap_or_else(PoisonError::into_inner).insert(location);
+    }
+
+    fn is_readable(&self, location: &LocationId) -> bool {
+        let unreadable = self.unreadable_menus.lock().unwrap_or_else(PoisonError::into_inner);
+        !unreadable.contains(location)
     }
 
     fn menu_rows(&self) -> MutexGuard<'_, BTreeMap<LocationId, Menu>> {
@@ -62,7 +81,7 @@ impl Orders for MemoryTables {
     async fn put(&self, order: &Order) -> Result<Write<Order>, StoreError> {
         let mut orders = self.orders.rows();
         if let Some(first) = orders.get(&order.order_id) {
-            return Ok(Write::Conflict(first.clone()));
+            return Ok(Write::Conflict(self.orders.read(first)?));
         }
         orders.insert(order.order_id, order.clone());
         Ok(Write::Committed)
@@ -74,7 +93,7 @@ impl Orders for MemoryTables {
             .rows()
             .values()
             .filter(|order| order.customer_id == *customer)
-            .cloned()
+            .filter_map(|order| self.orders.read(order).ok())
             .collect();
         orders.sort_by_key(|order| std::cmp::Reverse((order.placed_at, order.order_id)));
         let after = page.after.as_ref().map(|position| (position.placed_at, position.order_id));
@@ -87,11 +106,20 @@ impl Orders for MemoryTables {
 
 impl Menus for MemoryTables {
     async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError> {
+        if !self.is_readable(location) {
+            return Err(StoreError::Row {
+                table: "menus".to_owned(),
+                key: location.to_string(),
+                reason: DecodeError::Unfit { place: ".".to_owned() },
+            });
+        }
         Ok(self.menu_rows().get(location).cloned())
     }
 
     async fn menus(&self) -> Result<Vec<Menu>, StoreError> {
-        Ok(self.menu_rows().values().cloned().collect())
+        let mut menus: Vec<_> = self.menu_rows().values().cloned().collect();
+        menus.retain(|menu| self.is_readable(&menu.location));
+        Ok(menus)
     }
 
     async fn locations(&self) -> Result<Vec<Location>, StoreError> {
@@ -101,6 +129,8 @@ impl Menus for MemoryTables {
             time_zone: menu.time_zone.clone(),
             currency: menu.currency,
         };
-        Ok(self.menu_rows().values().map(location).collect())
+        let mut locations: Vec<_> = self.menu_rows().values().map(location).collect();
+        locations.retain(|shop| self.is_readable(&shop.location));
+        Ok(locations)
     }
 }

@@ -19,10 +19,10 @@ pub trait Menus {
     async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, StoreError>;
 
     /// Reads as many menus as one call returns, which is 1 MB: those of all shops, unless there are
-    /// hundreds.
+    /// hundreds. One that cannot be read is logged and left out.
     async fn menus(&self) -> Result<Vec<Menu>, StoreError>;
 
-    /// Reads all shops, in no particular order.
+    /// Reads all shops, in no particular order. One that cannot be read is logged and left out.
     async fn locations(&self) -> Result<Vec<Location>, StoreError>;
 }
 

@@ -2,11 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
-use platform::{
-    decode::{self, DecodeError},
-    table::{Row, StoreError, Table, Write},
-};
-use serde::de::DeserializeOwned;
+use platform::table::{Row, StoreError, Table, Write};
 use shop::{
     id::{CustomerId, LocationId, OrderId},
     menu::{Location, Menu},
@@ -24,10 +20,6 @@ use crate::{handler::Orders, menus::Menus, request::Page};
 pub struct DynamoDb {
     orders: OrdersTable,
     menus: Table,
-}
-
-fn read_all<T: DeserializeOwned>(rows: Vec<Row>) -> Result<Vec<T>, DecodeError> {
-    rows.into_iter().map(decode::item).collect()
 }
 
 impl DynamoDb {
@@ -63,7 +55,7 @@ impl Orders for DynamoDb {
 
     async fn list(&self, customer: &CustomerId, page: &Page) -> Result<Vec<Order>, StoreError> {
         let customer = AttributeValue::S(customer.as_str().to_owned());
-        let after: Option<Row> = match &page.after {
+        let mut after: Option<Row> = match &page.after {
             None => None,
             Some(position) => {
                 let mut key: Row = serde_dynamo::to_item(position)?;
@@ -80,11 +72,20 @@ impl Orders for DynamoDb {
             .key_condition_expression("#customer = :customer")
             .expression_attribute_names("#customer", orders::CUSTOMER)
             .expression_attribute_values(":customer", customer)
-            .scan_index_forward(false)
-            .limit(i32::try_from(page.limit).unwrap_or(i32::MAX))
-            .set_exclusive_start_key(after);
-        let rows = query.send().await.map_err(|error| StoreError::call("Query", error))?.items;
-        Ok(read_all(rows.unwrap_or_default())?)
+            .scan_index_forward(false);
+        let mut listed = Vec::new();
+        // A call returns fewer orders than the page has room for if some cannot be read. The key
+        // at which it ended may be that of such a row, so it is used as it is.
+        loop {
+            let room = i32::try_from(page.limit - listed.len()).unwrap_or(i32::MAX);
+            let query = query.clone().limit(room).set_exclusive_start_key(after);
+            let rows = query.send().await.map_err(|error| StoreError::call("Query", error))?;
+            listed.extend(table.decode_readable(rows.items.unwrap_or_default()));
+            after = rows.last_evaluated_key;
+            if after.is_none() || listed.len() == page.limit {
+                return Ok(listed);
+            }
+        }
     }
 }
 
@@ -96,7 +97,7 @@ impl Menus for DynamoDb {
     async fn menus(&self) -> Result<Vec<Menu>, StoreError> {
         let scan = self.menus.client().scan().table_name(self.menus.name());
         let rows = scan.send().await.map_err(|error| StoreError::call("Scan", error))?.items;
-        Ok(read_all(rows.unwrap_or_default())?)
+        Ok(self.menus.decode_readable(rows.unwrap_or_default()))
     }
 
     async fn locations(&self) -> Result<Vec<Location>, StoreError> {
@@ -114,6 +115,6 @@ impl Menus for DynamoDb {
             .collect::<Result<Vec<_>, _>>()
             .await
             .map_err(|error| StoreError::call("Scan", error))?;
-        Ok(read_all(rows)?)
+        Ok(self.menus.decode_readable(rows))
     }
 }

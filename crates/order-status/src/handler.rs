@@ -222,9 +222,13 @@ mod tests {
 
     #[test]
     fn errors_say_once_what_is_wrong_and_only_some_are_retried() {
-        let unreadable = || StoreError::from(platform::decode::json::<u32>("[]").unwrap_err());
+        let unreadable = || StoreError::Row {
+            table: "numbers".to_owned(),
+            key: "7".to_owned(),
+            reason: platform::decode::json::<u32>("[]").unwrap_err(),
+        };
         let unreadable_text =
-            "a row of the table cannot be read: `.` is missing or not what it should be";
+            "the row `7` of numbers cannot be read: `.` is missing or not what it should be";
         for (error, transient, text) in [
             (StatusError::from(unreadable()), false, unreadable_text),
             (StatusError::from(TriggerError::from(unreadable())), false, unreadable_text),

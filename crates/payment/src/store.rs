@@ -61,7 +61,7 @@ impl Payments for DynamoDb {
             .condition_expression("#state = :from")
             .expression_attribute_names("#state", payments::STATE)
             .expression_attribute_values(":from", AttributeValue::S(from.name().to_owned()))
-            .commit()
+            .commit(&self.table)
             .await
     }
 }
@@ -122,11 +122,18 @@ mod tests {
     }
 
     #[test]
-    fn a_row_without_its_intent_is_refused() {
-        let captured =
-            Payment::Committed { intent: IntentId::new("pi_1"), progress: Progress::Captured };
-        let mut row = stored(&captured, None).into_inner();
-        row.remove("intent");
-        assert!(decode::item::<Payment>(row).is_err());
+    fn an_error_names_the_field_of_the_row_that_is_missing_or_wrong() {
+        let declined = Payment::Committed {
+            intent: IntentId::new("pi_1"),
+            progress: Progress::Declined { reason: "insufficient_funds".to_owned() },
+        };
+        for field in ["state", "intent", "reason"] {
+            let place = format!("`{field}` is missing or not what it should be");
+            let mut row = stored(&declined, None).into_inner();
+            row.insert(field.to_owned(), serde_dynamo::AttributeValue::N("7".to_owned()));
+            assert_eq!(decode::item::<Payment>(row.clone()).unwrap_err().to_string(), place);
+            row.remove(field);
+            assert_eq!(decode::item::<Payment>(row).unwrap_err().to_string(), place);
+        }
     }
 }

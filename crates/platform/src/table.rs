@@ -93,7 +93,30 @@ impl Table {
             .key(self.key, AttributeValue::S(key.to_string()))
             .consistent_read(consistent);
         let row = get.send().await.map_err(|error| StoreError::call("GetItem", error))?.item;
-        Ok(row.map(decode::item).transpose()?)
+        row.map(|row| self.decode(row)).transpose()
+    }
+
+    /// Decodes a row of this table.
+    ///
+    /// # Errors
+    /// The row cannot be read. The error names the row by its key.
+    pub fn decode<T: DeserializeOwned>(&self, row: Row) -> Result<T, StoreError> {
+        let key = row.get(self.key).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
+        decode::item(row).map_err(|reason| StoreError::Row {
+            table: self.name.clone(),
+            key,
+            reason,
+        })
+    }
+
+    /// Decodes rows that were read together. One that cannot be read is logged and left out, since
+    /// it must not hide the others.
+    pub fn decode_readable<T: DeserializeOwned>(&self, rows: Vec<Row>) -> Vec<T> {
+        let readable = rows.into_iter().filter_map(|row| {
+            let log = |error| tracing::error!(error = chain(&error), "a row was left out");
+            self.decode(row).map_err(log).ok()
+        });
+        readable.collect()
     }
 
     /// Writes a row, unless there is one with its key.
@@ -107,7 +130,7 @@ impl Table {
         self.put(row)?
             .condition_expression("attribute_not_exists(#key)")
             .expression_attribute_names("#key", self.key)
-            .commit()
+            .commit(self)
             .await
     }
 
@@ -132,43 +155,46 @@ impl Table {
 
 /// A write with a condition.
 pub trait Commit {
-    /// Sends the write. A failed condition is not an error but a [`Write::Conflict`].
+    /// Sends the write to `table`, which has built it. A failed condition is not an error but a
+    /// [`Write::Conflict`].
     ///
     /// # Errors
     /// The call fails, or the condition fails on a row that is missing or cannot be read.
-    async fn commit<T: DeserializeOwned>(self) -> Result<Write<T>, StoreError>;
+    async fn commit<T: DeserializeOwned>(self, table: &Table) -> Result<Write<T>, StoreError>;
 }
 
 /// On a conflict the answer holds the row, which saves reading it.
 const ALL_OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
 impl Commit for PutItemFluentBuilder {
-    async fn commit<T: DeserializeOwned>(self) -> Result<Write<T>, StoreError> {
+    async fn commit<T: DeserializeOwned>(self, table: &Table) -> Result<Write<T>, StoreError> {
         let put = self.return_values_on_condition_check_failure(ALL_OLD).send().await;
         match put.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(Write::Committed),
-            Err(PutItemError::ConditionalCheckFailedException(failure)) => conflict(failure.item),
+            Err(PutItemError::ConditionalCheckFailedException(failure)) => {
+                conflict(table, failure.item)
+            }
             Err(error) => Err(StoreError::call("PutItem", error)),
         }
     }
 }
 
 impl Commit for UpdateItemFluentBuilder {
-    async fn commit<T: DeserializeOwned>(self) -> Result<Write<T>, StoreError> {
+    async fn commit<T: DeserializeOwned>(self, table: &Table) -> Result<Write<T>, StoreError> {
         let update = self.return_values_on_condition_check_failure(ALL_OLD).send().await;
         match update.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(Write::Committed),
             Err(UpdateItemError::ConditionalCheckFailedException(failure)) => {
-                conflict(failure.item)
+                conflict(table, failure.item)
             }
             Err(error) => Err(StoreError::call("UpdateItem", error)),
         }
     }
 }
 
-fn conflict<T: DeserializeOwned>(row: Option<Row>) -> Result<Write<T>, StoreError> {
+fn conflict<T: DeserializeOwned>(table: &Table, row: Option<Row>) -> Result<Write<T>, StoreError> {
     let row = row.ok_or(StoreError::MissingRow)?;
-    Ok(Write::Conflict(decode::item(row)?))
+    Ok(Write::Conflict(table.decode(row)?))
 }
 
 /// Why a table could not be read or written.
@@ -177,9 +203,9 @@ fn conflict<T: DeserializeOwned>(row: Option<Row>) -> Result<Write<T>, StoreErro
 /// row, which could be overwritten, and the error is permanent, because a retry reads the same row.
 /// A message that needs the row is received again at once until it is in the dead-letter queue of
 /// its queue; the other messages of the batch are not affected. A request that needs it is
-/// answered with 503. The log line names the order and the first invalid field. To recover, correct
-/// the row in the table, or deploy a version that can read it, and then redrive the dead-letter
-/// queue.
+/// answered with 503; a list [leaves it out](Table::decode_readable). The log line names the table,
+/// the key and the first invalid field. To recover, correct the row in the table, or deploy a
+/// version that can read it, and then redrive the dead-letter queue.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The call failed, after the SDK's own retries.
@@ -191,8 +217,16 @@ pub enum StoreError {
         reason: String,
     },
     /// A row is not what this version writes; see [above](StoreError).
-    #[error("a row of the table cannot be read")]
-    Row(#[from] DecodeError),
+    #[error("the row `{key}` of {table} cannot be read")]
+    Row {
+        /// The table's name.
+        table: String,
+        /// The row's key.
+        key: String,
+        /// The first invalid field.
+        #[source]
+        reason: DecodeError,
+    },
     /// A condition failed because there is no row. The caller had read one, so it was deleted
     /// since; the next attempt reads the table again.
     #[error("the row to change is missing, although it was there a moment ago")]
@@ -213,32 +247,76 @@ impl Retryable for StoreError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Call { .. } | Self::MissingRow => true,
-            Self::Row(_) | Self::Unwritable(_) => false,
+            Self::Row { .. } | Self::Unwritable(_) => false,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Config};
+
     use super::*;
+
+    /// A table whose rows are maps of numbers next to the key. No test calls it.
+    fn table() -> Table {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest()).build();
+        Table::new(Client::from_conf(config), "numbers".to_owned(), "key")
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Number {
+        n: u32,
+    }
+
+    fn row(key: &str, n: AttributeValue) -> Row {
+        Row::from([("key".to_owned(), AttributeValue::S(key.to_owned())), ("n".to_owned(), n)])
+    }
+
+    fn number(n: &str) -> AttributeValue {
+        AttributeValue::N(n.to_owned())
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_named_by_table_and_key_and_its_value_is_not_quoted() {
+        let unreadable = row("seven", AttributeValue::S("secret".to_owned()));
+        let error = table().decode::<Number>(unreadable).unwrap_err();
+        assert_eq!(
+            chain(&error),
+            "the row `seven` of numbers cannot be read: `n` is missing or not what it should be"
+        );
+    }
+
+    #[test]
+    fn of_rows_that_were_read_together_those_that_cannot_be_read_are_left_out() {
+        let rows = vec![
+            row("one", number("1")),
+            row("two", AttributeValue::Bool(true)),
+            Row::new(),
+            row("four", number("4")),
+        ];
+        let numbers: Vec<Number> = table().decode_readable(rows);
+        assert_eq!(numbers, [Number { n: 1 }, Number { n: 4 }]);
+    }
 
     #[test]
     fn a_conflict_without_its_row_is_a_missing_row() {
-        assert!(matches!(conflict::<u32>(None), Err(StoreError::MissingRow)));
+        assert!(matches!(conflict::<u32>(&table(), None), Err(StoreError::MissingRow)));
     }
 
     #[test]
     fn a_conflict_returns_the_row_or_ignores_it_if_that_is_all_the_caller_needs() {
-        let row = || Row::from([("n".to_owned(), AttributeValue::N("7".to_owned()))]);
-        let read = conflict::<std::collections::BTreeMap<String, u32>>(Some(row())).unwrap();
-        assert_eq!(read, Write::Conflict([("n".to_owned(), 7)].into()));
-        let ignored = conflict::<serde::de::IgnoredAny>(Some(row())).unwrap();
+        let row = || row("seven", number("7"));
+        let read = conflict::<Number>(&table(), Some(row())).unwrap();
+        assert_eq!(read, Write::Conflict(Number { n: 7 }));
+        let ignored = conflict::<serde::de::IgnoredAny>(&table(), Some(row())).unwrap();
         assert!(matches!(ignored, Write::Conflict(_)));
     }
 
     #[test]
     fn a_conflict_with_a_row_that_cannot_be_read_is_an_error() {
-        assert!(matches!(conflict::<u32>(Some(Row::new())), Err(StoreError::Row(_))));
+        let conflict = conflict::<u32>(&table(), Some(Row::new()));
+        assert!(matches!(conflict, Err(StoreError::Row { .. })));
     }
 
     #[test]
@@ -256,9 +334,10 @@ mod tests {
                 "the row to change is missing, although it was there a moment ago",
             ),
             (
-                decode::json::<u32>("[]").unwrap_err().into(),
+                table().decode::<Number>(row("seven", number("-7"))).unwrap_err(),
                 false,
-                "a row of the table cannot be read: `.` is missing or not what it should be",
+                "the row `seven` of numbers cannot be read: `n` is missing or not what it should \
+                 be",
             ),
             (
                 StoreError::Unwritable(unwritable),

@@ -3,7 +3,7 @@
 //! The provider's own state is the truth about money. The row only ensures that an order never has
 //! more than one intent, and records the last state that was seen of it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 /// The provider's id of an intent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl IntentId {
 ///
 /// A row holds `state` (the name of the variant, or of the progress), and next to it `intent` and
 /// `reason` where they apply.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Payment {
     /// The order must never have an intent, because it ended before one was committed. This is the
@@ -47,7 +47,7 @@ pub enum Payment {
 }
 
 /// How far an order's intent got.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Progress {
     /// The intent may be confirmed at any time, or has been; the outcome is not known yet.
@@ -70,6 +70,47 @@ pub enum Progress {
         /// The provider's code, such as `expired_or_canceled_card`.
         reason: String,
     },
+}
+
+/// Reads the row's fields one by one. The variants as they are written could be read as well, but an
+/// error would not name the field.
+impl<'de> Deserialize<'de> for Payment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            state: State,
+            intent: Option<IntentId>,
+            reason: Option<String>,
+        }
+
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum State {
+            Forbidden,
+            Charging,
+            Captured,
+            Declined,
+            Undoing,
+            Voided,
+            Refunded,
+            RefundFailed,
+        }
+
+        let Row { state, intent, reason } = Row::deserialize(deserializer)?;
+        let reason = || reason.ok_or_else(|| D::Error::missing_field("reason"));
+        let progress = match state {
+            State::Forbidden => return Ok(Self::Forbidden),
+            State::Charging => Progress::Charging,
+            State::Captured => Progress::Captured,
+            State::Declined => Progress::Declined { reason: reason()? },
+            State::Undoing => Progress::Undoing,
+            State::Voided => Progress::Voided,
+            State::Refunded => Progress::Refunded,
+            State::RefundFailed => Progress::RefundFailed { reason: reason()? },
+        };
+        let intent = intent.ok_or_else(|| D::Error::missing_field("intent"))?;
+        Ok(Self::Committed { intent, progress })
+    }
 }
 
 /// What can change a payment.

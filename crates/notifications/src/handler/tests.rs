@@ -194,7 +194,11 @@ fn the_debug_form_of_an_address_hides_it() {
 
 #[test]
 fn errors_say_once_what_is_wrong_and_only_some_are_retried() {
-    let unreadable = StoreError::from(platform::decode::json::<u32>("[]").unwrap_err());
+    let unreadable = StoreError::Row {
+            table: "numbers".to_owned(),
+            key: "7".to_owned(),
+            reason: platform::decode::json::<u32>("[]").unwrap_err(),
+        };
     let template = minijinja::Error::new(minijinja::ErrorKind::UndefinedError, "no total");
     let code = || "Code".to_owned();
     for (error, transient, text) in [
@@ -206,7 +210,7 @@ fn errors_say_once_what_is_wrong_and_only_some_are_retried() {
         (
             unreadable.into(),
             false,
-            "a row of the table cannot be read: `.` is missing or not what it should be",
+            "the row `7` of numbers cannot be read: `.` is missing or not what it should be",
         ),
         (
             StoreError::MissingRow.into(),

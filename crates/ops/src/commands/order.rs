@@ -1,13 +1,13 @@
 //! `order ID`: everything that is known about an order.
 
-use futures::future::{join, try_join3, try_join4};
+use futures::future::{join, join4, try_join3};
 use serde_json::{Value, json};
 use shop::{id::OrderId, order::Order, stock::Reservation};
 use stack::Deployment;
 
 use crate::{
     dead_letters::DeadLetterQueues,
-    error::Error,
+    error::{Error, UnreadableRow},
     ledger::{self, Account},
     output::{line, moment, name, table},
     rows::Tables,
@@ -26,15 +26,19 @@ pub(super) async fn run(
     } else {
         print(&report)?
     }
-    Ok(Verdict::Healthy)
+    Ok(Verdict::healthy_if(report.unreadable.is_empty()))
 }
 
 async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Error> {
     let tables = Tables::of(deployment);
     let rows =
-        try_join4(tables.order(id), tables.payment(id), tables.reservation(id), tables.notice(id));
-    let (order, payment, reservation, notice) = rows.await?;
-    let mut order = order.ok_or(Error::NoOrder(id))?;
+        join4(tables.order(id), tables.payment(id), tables.reservation(id), tables.notice(id));
+    let (order, payment, reservation, notice) = rows.await;
+    let mut order = order?.ok_or(Error::NoOrder(id))?;
+    let mut unreadable = Vec::new();
+    let payment = readable(payment, &mut unreadable)?;
+    let reservation = readable(reservation, &mut unreadable)?;
+    let notice = readable(notice, &mut unreadable)?;
     // Confidential: the payment method can pay, and the note is the customer's own words.
     order.payment_method = None;
     order.note = None;
@@ -67,13 +71,40 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
     let log = async { Ok(deployment.logs().containing(&text, order.placed_at).await?) };
     let (account, records) = join(account, try_join3(letters, events, log)).await;
     let (dead_letters, events, log) = records?;
-    Ok(OrderReport { order, payment, reservation, notice, account, dead_letters, events, log })
+    Ok(OrderReport {
+        order,
+        payment,
+        reservation,
+        notice,
+        unreadable,
+        account,
+        dead_letters,
+        events,
+        log,
+    })
+}
+
+/// The row, unless it cannot be read: everything else about the order is still worth knowing.
+fn readable<T>(
+    row: Result<Option<T>, Error>,
+    unreadable: &mut Vec<UnreadableRow>,
+) -> Result<Option<T>, Error> {
+    match row {
+        Err(Error::Row(row)) => {
+            unreadable.push(row);
+            Ok(None)
+        }
+        row => row,
+    }
 }
 
 fn print(report: &OrderReport) -> Result<(), Error> {
     let order = &report.order;
     line(format!("order {}", order.order_id))?;
     table(&facts(report).map(|(name, value)| [format!("  {name}"), value]))?;
+    for row in &report.unreadable {
+        line(row)?;
+    }
     line("")?;
     let timeline = report.timeline().into_iter();
     table(&timeline.map(|entry| [moment(entry.at), entry.source, entry.text]).collect::<Vec<_>>())
@@ -191,6 +222,7 @@ fn json(report: &OrderReport) -> Result<Value, Error> {
         "provider": account,
         "reservation": report.reservation,
         "notice": report.notice,
+        "unreadable": report.unreadable.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "dead_letters": letters.collect::<Vec<_>>(),
         "events_recorded": report.events.is_some(),
         "timeline": report.timeline(),

@@ -61,6 +61,6 @@ impl Orders for OrdersTable {
         if transition.forgets_payment_method {
             change.push_str(" REMOVE payment_method");
         }
-        update.update_expression(change).commit().await
+        update.update_expression(change).commit(&self.table).await
     }
 }
