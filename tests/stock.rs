@@ -1,7 +1,17 @@
 //! Orders for more than a shop bakes.
 
+use std::collections::{BTreeSet, HashMap};
+
+use aws_sdk_dynamodb::types::{AttributeValue, BillingMode, TimeToLiveSpecification};
 use futures::future::join_all;
+use inventory::{
+    handler::{Hold, Stock},
+    store::DynamoDb,
+};
+use jiff::{ToSpan, Zoned};
 use serde_json::json;
+use shop::stock::{BakePlan, Demand, Quantity};
+use uuid::Uuid;
 
 use crate::harness::{System, eventually, new_shop, order};
 
@@ -63,4 +73,62 @@ async fn the_stock_of_a_declined_order_is_available_to_the_next() {
 
     let id = camille.place(&order(&shop, &[("eclair", 1)])).await;
     camille.confirmed(&id).await;
+}
+
+#[tokio::test]
+async fn the_rows_of_a_day_are_deleted_37_days_after_it_began_and_not_before() {
+    let system = System::shared().await;
+    let table = table_with_time_to_live(&system).await;
+    let stock = DynamoDb::new(&system.stack.aws(), table.clone());
+    let shop = new_shop();
+    let today = Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+    let (past, standing) = (today - 37.days(), today - 36.days());
+    let orders = [past, standing].map(|day| (day, Uuid::new_v4()));
+    for (pickup_day, order) in orders {
+        let location = shop.menu.location.clone();
+        let items = vec![Quantity { item: "eclair".parse().unwrap(), quantity: 1 }];
+        let plan = BakePlan { capacity: shop.bake_plan.clone() };
+        let demand = Demand { location, pickup_day, items };
+        let held = stock.hold(order.to_string().parse().unwrap(), &demand, &plan).await;
+        assert_eq!(held.unwrap(), Hold::Held);
+    }
+    let keys = orders.map(|(day, order)| {
+        [format!("order#{order}"), format!("held#{}#{day}#eclair", shop.menu.location)]
+    });
+    // The embedded AWS looks for expired rows every minute.
+    let left = eventually("the rows of the past day to be deleted", async || {
+        let rows = system.dynamodb.scan().table_name(&table).send().await.unwrap();
+        let key = |row: &HashMap<_, AttributeValue>| row["key"].as_s().unwrap().clone();
+        let left: BTreeSet<_> = rows.items().iter().map(key).collect();
+        keys[0].iter().all(|key| !left.contains(key)).then_some(left)
+    })
+    .await;
+    assert_eq!(left, keys[1].clone().into());
+}
+
+/// Creates a table with the key and the time to live of the Stock table. The embedded AWS has no
+/// time to live for tables that CloudFormation creates.
+async fn table_with_time_to_live(system: &System) -> String {
+    let stock = system.stack.outputs.get("StockTableName").unwrap();
+    let stock = system.dynamodb.describe_table().table_name(stock).send().await.unwrap();
+    let stock = stock.table.unwrap();
+    let name = format!("stock-{}", Uuid::new_v4());
+    let copy = system
+        .dynamodb
+        .create_table()
+        .table_name(&name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_attribute_definitions(stock.attribute_definitions)
+        .set_key_schema(stock.key_schema);
+    copy.send().await.unwrap();
+    let template = resources::Template::on_aws();
+    let attribute = &template.properties("StockTable")["TimeToLiveSpecification"]["AttributeName"];
+    let specification = TimeToLiveSpecification::builder()
+        .attribute_name(attribute.as_str().unwrap())
+        .enabled(true)
+        .build()
+        .unwrap();
+    let enable = system.dynamodb.update_time_to_live().table_name(&name);
+    enable.time_to_live_specification(specification).send().await.unwrap();
+    name
 }

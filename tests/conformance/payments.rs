@@ -47,7 +47,8 @@ const fn price() -> Money {
 }
 
 fn now() -> Timestamp {
-    fixtures::at(fixtures::PLACED_AT)
+    // So far ahead that DynamoDB does not delete tombstones while the tests run.
+    fixtures::at("2099-11-24T08:00:00Z")
 }
 
 fn charging(intent: &str) -> Payment {

@@ -1,9 +1,12 @@
 //! [`Stock`]: held stock and reservations.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::join_all;
 use inventory::{
     handler::{Hold, Stock},
-    memory::MemoryStock,
+    memory::{HeldKey, MemoryStock},
     store::DynamoDb,
 };
 use jiff::{Timestamp, ToSpan, civil};
@@ -12,7 +15,9 @@ use platform::table::{StoreError, Write};
 use shop::{
     id::OrderId,
     stock::{BakePlan, Demand, Quantity, Reservation, Shortage},
+    tombstone_expiry,
 };
+use tables::stock::Key;
 use uuid::Uuid;
 
 use super::{conformance, new_order};
@@ -34,6 +39,9 @@ conformance!(
         a_plan_below_what_is_held_leaves_nothing,
         concurrent_orders_hold_no_more_than_the_capacity,
         one_of_several_concurrent_deliveries_holds,
+        what_is_held_for_a_day_expires_after_it,
+        a_late_release_takes_nothing_from_rows_that_have_expired,
+        a_release_never_takes_more_than_is_held,
     ];
     memory: memory(),
     dynamodb: dynamodb().await,
@@ -75,7 +83,7 @@ impl<S: Stock> Bakery<S> {
             |&(item, quantity): &(&str, u32)| Quantity { item: item.parse().unwrap(), quantity };
         Demand {
             location: self.shop.menu.location.clone(),
-            pickup_day: civil::date(2026, 11, 24),
+            pickup_day: PICKUP_DAY,
             items: items.iter().map(quantity).collect(),
         }
     }
@@ -103,6 +111,15 @@ impl<S: Stock> Bakery<S> {
         self.stock.find(order).await.unwrap()
     }
 
+    fn key(&self, item: &str) -> HeldKey {
+        (self.shop.menu.location.clone(), PICKUP_DAY, item.parse().unwrap())
+    }
+
+    fn counter_key(&self, item: &str) -> String {
+        let (location, day, item) = self.key(item);
+        Key::Held { location, day, item }.to_string()
+    }
+
     /// How many pieces of an item are left: the shortage of an order for far too many.
     async fn left(&self, item: &str) -> u32 {
         match self.hold(new_order(), &self.demand(&[(item, 1_000_000)])).await {
@@ -112,8 +129,93 @@ impl<S: Stock> Bakery<S> {
     }
 }
 
+/// So far ahead that DynamoDB does not delete what is held while the tests run.
+const PICKUP_DAY: civil::Date = civil::date(2099, 11, 24);
+
 fn now() -> Timestamp {
-    fixtures::at(fixtures::PLACED_AT)
+    fixtures::at("2099-11-24T08:00:00Z")
+}
+
+/// The row of an item's held pieces.
+#[derive(Debug, PartialEq)]
+struct Counter {
+    held: i64,
+    expires_at: i64,
+}
+
+/// The rows behind a [`Stock`].
+trait Rows {
+    /// The row of the held pieces of an item on [`PICKUP_DAY`].
+    async fn counter(&self, item: &str) -> Option<Counter>;
+
+    /// Replaces the number in that row; `None` deletes the row, as DynamoDB does in the end.
+    async fn count(&self, item: &str, held: Option<u32>);
+
+    /// When the row of an order's reservation expires.
+    async fn reservation_expires_at(&self, order: OrderId) -> i64;
+}
+
+impl Rows for Bakery<MemoryStock> {
+    async fn counter(&self, item: &str) -> Option<Counter> {
+        let key = self.key(item);
+        let held = self.stock.all_held().get(&key).copied()?;
+        Some(Counter { held: held.into(), expires_at: MemoryStock::held_expires_at(&key) })
+    }
+
+    async fn count(&self, item: &str, held: Option<u32>) {
+        self.stock.count(self.key(item), held);
+    }
+
+    async fn reservation_expires_at(&self, order: OrderId) -> i64 {
+        self.stock.expires_at(order).unwrap()
+    }
+}
+
+impl Rows for Bakery<DynamoDb> {
+    async fn counter(&self, item: &str) -> Option<Counter> {
+        let system = System::shared().await;
+        let row = row(&system, &self.counter_key(item)).await?;
+        let number = |name: &str| row[name].as_n().unwrap().parse().unwrap();
+        Some(Counter { held: number("held"), expires_at: number("expires_at") })
+    }
+
+    async fn count(&self, item: &str, held: Option<u32>) {
+        let system = System::shared().await;
+        let (table, key) =
+            (system.stack.outputs.get("StockTableName").unwrap(), self.counter_key(item));
+        match held {
+            Some(held) => {
+                let update = system
+                    .dynamodb
+                    .update_item()
+                    .table_name(table)
+                    .key("key", AttributeValue::S(key))
+                    .update_expression("SET held = :held")
+                    .expression_attribute_values(":held", AttributeValue::N(held.to_string()));
+                update.send().await.unwrap();
+            }
+            None => {
+                let delete = system.dynamodb.delete_item().table_name(table);
+                delete.key("key", AttributeValue::S(key)).send().await.unwrap();
+            }
+        }
+    }
+
+    async fn reservation_expires_at(&self, order: OrderId) -> i64 {
+        let row = row(&System::shared().await, &Key::Reservation(order).to_string()).await.unwrap();
+        row["expires_at"].as_n().unwrap().parse().unwrap()
+    }
+}
+
+/// A row of the Stock table.
+async fn row(system: &System, key: &str) -> Option<HashMap<String, AttributeValue>> {
+    let get = system
+        .dynamodb
+        .get_item()
+        .table_name(system.stack.outputs.get("StockTableName").unwrap())
+        .key("key", AttributeValue::S(key.to_owned()))
+        .consistent_read(true);
+    get.send().await.unwrap().item
 }
 
 fn rejected() -> Reservation {
@@ -266,4 +368,53 @@ async fn one_of_several_concurrent_deliveries_holds(bakery: Bakery<impl Stock>) 
         "{outcomes:?}"
     );
     assert_eq!((bakery.left("croissant").await, bakery.left("eclair").await), (4, 1));
+}
+
+async fn what_is_held_for_a_day_expires_after_it<S: Stock>(bakery: Bakery<S>)
+where
+    Bakery<S>: Rows,
+{
+    // 37 days after the day began.
+    let expires_at = fixtures::at("2099-12-31T00:00:00Z").as_second();
+    let counter = |held| Some(Counter { held, expires_at });
+    let (first, demand) = bakery.holding(&[("croissant", 2)]).await;
+    assert_eq!(bakery.counter("croissant").await, counter(2));
+    let (second, _) = bakery.holding(&[("croissant", 1)]).await;
+    assert_eq!(bakery.counter("croissant").await, counter(3));
+    assert_eq!(bakery.reservation_expires_at(first).await, expires_at);
+    assert_eq!(bakery.release(first, &demand).await, Write::Committed);
+    assert_eq!(bakery.counter("croissant").await, counter(1));
+    assert_eq!(bakery.reservation_expires_at(first).await, tombstone_expiry(now()));
+    assert_eq!(bakery.reservation_expires_at(second).await, expires_at);
+}
+
+async fn a_late_release_takes_nothing_from_rows_that_have_expired<S: Stock>(bakery: Bakery<S>)
+where
+    Bakery<S>: Rows,
+{
+    let (order, demand) = bakery.holding(&[("croissant", 2), ("eclair", 1)]).await;
+    let (last, _) = bakery.holding(&[("croissant", 1), ("eclair", 1)]).await;
+    bakery.count("croissant", None).await;
+    // The row of the other item is not deleted yet.
+    assert_eq!(bakery.release(order, &demand).await, Write::Committed);
+    assert_eq!(bakery.decided(order).await, Some(Reservation::Released));
+    assert_eq!(bakery.counter("croissant").await, None);
+    assert_eq!(bakery.counter("eclair").await.unwrap().held, 1);
+
+    bakery.count("eclair", None).await;
+    assert_eq!(bakery.release(last, &demand).await, Write::Committed);
+    assert_eq!(bakery.release(last, &demand).await, Write::Conflict(Reservation::Released));
+    assert_eq!((bakery.counter("croissant").await, bakery.counter("eclair").await), (None, None));
+}
+
+async fn a_release_never_takes_more_than_is_held<S: Stock>(bakery: Bakery<S>)
+where
+    Bakery<S>: Rows,
+{
+    let (order, demand) = bakery.holding(&[("croissant", 3), ("eclair", 1)]).await;
+    // As after a row that had expired has been written anew.
+    bakery.count("croissant", Some(2)).await;
+    assert_eq!(bakery.release(order, &demand).await, Write::Committed);
+    assert_eq!(bakery.counter("croissant").await.unwrap().held, 2);
+    assert_eq!(bakery.counter("eclair").await.unwrap().held, 0);
 }

@@ -41,7 +41,8 @@ pub trait Stock {
     ) -> Result<Write<Reservation>, StoreError>;
 
     /// Gives back everything in `demand` and writes [`Reservation::Released`] at `now`, on the
-    /// condition that the order's stock is still held.
+    /// condition that the order's stock is still held. Pieces that are no longer counted, since
+    /// their row [has expired](shop::stock::stock_expiry), are not given back.
     async fn release(
         &self,
         order: OrderId,

@@ -9,7 +9,7 @@ use jiff::{Timestamp, civil};
 use platform::table::{StoreError, Write};
 use shop::{
     id::{ItemId, LocationId, OrderId},
-    stock::{BakePlan, Demand, Reservation, Shortage},
+    stock::{BakePlan, Demand, Reservation, Shortage, stock_expiry},
     tombstone_expiry,
 };
 
@@ -24,15 +24,18 @@ pub struct MemoryStock {
 #[derive(Debug, Default)]
 struct Tables {
     plans: BTreeMap<LocationId, BakePlan>,
-    held: BTreeMap<(LocationId, civil::Date, ItemId), u32>,
+    held: BTreeMap<HeldKey, u32>,
     decisions: BTreeMap<OrderId, Decision>,
 }
+
+/// What held pieces are counted by: shop, pickup day and item.
+pub type HeldKey = (LocationId, civil::Date, ItemId);
 
 #[derive(Debug)]
 struct Decision {
     reservation: Reservation,
-    /// In seconds since the epoch; `None` if the row never expires.
-    expires_at: Option<i64>,
+    /// In seconds since the epoch.
+    expires_at: i64,
 }
 
 impl MemoryStock {
@@ -48,18 +51,42 @@ impl MemoryStock {
         self.tables().plans.insert(location, plan);
     }
 
-    /// Deletes the decisions whose time to live has passed, and returns their orders.
-    pub fn expire(&self, now: Timestamp) -> Vec<OrderId> {
-        let is_over =
-            |decision: &Decision| decision.expires_at.is_some_and(|at| at <= now.as_second());
+    /// Deletes the decisions whose time to live has passed, and returns them.
+    pub fn expire_decisions(&self, now: Timestamp) -> Vec<(OrderId, Reservation)> {
+        let is_over = |decision: &Decision| decision.expires_at <= now.as_second();
         let mut tables = self.tables();
         let expired = tables.decisions.extract_if(.., |_, decision| is_over(decision));
-        expired.map(|(order, _)| order).collect()
+        expired.map(|(order, decision)| (order, decision.reservation)).collect()
+    }
+
+    /// Deletes the numbers of held pieces whose time to live has passed.
+    pub fn expire_held(&self, now: Timestamp) {
+        self.tables().held.retain(|key, _| Self::held_expires_at(key) > now.as_second());
+    }
+
+    /// When the row of an order's reservation expires, in seconds since the epoch.
+    #[must_use]
+    pub fn expires_at(&self, order: OrderId) -> Option<i64> {
+        self.tables().decisions.get(&order).map(|decision| decision.expires_at)
+    }
+
+    /// When the row of held pieces expires, in seconds since the epoch.
+    #[must_use]
+    pub fn held_expires_at((_, day, _): &HeldKey) -> i64 {
+        stock_expiry(*day)
+    }
+
+    /// Replaces the number of held pieces of one item, or deletes its row.
+    pub fn count(&self, key: HeldKey, held: Option<u32>) {
+        match held {
+            Some(held) => self.tables().held.insert(key, held),
+            None => self.tables().held.remove(&key),
+        };
     }
 
     /// The number of held pieces by shop, day and item.
     #[must_use]
-    pub fn all_held(&self) -> BTreeMap<(LocationId, civil::Date, ItemId), u32> {
+    pub fn all_held(&self) -> BTreeMap<HeldKey, u32> {
         self.tables().held.clone()
     }
 
@@ -114,7 +141,10 @@ impl Stock for MemoryStock {
         }
         tables.decisions.insert(
             order,
-            Decision { reservation: Reservation::Held(demand.clone()), expires_at: None },
+            Decision {
+                reservation: Reservation::Held(demand.clone()),
+                expires_at: stock_expiry(demand.pickup_day),
+            },
         );
         Ok(Hold::Held)
     }
@@ -129,7 +159,7 @@ impl Stock for MemoryStock {
         if let Some(decision) = tables.decisions.get(&order) {
             return Ok(Write::Conflict(decision.reservation.clone()));
         }
-        let expires_at = Some(tombstone_expiry(now));
+        let expires_at = tombstone_expiry(now);
         tables.decisions.insert(order, Decision { reservation: refusal.clone(), expires_at });
         Ok(Write::Committed)
     }
@@ -145,11 +175,13 @@ impl Stock for MemoryStock {
         if !matches!(decision.reservation, Reservation::Held(_)) {
             return Ok(Write::Conflict(decision.reservation.clone()));
         }
-        let expires_at = Some(tombstone_expiry(now));
+        let expires_at = tombstone_expiry(now);
         tables.decisions.insert(order, Decision { reservation: Reservation::Released, expires_at });
         for held in &demand.items {
             let key = (demand.location.clone(), demand.pickup_day, held.item.clone());
-            if let Some(count) = tables.held.get_mut(&key) {
+            if let Some(count) = tables.held.get_mut(&key)
+                && *count >= held.quantity
+            {
                 *count -= held.quantity;
             }
         }

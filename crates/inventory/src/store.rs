@@ -18,10 +18,13 @@ use platform::table::{StoreError, Table, Write};
 use serde::{Deserialize, Serialize};
 use shop::{
     id::{ItemId, LocationId, OrderId},
-    stock::{BakePlan, Demand, Quantity, Reservation, Shortage},
+    stock::{BakePlan, Demand, Quantity, Reservation, Shortage, stock_expiry},
     tombstone_expiry,
 };
-use tables::stock::{self, Key};
+use tables::{
+    EXPIRES_AT,
+    stock::{self, Key},
+};
 
 use crate::handler::{Hold, Stock};
 
@@ -45,13 +48,11 @@ struct ReservationRow<'a> {
     key: String,
     #[serde(flatten)]
     reservation: &'a Reservation,
-    /// Held stock has no expiry: it counts until it is released.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<i64>,
+    expires_at: i64,
 }
 
 impl<'a> ReservationRow<'a> {
-    fn new(order: OrderId, reservation: &'a Reservation, expires_at: Option<i64>) -> Self {
+    fn new(order: OrderId, reservation: &'a Reservation, expires_at: i64) -> Self {
         Self { key: Key::Reservation(order).to_string(), reservation, expires_at }
     }
 }
@@ -79,7 +80,7 @@ impl Stock for DynamoDb {
     ) -> Result<Hold, StoreError> {
         let reservation = Reservation::Held(demand.clone());
         let row = self
-            .put(&ReservationRow::new(order, &reservation, None))?
+            .put(&ReservationRow::new(order, &reservation, stock_expiry(demand.pickup_day)))?
             .condition_expression("attribute_not_exists(#key)")
             .expression_attribute_names("#key", stock::KEY);
         let mut items = vec![put_item(row)?];
@@ -119,7 +120,7 @@ impl Stock for DynamoDb {
         refusal: &Reservation,
         now: Timestamp,
     ) -> Result<Write<Reservation>, StoreError> {
-        let row = ReservationRow::new(order, refusal, Some(tombstone_expiry(now)));
+        let row = ReservationRow::new(order, refusal, tombstone_expiry(now));
         self.table.put_if_absent(&row).await
     }
 
@@ -129,23 +130,42 @@ impl Stock for DynamoDb {
         demand: &Demand,
         now: Timestamp,
     ) -> Result<Write<Reservation>, StoreError> {
-        let expires_at = Some(tombstone_expiry(now));
         let row = self
-            .put(&ReservationRow::new(order, &Reservation::Released, expires_at))?
+            .put(&ReservationRow::new(order, &Reservation::Released, tombstone_expiry(now)))?
             .condition_expression("#state = :held")
             .expression_attribute_names("#state", stock::STATE)
             .expression_attribute_values(":held", AttributeValue::S("held".into()));
-        let mut items = vec![put_item(row)?];
-        for held in &demand.items {
-            items.push(update_item(self.add(demand, &held.item, -i64::from(held.quantity)))?);
-        }
-        match self.transact(items).await? {
-            Transaction::Committed => Ok(Write::Committed),
-            // Only the reservation has a condition.
-            Transaction::Cancelled(reasons) => {
-                let reservation = reasons.first().ok_or(StoreError::MissingRow)?;
-                Ok(Write::Conflict(self.row_of(reservation)?))
+        let released = put_item(row)?;
+        let mut counted: Vec<_> = demand.items.iter().collect();
+        loop {
+            let mut items = vec![released.clone()];
+            for held in &counted {
+                items.push(self.release_item(demand, held)?);
             }
+            let Transaction::Cancelled(reasons) = self.transact(items).await? else {
+                return Ok(Write::Committed);
+            };
+            let [reservation, lines @ ..] = &reasons[..] else {
+                return Err(StoreError::MissingRow);
+            };
+            if condition_failed(reservation) {
+                return Ok(Write::Conflict(self.row_of(reservation)?));
+            }
+            // Each round leaves at least one line out, since nothing but conditions has failed.
+            counted = counted
+                .into_iter()
+                .zip(lines)
+                .filter(|(held, line)| {
+                    if condition_failed(line) {
+                        tracing::warn!(
+                            order_id = %order, day = %demand.pickup_day, item = %held.item,
+                            "the released pieces are no longer counted: their row has expired"
+                        );
+                    }
+                    !condition_failed(line)
+                })
+                .map(|(held, _)| held)
+                .collect();
         }
     }
 }
@@ -207,7 +227,7 @@ impl DynamoDb {
             .return_values_on_condition_check_failure(ALL_OLD))
     }
 
-    /// An update that adds `change` to the held pieces of one item.
+    /// An update that adds `change` to the held pieces of one item, and says when the row expires.
     fn add(&self, demand: &Demand, item: &ItemId, change: i64) -> UpdateBuilder {
         let key = Key::Held {
             location: demand.location.clone(),
@@ -217,7 +237,12 @@ impl DynamoDb {
         Update::builder()
             .table_name(self.table.name())
             .key(stock::KEY, AttributeValue::S(key.to_string()))
-            .update_expression("ADD #held :change")
+            .update_expression("SET #expires_at = :expires_at ADD #held :change")
+            .expression_attribute_names("#expires_at", EXPIRES_AT)
+            .expression_attribute_values(
+                ":expires_at",
+                AttributeValue::N(stock_expiry(demand.pickup_day).to_string()),
+            )
             .expression_attribute_names("#held", stock::HELD)
             .expression_attribute_values(":change", AttributeValue::N(change.to_string()))
             .return_values_on_condition_check_failure(ALL_OLD)
@@ -241,6 +266,20 @@ impl DynamoDb {
             .add(demand, &needed.item, needed.quantity.into())
             .condition_expression(condition)
             .expression_attribute_values(":room", AttributeValue::N(room.to_string()));
+        update_item(update)
+    }
+
+    /// Takes released pieces from what is held, unless the row has expired: it would come back with
+    /// a negative number, and sell the pieces again.
+    fn release_item(
+        &self,
+        demand: &Demand,
+        held: &Quantity,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let update = self
+            .add(demand, &held.item, -i64::from(held.quantity))
+            .condition_expression("#held >= :released")
+            .expression_attribute_values(":released", AttributeValue::N(held.quantity.to_string()));
         update_item(update)
     }
 }
@@ -302,14 +341,12 @@ mod tests {
     #[test]
     fn a_row_has_the_names_that_the_table_uses() {
         let order = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa".parse().unwrap();
-        let row = |expires_at| {
-            let row = ReservationRow::new(order, &Reservation::Released, expires_at);
-            serde_json::to_value(row).unwrap()
-        };
-        let forever = json!({
-            stock::KEY: Key::Reservation(order).to_string(), stock::STATE: "released"
+        let row = ReservationRow::new(order, &Reservation::Released, 7);
+        let expected = json!({
+            stock::KEY: Key::Reservation(order).to_string(),
+            stock::STATE: "released",
+            EXPIRES_AT: 7
         });
-        assert_eq!(row(None), forever);
-        assert_eq!(row(Some(7))[tables::EXPIRES_AT], 7);
+        assert_eq!(serde_json::to_value(row).unwrap(), expected);
     }
 }

@@ -18,7 +18,7 @@ use shop::{
     id::OrderId,
     order::Order,
     payment::IntentId,
-    stock::{Demand, Reservation},
+    stock::{Demand, Reservation, stock_expiry},
 };
 use stripe::{BookedIntent, BookedRefund, IntentStatus};
 
@@ -140,7 +140,8 @@ impl Books {
     }
 
     /// Compares the held pieces with the reservations. Those of pending orders may or may not be
-    /// counted.
+    /// counted. What was held for a day long past is not compared: its rows are being deleted, some
+    /// earlier than others.
     fn compare_holds(&self, judged: &Judged<'_>, differences: &mut Vec<Difference>) {
         let mut held: BTreeMap<HoldKey, i64> = BTreeMap::new();
         let mut uncertain: BTreeMap<HoldKey, i64> = BTreeMap::new();
@@ -160,7 +161,8 @@ impl Books {
             }
         }
         let keys: BTreeSet<&HoldKey> = held.keys().chain(self.stock.held.keys()).collect();
-        for key in keys {
+        let stands = |key: &&HoldKey| stock_expiry(key.day) > self.read_at.as_second();
+        for key in keys.into_iter().filter(stands) {
             let at = |counts: &BTreeMap<HoldKey, i64>| counts.get(key).copied().unwrap_or_default();
             let (counted, held) = (at(&self.stock.held), at(&held));
             if !(held..=held + at(&uncertain)).contains(&counted) {

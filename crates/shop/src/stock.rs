@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil;
+use jiff::{Timestamp, ToSpan, civil, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ItemId, LocationId};
+use crate::{
+    id::{ItemId, LocationId},
+    tombstone_expiry,
+};
 
 /// How many pieces of each item a shop bakes a day. A plan may change at any time; pieces that are
 /// held stay held.
@@ -42,6 +45,19 @@ pub struct Demand {
     pub pickup_day: civil::Date,
     /// The number of pieces of each item.
     pub items: Vec<Quantity>,
+}
+
+/// When what is held for a pickup day may be deleted, in seconds since the epoch: the reservations,
+/// and the numbers of held pieces.
+///
+/// Everything that can still refer to them is a message about the end of an order, and a tombstone
+/// outlives every message. No order for that day ends later than its pickup, which is at most two
+/// days after the start of the day in UTC: in the westernmost time zone the day begins twelve hours
+/// later, and opening hours may pass midnight.
+#[must_use]
+pub fn stock_expiry(pickup_day: civil::Date) -> i64 {
+    let start = pickup_day.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |day| day.timestamp());
+    tombstone_expiry(start.saturating_add(48.hours()).unwrap_or(Timestamp::MAX))
 }
 
 /// An item of which too few pieces were left for an order.
@@ -151,6 +167,14 @@ mod tests {
             let after = Reservation::next(Some(current), trigger.clone());
             assert_eq!(after, next, "{current:?} {trigger:?}");
         }
+    }
+
+    #[test]
+    fn what_is_held_expires_37_days_after_its_pickup_day_began() {
+        let expires: Timestamp = "2026-12-31T00:00:00Z".parse().unwrap();
+        assert_eq!(stock_expiry(civil::date(2026, 11, 24)), expires.as_second());
+        // A day at the end of all calendars is no reason to fail.
+        assert!(stock_expiry(civil::Date::MAX) >= Timestamp::MAX.as_second());
     }
 
     #[test]

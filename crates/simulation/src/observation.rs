@@ -91,6 +91,7 @@ pub(crate) enum Observation {
     /// What was decided about an order's stock reached the end of its time to live.
     ReservationExpired {
         order: OrderId,
+        reservation: Reservation,
         under_way: UnderWay,
     },
     /// An order's payment row reached the end of its time to live.
@@ -159,6 +160,9 @@ impl Log {
 /// Everything that is left when a run has come to rest.
 #[derive(Debug)]
 pub(crate) struct Rest {
+    pub(crate) now: Timestamp,
+    /// Rows whose time to live ended by then are deleted; those that it ended for since may be.
+    pub(crate) deleted_until: Timestamp,
     pub(crate) orders: BTreeMap<OrderId, Order>,
     pub(crate) reservations: BTreeMap<OrderId, Reservation>,
     pub(crate) payments: BTreeMap<OrderId, Payment>,

@@ -126,6 +126,20 @@ impl Workload {
         }
     }
 
+    /// Operators publish the latest event of every order once more.
+    pub(crate) fn announce_again(&self) {
+        for wish in &self.wishes {
+            self.announce(wish.id);
+        }
+    }
+
+    /// Customers try to cancel orders long after they could have picked them up.
+    pub(crate) fn cancel_late(&self) {
+        for wish in self.wishes.iter().step_by(2) {
+            self.customer_cancels(wish, self.world.now());
+        }
+    }
+
     /// Changes what a shop bakes a day: little, and not everything.
     fn change_plan(&self, shop: &str) {
         let (world, luck) = (&self.world, &self.world.core.luck);

@@ -108,10 +108,12 @@ impl World {
             self.log.add(Observation::ChangeExpired(order));
         }
         let expired_by = now - self.deletion_lag;
-        for order in self.stock.expire(expired_by) {
+        for (order, reservation) in self.stock.expire_decisions(expired_by) {
             let under_way = self.under_way(order);
-            self.log.add(Observation::ReservationExpired { order, under_way });
+            self.log.add(Observation::ReservationExpired { order, reservation, under_way });
         }
+        // Of what expires together, DynamoDB deletes some early and some late.
+        self.stock.expire_held(now - (SLOWEST_DELETION - self.deletion_lag));
         for order in self.payments.expire(expired_by) {
             let under_way = self.under_way(order);
             self.log.add(Observation::PaymentExpired { order, under_way });
@@ -176,6 +178,8 @@ impl World {
         };
         let letters = self.relay_dead_letters.letters().into_iter();
         Rest {
+            now: self.now(),
+            deleted_until: self.now() - SLOWEST_DELETION,
             reservations: orders.keys().filter_map(|id| Some((*id, decided(id)?))).collect(),
             payments: orders.keys().filter_map(|id| Some((*id, payment(id)?))).collect(),
             accounts: self.provider.accounts(),

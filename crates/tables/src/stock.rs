@@ -23,14 +23,16 @@ const HELD_PREFIX: &str = "held#";
 pub enum Key {
     /// `plan#<location>`: a shop's [bake plan](shop::stock::BakePlan).
     Plan(LocationId),
-    /// `held#<location>#<day>#<item>`: how many pieces are held.
+    /// `held#<location>#<day>#<item>`: how many pieces are held. The row
+    /// [expires](shop::stock::stock_expiry) after the day.
     Held {
         location: LocationId,
         /// The pickup day in the shop's time zone.
         day: civil::Date,
         item: ItemId,
     },
-    /// `order#<order id>`: an order's [reservation](shop::stock::Reservation).
+    /// `order#<order id>`: an order's [reservation](shop::stock::Reservation). The row expires after
+    /// the pickup day or, once nothing is held, [as a tombstone](shop::tombstone_expiry).
     Reservation(OrderId),
 }
 

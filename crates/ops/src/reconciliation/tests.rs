@@ -395,3 +395,14 @@ fn held_pieces_add_up_except_for_pending_orders() {
     *books.stock.held.values_mut().next().unwrap() = 1;
     assert_eq!(books.differences().len(), 1);
 }
+
+#[test]
+fn stock_of_a_day_long_past_may_be_deleted() {
+    // The order is picked up on 2026-11-24.
+    let mut books = Books::empty().with_confirmed("o");
+    books.stock.reservations.clear();
+    let standing = books.clone().read_at("2026-12-30T23:59:59Z");
+    assert_eq!(standing.differences().len(), 2, "{:?}", standing.differences());
+    let deleted = books.read_at("2026-12-31T00:00:00Z");
+    assert_eq!(deleted.differences(), <[String; 0]>::default());
+}

@@ -1,13 +1,14 @@
-//! I3: held stock is never above capacity, and is what live orders need. No order is refused for a
-//! shortage that did not exist, and nothing is held after an order's deadline.
+//! I3: held stock is never above capacity, and is what live orders need, until long after the day
+//! for which it is held; then no row of it stays. No order is refused for a shortage that did not
+//! exist, and nothing is held after an order's deadline.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use shop::{
     id::{LocationId, OrderId},
     order::{Order, Rejection},
-    stock::{BakePlan, Demand, Reservation, Shortage},
+    stock::{BakePlan, Demand, Reservation, Shortage, stock_expiry},
 };
 
 use crate::{
@@ -16,6 +17,9 @@ use crate::{
     observation::{Observation, Rest, StockAnswer},
     violation::{Rule, Violation},
 };
+
+/// The longest that a row of stock may stand after the beginning of its pickup day.
+const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(40 * 24);
 
 #[derive(Default)]
 pub(crate) struct Stock {
@@ -49,9 +53,10 @@ impl Check for Stock {
 
     fn check(&self, rest: &Rest) -> Result<(), Violation> {
         for order in rest.orders.values() {
-            self.check_order(order, rest.reservations.get(&order.order_id))?;
+            self.check_order(order, rest)?;
         }
-        check_held(rest)
+        check_held(rest)?;
+        check_standing(rest)
     }
 }
 
@@ -108,12 +113,9 @@ impl Stock {
         plans[first..].iter().map(|(_, plan)| plan).collect()
     }
 
-    fn check_order(
-        &self,
-        order: &Order,
-        reservation: Option<&Reservation>,
-    ) -> Result<(), Violation> {
+    fn check_order(&self, order: &Order, rest: &Rest) -> Result<(), Violation> {
         let id = order.order_id;
+        let reservation = rest.reservations.get(&id);
         if let Some(Rejection::OutOfStock { shortages }) = &order.rejection
             && !self.shortages.get(&id).is_some_and(|found| found.contains(shortages))
         {
@@ -122,11 +124,32 @@ impl Stock {
                 order.status
             ));
         }
-        if !order.status.ended_early() && !matches!(reservation, Some(Reservation::Held(_))) {
+        if !order.status.ended_early()
+            && !matches!(reservation, Some(Reservation::Held(_)))
+            && !may_be_deleted(order.pickup_day, rest.now)
+        {
             let reservation = reservation.map(Reservation::name);
             return violation(format!("nothing is held for {id}: its row is {reservation:?}"));
         }
         Ok(())
+    }
+}
+
+/// Whether the time to live of what is held for a day has passed.
+fn may_be_deleted(day: civil::Date, now: Timestamp) -> bool {
+    stock_expiry(day) <= now.as_second()
+}
+
+/// Fails if a row of stock is left that should be deleted by now.
+fn check_standing(rest: &Rest) -> Result<(), Violation> {
+    let oldest = (rest.deleted_until - LONGEST_LIFE).to_zoned(TimeZone::UTC).date();
+    let standing = rest.held.keys().find(|(_, day, _)| *day < oldest);
+    match standing {
+        Some((shop, day, item)) => {
+            let now = rest.now;
+            violation(format!("the {item} of {shop} that are held on {day} still stand at {now}"))
+        }
+        None => Ok(()),
     }
 }
 
@@ -139,7 +162,8 @@ fn check_held(rest: &Rest) -> Result<(), Violation> {
             *needed.entry(key).or_insert(0) += line.quantity;
         }
     }
-    for key in rest.held.keys().chain(needed.keys()) {
+    let keys = rest.held.keys().chain(needed.keys());
+    for key in keys.filter(|(_, day, _)| !may_be_deleted(*day, rest.now)) {
         let pieces = |of: &BTreeMap<_, _>| of.get(key).copied().unwrap_or(0);
         let (held, needed) = (pieces(&rest.held), pieces(&needed));
         if held != needed {

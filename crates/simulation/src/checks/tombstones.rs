@@ -1,7 +1,8 @@
 //! A tombstone outlives every message that it has to stop. That holds even if no function looked at
-//! the deadline, which stops the same messages.
+//! the deadline, which stops the same messages. What is held outlives every message that releases
+//! it.
 
-use shop::id::OrderId;
+use shop::{id::OrderId, stock::Reservation};
 
 use crate::{
     checks::check::Check,
@@ -15,29 +16,43 @@ pub(crate) struct Tombstones;
 impl Check for Tombstones {
     fn observe(&mut self, observation: &Observation) -> Result<(), Violation> {
         match observation {
-            Observation::ReservationExpired { order, under_way } => {
-                stops_nothing(*order, under_way, "StockQueue", "order.placed")
+            Observation::ReservationExpired { order, reservation, under_way } => {
+                let (row, events) = match reservation {
+                    Reservation::Held(_) => ("stock held for", STOCK_EVENTS),
+                    _ => ("tombstone of", &STOCK_EVENTS[..1]),
+                };
+                is_needed_by_nothing(row, *order, under_way, "StockQueue", events)
             }
-            Observation::PaymentExpired { order, under_way } => {
-                stops_nothing(*order, under_way, "ChargeQueue", "order.reserved")
-            }
+            Observation::PaymentExpired { order, under_way } => is_needed_by_nothing(
+                "tombstone of",
+                *order,
+                under_way,
+                "ChargeQueue",
+                &["order.reserved"],
+            ),
             _ => Ok(()),
         }
     }
 }
 
-/// Whether no such event is left in the queue that the tombstone of an order would have to stop.
-fn stops_nothing(
+/// The events that reserve stock (the first one) and release it.
+const STOCK_EVENTS: &[&str] =
+    &["order.placed", "order.rejected", "order.cancelled", "order.expired"];
+
+/// Fails if such an event is left in the queue, which would still have to find the row of the
+/// order.
+fn is_needed_by_nothing(
+    row: &str,
     order: OrderId,
     under_way: &UnderWay,
     queue: &str,
-    detail_type: &str,
+    events: &[&str],
 ) -> Result<(), Violation> {
-    let is_stopped = |event: &EventTag| *event.detail_type == *detail_type;
-    let mut messages = under_way.messages.iter();
-    if messages.any(|message| message.queue == queue && message.event().is_some_and(is_stopped)) {
-        let what =
-            format!("the tombstone of {order} expired while its {detail_type} was in {queue}");
+    let in_queue = under_way.messages.iter().filter(|message| message.queue == queue);
+    let needs_row = |event: &&EventTag| events.contains(&&*event.detail_type);
+    if let Some(event) = in_queue.filter_map(|message| message.event()).find(needs_row) {
+        let detail_type = &event.detail_type;
+        let what = format!("the {row} {order} expired while its {detail_type} was in {queue}");
         return Err(Violation::new(Rule::Tombstone, what));
     }
     Ok(())
