@@ -84,3 +84,34 @@ async fn a_payment_with_a_transient_fault_is_charged_once() {
     }))
     .await;
 }
+
+#[tokio::test]
+async fn a_customer_never_learns_that_a_card_was_reported_stolen_and_operators_do() {
+    let system = System::shared().await;
+    let cards = [
+        ("pm_card_visa_chargeDeclinedStolenCard", "stolen_card"),
+        ("pm_card_visa_chargeDeclinedLostCard", "lost_card"),
+        ("pm_card_visa_chargeDeclinedFraudulent", "fraudulent"),
+    ];
+    join_all(cards.map(|(card, code)| {
+        let system = &system;
+        async move {
+            let camille = system.customer().await;
+            let id = camille.place(&paid_with(card, croissants(&system.shop().await, 2))).await;
+            let rejected = camille.outcome(&id).await;
+            assert_eq!(rejected["rejection"]["reason"], "generic_decline", "{card}");
+            let list = eventually("the end of the order in the list", async || {
+                let list = camille.get("/orders").await.body;
+                (list["orders"][0]["status"] == "rejected").then_some(list)
+            })
+            .await;
+            let [mail] = &camille.mails(1).await[..] else { panic!("not one mail: {card}") };
+            for seen in [rejected.to_string(), list.to_string(), mail.text.clone()] {
+                assert!(!seen.contains(code), "{card}: {seen}");
+            }
+            let shown = system.ops(&["order", &id]).await;
+            assert!(shown.text.contains(&format!("declined ({code})")), "{card}: {shown:?}");
+        }
+    }))
+    .await;
+}

@@ -59,10 +59,8 @@ enum RejectionView {
     },
     /// The payment was declined.
     PaymentDeclined {
-        /// Why: `insufficient_funds`, `expired_card`, `authentication_required`,
-        /// `payment_method_unusable`, or `generic_decline` for every other reason. Later versions
-        /// may add values.
-        reason: &'static str,
+        /// Why. Later versions may add reasons.
+        reason: DeclineReason,
     },
 }
 
@@ -135,9 +133,9 @@ impl From<Rejection> for RejectionView {
     fn from(rejection: Rejection) -> Self {
         match rejection {
             Rejection::OutOfStock { shortages } => Self::OutOfStock { shortages },
-            Rejection::PaymentDeclined { reason } => Self::PaymentDeclined {
-                reason: DeclineReason::from_provider_code(&reason).as_str(),
-            },
+            Rejection::PaymentDeclined { reason } => {
+                Self::PaymentDeclined { reason: DeclineReason::from_provider_code(&reason) }
+            }
         }
     }
 }

@@ -1,16 +1,29 @@
 //! What a customer may know about a declined payment.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 /// Why a payment was declined, as mail and API show it to the customer.
 ///
 /// The order's row and events keep the provider's own code for operators. A customer sees only the
-/// reasons that they can do something about: the holder of a stolen card must not learn that the
-/// theft was reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// reasons that they can do something about, as the provider
+/// [recommends](https://docs.stripe.com/declines/codes): the holder of a stolen card must not learn
+/// that the theft was reported, nor a thief how a fraud was recognized. What is not listed here, as
+/// a code that the provider has added since, is not shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(description = "Why a payment was declined, as far as a customer may know it.")]
 pub enum DeclineReason {
-    /// The account has too little money.
+    /// The account has too little money, or its limit is used up.
     InsufficientFunds,
     /// The card has expired.
     ExpiredCard,
+    /// The number, expiry date, security code, PIN or postal code is wrong.
+    IncorrectCardDetails,
+    /// The card cannot be used for this kind of payment, or in this currency.
+    CardNotSupported,
+    /// The bank or the provider could not process the payment; a new order may succeed.
+    TryAgainLater,
     /// The bank asks the customer to authenticate the payment, which this system cannot do.
     AuthenticationRequired,
     /// The provider does not know the payment method, or cannot charge it.
@@ -21,9 +34,12 @@ pub enum DeclineReason {
 
 impl DeclineReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::InsufficientFunds,
         Self::ExpiredCard,
+        Self::IncorrectCardDetails,
+        Self::CardNotSupported,
+        Self::TryAgainLater,
         Self::AuthenticationRequired,
         Self::PaymentMethodUnusable,
         Self::GenericDecline,
@@ -32,15 +48,39 @@ impl DeclineReason {
     /// The reason that a customer may know for the provider's `code`.
     #[must_use]
     pub fn from_provider_code(code: &str) -> Self {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == code).unwrap_or(Self::GenericDecline)
+        match code {
+            "insufficient_funds" | "withdrawal_count_limit_exceeded" => Self::InsufficientFunds,
+            "expired_card" => Self::ExpiredCard,
+            "incorrect_address"
+            | "incorrect_cvc"
+            | "incorrect_number"
+            | "incorrect_pin"
+            | "incorrect_zip"
+            | "invalid_cvc"
+            | "invalid_expiry_month"
+            | "invalid_expiry_year"
+            | "invalid_number"
+            | "invalid_pin" => Self::IncorrectCardDetails,
+            "card_not_supported" | "currency_not_supported" => Self::CardNotSupported,
+            "issuer_not_available"
+            | "processing_error"
+            | "reenter_transaction"
+            | "try_again_later" => Self::TryAgainLater,
+            "authentication_required" => Self::AuthenticationRequired,
+            "payment_method_unusable" => Self::PaymentMethodUnusable,
+            _ => Self::GenericDecline,
+        }
     }
 
-    /// The reason's name in the API: the provider's code for it.
+    /// The reason's name, as the API spells it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InsufficientFunds => "insufficient_funds",
             Self::ExpiredCard => "expired_card",
+            Self::IncorrectCardDetails => "incorrect_card_details",
+            Self::CardNotSupported => "card_not_supported",
+            Self::TryAgainLater => "try_again_later",
             Self::AuthenticationRequired => "authentication_required",
             Self::PaymentMethodUnusable => "payment_method_unusable",
             Self::GenericDecline => "generic_decline",
@@ -50,18 +90,54 @@ impl DeclineReason {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn a_customer_learns_the_reasons_that_they_can_do_something_about() {
+    fn a_reason_has_one_name() {
         for reason in DeclineReason::ALL {
-            assert_eq!(DeclineReason::from_provider_code(reason.as_str()), reason);
+            assert_eq!(json!(reason), reason.as_str());
+        }
+    }
+
+    #[test]
+    fn a_customer_learns_the_reasons_that_they_can_do_something_about() {
+        use DeclineReason::{
+            AuthenticationRequired, CardNotSupported, ExpiredCard, IncorrectCardDetails,
+            InsufficientFunds, PaymentMethodUnusable, TryAgainLater,
+        };
+        for (code, reason) in [
+            ("insufficient_funds", InsufficientFunds),
+            ("withdrawal_count_limit_exceeded", InsufficientFunds),
+            ("expired_card", ExpiredCard),
+            ("incorrect_cvc", IncorrectCardDetails),
+            ("invalid_expiry_year", IncorrectCardDetails),
+            ("currency_not_supported", CardNotSupported),
+            ("processing_error", TryAgainLater),
+            ("authentication_required", AuthenticationRequired),
+            ("payment_method_unusable", PaymentMethodUnusable),
+        ] {
+            assert_eq!(DeclineReason::from_provider_code(code), reason, "{code}");
         }
     }
 
     #[test]
     fn a_customer_does_not_learn_any_other_reason() {
-        for code in ["stolen_card", "lost_card", "fraudulent", "pickup_card", "cancelled", ""] {
+        for code in [
+            "stolen_card",
+            "lost_card",
+            "fraudulent",
+            "merchant_blacklist",
+            "pickup_card",
+            "restricted_card",
+            "security_violation",
+            "do_not_honor",
+            "highest_risk_level",
+            "a_code_of_next_year",
+            "Insufficient_Funds",
+            "",
+        ] {
             let reason = DeclineReason::from_provider_code(code);
             assert_eq!(reason, DeclineReason::GenericDecline, "{code}");
         }

@@ -1,5 +1,7 @@
 //! Tests of the notices and their text.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -134,8 +136,22 @@ fn a_decline_is_explained_only_if_the_customer_can_do_something_about_it() {
         text("order.rejected", json!({"rejection": {"code": "payment_declined", "reason": reason}}))
     };
     assert!(declined("insufficient_funds").contains("There was not enough money"));
+    let codes = [
+        "insufficient_funds",
+        "expired_card",
+        "incorrect_cvc",
+        "card_not_supported",
+        "processing_error",
+        "authentication_required",
+        "payment_method_unusable",
+        "generic_decline",
+    ];
+    let explained: BTreeSet<_> = codes.into_iter().map(declined).collect();
+    assert_eq!(explained.len(), DeclineReason::ALL.len(), "each reason has words of its own");
     // The holder of a stolen card must not learn that the theft was reported.
-    assert_eq!(declined("stolen_card"), declined("generic_decline"));
+    for hidden in ["stolen_card", "lost_card", "fraudulent", "merchant_blacklist", "pickup_card"] {
+        assert_eq!(declined(hidden), declined("generic_decline"), "{hidden}");
+    }
 }
 
 #[test]

@@ -413,16 +413,27 @@ async fn shops_are_listed_by_name_and_then_by_id() {
 
 #[tokio::test]
 async fn a_customer_sees_why_a_payment_was_declined_unless_it_is_not_for_them() {
-    for (code, reason) in
-        [("insufficient_funds", "insufficient_funds"), ("stolen_card", "generic_decline")]
-    {
+    for (code, reason) in [
+        ("insufficient_funds", "insufficient_funds"),
+        ("incorrect_cvc", "incorrect_card_details"),
+        ("stolen_card", "generic_decline"),
+        ("fraudulent", "generic_decline"),
+        ("a_code_of_next_year", "generic_decline"),
+    ] {
         let api = api();
         let (_, placed) = api.send(post("camille", &order())).await;
         let declined = Trigger::PaymentDeclined(code.to_owned());
         api.advance(&placed["order_id"], &[Trigger::StockReserved, declined]).await;
-        let (_, shown) = api.show("camille", &placed["order_id"]).await;
         let rejection = json!({"code": "payment_declined", "reason": reason});
-        assert_eq!(shown["rejection"], rejection);
+        // Every answer that holds an order: shown, listed, placed again, refused to be cancelled.
+        let (_, shown) = api.show("camille", &placed["order_id"]).await;
+        let (_, list) = api.send(request("GET /orders", "camille", |_| ())).await;
+        let (_, replayed) = api.send(post("camille", &order())).await;
+        for answer in [&shown, &list["orders"][0], &replayed] {
+            assert_eq!(answer["rejection"], rejection);
+        }
+        let (status, problem) = api.cancel("camille", &placed["order_id"]).await;
+        assert!(status == 409 && !problem.to_string().contains(code), "{problem}");
     }
 }
 
