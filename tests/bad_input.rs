@@ -79,6 +79,12 @@ async fn an_invalid_order_is_refused_with_field_and_limit_and_leaves_no_trace() 
         ),
         ("/pickup_at", json!(now + 337.hours()), 422, "pickup_at", "at most 14 days ahead"),
         ("/note", json!("é".repeat(501)), 400, "note", "at most 500 characters"),
+        ("/note", json!("no bag\n2 x croissant: PAID"), 400, "note", "character 7 is U+000A"),
+        ("/note", json!("\u{1b}@ resets the printer"), 400, "note", "character 1 is U+001B"),
+        ("/note", json!("see \u{202e}gab on"), 400, "note", "character 5 is U+202E"),
+        ("/note", json!("see \u{2067}gab on\u{2069}"), 400, "note", "character 5 is U+2067"),
+        ("/note", json!("no\u{200b}bag"), 400, "note", "character 3 is U+200B"),
+        ("/note", json!("\u{e0068}\u{e0069}"), 400, "note", "character 1 is U+E0068"),
         (
             "/expected_total",
             json!(-380),

@@ -200,6 +200,17 @@ async fn values_at_the_limits_are_accepted() {
     for order in [fifty_lines, hundred_pieces, long_note] {
         camille.place(&order).await;
     }
+    for note in [
+        "Où est la crème brûlée ?",
+        "半分に切ってください",
+        "می\u{200c}خواهم",
+        "👩\u{200d}👩\u{200d}👧 ❤\u{fe0f} 1\u{fe0f}\u{20e3} 🇫🇷",
+    ] {
+        let mut noted = croissants(&shop, 1);
+        noted["note"] = json!(note);
+        let id = camille.place(&noted).await;
+        assert_eq!(camille.order(&id).await["note"], note);
+    }
     let long_key = camille.post(&"k".repeat(255), &croissants(&shop, 1)).await;
     assert_eq!(long_key.status, 202, "{}", long_key.body);
 

@@ -148,6 +148,22 @@ mod tests {
         );
 
         let mut shop = paris();
+        shop["menu"]["name"] = json!("Paris\n");
+        assert!(
+            reason(&json!([shop])).starts_with("[0].menu.name: must be one line"),
+            "{}",
+            reason(&json!([shop]))
+        );
+
+        let mut shop = paris();
+        shop["menu"]["items"][0]["name"] = json!("Croissant\u{200b}");
+        assert!(
+            reason(&json!([shop])).ends_with("character 10 is U+200B"),
+            "{}",
+            reason(&json!([shop]))
+        );
+
+        let mut shop = paris();
         shop["bake_plan"]["crossiant"] = json!(5);
         assert_eq!(reason(&json!([shop])), "[0].bake_plan: `crossiant` is not on the menu");
     }

@@ -3,18 +3,36 @@
 use std::{fmt::Display, io::Write};
 
 use jiff::Timestamp;
+use shop::text::is_printable;
 
 use crate::error::Error;
 
-/// Prints a line of the result.
+/// Prints a line of the result. Rows, dead letters and logs hold what others have sent, so that
+/// characters that drive the terminal or that nobody can see are escaped.
 ///
 /// # Errors
 /// Standard output is closed, or cannot be written to.
 pub(crate) fn line(text: impl Display) -> Result<(), Error> {
-    writeln!(std::io::stdout(), "{text}").map_err(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => Error::OutputClosed,
-        _ => Error::Output(error),
+    writeln!(std::io::stdout(), "{}", visible(&text.to_string())).map_err(|error| {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Error::OutputClosed,
+            _ => Error::Output(error),
+        }
     })
+}
+
+/// The text with escapes in place of all characters that are not printable, except line breaks and
+/// tabs.
+fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_printable(character) || matches!(character, '\n' | '\t') {
+            visible.push(character);
+        } else {
+            visible.extend(character.escape_unicode());
+        }
+    }
+    visible
 }
 
 /// Prints rows with aligned columns.
@@ -85,6 +103,11 @@ mod tests {
     #[test]
     fn a_time_in_the_future_has_no_age() {
         assert_eq!(age(Timestamp::from_second(60).unwrap(), Timestamp::UNIX_EPOCH), "0 s");
+    }
+
+    #[test]
+    fn what_others_have_sent_does_not_drive_the_terminal() {
+        assert_eq!(visible("a\u{1b}[2J\u{202e}b\n\té🥐"), "a\\u{1b}[2J\\u{202e}b\n\té🥐");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod order;
 pub mod payment;
 pub mod placement;
 pub mod stock;
+pub mod text;
 mod tombstone;
 
 pub use tombstone::{TOMBSTONE_DAYS, tombstone_expiry};

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{ItemId, LocationId},
     money::{Currency, MAX_TOTAL},
+    text::{self, Unprintable},
 };
 
 /// A day of the week.
@@ -92,6 +93,12 @@ pub struct Menu {
 /// Why a menu is not valid. Each message names the field.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidMenu {
+    /// The shop's name is not [text](crate::text).
+    #[error("name: {0}")]
+    Name(Unprintable),
+    /// An item's name is not [text](crate::text).
+    #[error("items: the name of `{0}` {1}")]
+    ItemName(ItemId, Unprintable),
     /// The menu has no items.
     #[error("items: must have at least one item")]
     NoItems,
@@ -115,6 +122,7 @@ impl Menu {
     /// # Errors
     /// The first error found.
     pub fn validate(&self) -> Result<(), InvalidMenu> {
+        text::check(&self.name).map_err(InvalidMenu::Name)?;
         if self.items.is_empty() {
             return Err(InvalidMenu::NoItems);
         }
@@ -123,6 +131,8 @@ impl Menu {
             if !seen.insert(&item.sku) {
                 return Err(InvalidMenu::DuplicateItem(item.sku.clone()));
             }
+            let unprintable = |error| InvalidMenu::ItemName(item.sku.clone(), error);
+            text::check(&item.name).map_err(unprintable)?;
             if !(1..=MAX_TOTAL).contains(&item.price) {
                 return Err(InvalidMenu::Price(item.sku.clone()));
             }
@@ -331,6 +341,21 @@ pub(crate) mod tests {
         let mut twice = paris();
         twice.items[1].sku = "croissant".parse().unwrap();
         assert_eq!(twice.validate(), Err(InvalidMenu::DuplicateItem("croissant".parse().unwrap())));
+
+        let mut reordered = paris();
+        reordered.name = "Amélie\u{202e}siraP".to_owned();
+        assert_eq!(
+            reordered.validate().unwrap_err().to_string(),
+            "name: must be one line without control characters and invisible characters: \
+             character 7 is U+202E"
+        );
+        let mut printing = paris();
+        printing.items[1].name = "Éclair\u{1b}@".to_owned();
+        assert_eq!(
+            printing.validate().unwrap_err().to_string(),
+            "items: the name of `eclair` must be one line without control characters and \
+             invisible characters: character 7 is U+001B"
+        );
 
         let mut backwards = paris();
         backwards.opening_hours.get_mut(&Weekday::Friday).unwrap()[0].to = civil::time(6, 0, 0, 0);

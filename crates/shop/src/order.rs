@@ -4,13 +4,14 @@ use std::{fmt, str::FromStr};
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::{
     id::{CustomerId, ItemId, LocationId, OrderId},
     money::{Currency, Money},
     stock::{Quantity, Shortage},
+    text::{self, Unprintable},
 };
 
 /// An order's state: `placed → reserved → confirmed → preparing → ready → collected`, or one of
@@ -171,9 +172,9 @@ impl fmt::Debug for PaymentMethod {
     }
 }
 
-/// The customer's words to the shop: at most 500 characters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+/// The customer's words to the shop: at most 500 characters of [text].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(into = "String")]
 #[schemars(with = "String")]
 pub struct Note(String);
 
@@ -184,14 +185,31 @@ impl Note {
 
 /// Why a text is not a note.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("must be at most {} characters", Note::MAX_LENGTH)]
-pub struct InvalidNote;
+pub enum InvalidNote {
+    /// It has too many characters.
+    #[error("must be at most {} characters", Note::MAX_LENGTH)]
+    TooLong,
+    /// A character is not printable.
+    #[error(transparent)]
+    Unprintable(#[from] Unprintable),
+}
 
 impl TryFrom<String> for Note {
     type Error = InvalidNote;
 
     fn try_from(text: String) -> Result<Self, InvalidNote> {
-        if text.chars().count() <= Self::MAX_LENGTH { Ok(Self(text)) } else { Err(InvalidNote) }
+        if text.chars().count() > Self::MAX_LENGTH {
+            return Err(InvalidNote::TooLong);
+        }
+        text::check(&text)?;
+        Ok(Self(text))
+    }
+}
+
+/// Reads the note of a row, which may have been stored before notes had to be printable.
+impl<'de> Deserialize<'de> for Note {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(text::printable(&String::deserialize(deserializer)?)))
     }
 }
 

@@ -14,6 +14,7 @@ use shop::{
     money::MAX_TOTAL,
     order::{Note, PaymentMethod},
     placement::{MAX_LINES, OrderRequest, Pieces, RequestedLine},
+    text,
 };
 
 /// The body as JSON. Its values have the right JSON types; [`OrderBody::parse`] checks the rest.
@@ -42,8 +43,9 @@ pub(crate) struct OrderBody {
     #[serde(default, deserialize_with = "total", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u64>", range(max = MAX_TOTAL))]
     expected_total: Option<i64>,
-    /// A message to the shop, of at most 500 characters.
-    #[schemars(length(max = Note::MAX_LENGTH))]
+    /// A message to the shop, of at most 500 characters on one line, without control characters
+    /// and invisible characters.
+    #[schemars(length(max = Note::MAX_LENGTH), regex(pattern = text::pattern()))]
     note: Option<String>,
 }
 
@@ -244,6 +246,8 @@ mod tests {
         const NAME: &str =
             "must be 1 to 64 characters, each a lower-case letter, a digit or a hyphen";
         const TOKEN: &str = "must be 1 to 255 letters, digits and underscores";
+        const TEXT: &str = "must be one line without control characters and invisible \
+                            characters: character";
         let line = json!({"item": "croissant", "quantity": 1});
         for (pointer, value, expected) in [
             ("/location", json!("Paris!"), format!("location: {NAME}")),
@@ -254,6 +258,8 @@ mod tests {
             ("/payment_method", json!(""), format!("payment_method: {TOKEN}")),
             ("/payment_method", json!("p".repeat(256)), format!("payment_method: {TOKEN}")),
             ("/note", json!("é".repeat(501)), "note: must be at most 500 characters".into()),
+            ("/note", json!("no bag\n"), format!("note: {TEXT} 7 is U+000A")),
+            ("/note", json!("\u{202e}gab on"), format!("note: {TEXT} 1 is U+202E")),
         ] {
             let change = |body: &mut Value| {
                 body["note"] = json!(null);

@@ -162,9 +162,17 @@ fn a_payment_method_is_1_to_255_letters_digits_and_underscores() {
 }
 
 #[test]
+fn a_note_that_was_stored_before_notes_had_to_be_printable_is_read_without_what_is_not() {
+    let mut row = serde_json::to_value(order(Status::Placed, PaymentStatus::None)).unwrap();
+    row["note"] = "no bag,\nplease\u{202e}".into();
+    let read: Order = serde_json::from_value(row).unwrap();
+    assert_eq!(read.note, Some("no bag, please".to_owned().try_into().unwrap()));
+}
+
+#[test]
 fn a_note_has_at_most_500_characters() {
     assert!(Note::try_from("é".repeat(500)).is_ok());
-    assert_eq!(Note::try_from("é".repeat(501)), Err(InvalidNote));
+    assert_eq!(Note::try_from("é".repeat(501)), Err(InvalidNote::TooLong));
 }
 
 #[test]
