@@ -17,6 +17,7 @@ mod duplicates;
 mod expiry;
 mod harness;
 mod import;
+mod notices;
 mod ordering;
 mod payments;
 mod poison;

@@ -1,8 +1,8 @@
-//! [`Customers`]: the addresses of customers.
+//! [`Customers`]: how customers can be reached.
 
 use notifications::{
     cognito::UserPool,
-    handler::{Address, Customers},
+    handler::{Address, Contact, Customers},
     memory::MemoryCustomers,
 };
 use shop::id::CustomerId;
@@ -12,21 +12,35 @@ use super::conformance;
 use crate::harness::System;
 
 conformance!(
-    [a_customer_has_their_own_address, a_deleted_customer_has_no_address];
+    [
+        a_customer_is_reached_at_their_own_address,
+        an_address_that_is_not_verified_is_not_passed_on,
+        a_deleted_customer_cannot_be_reached,
+    ];
     memory: memory(),
     cognito: cognito().await,
 );
 
-/// Customers, and one of them.
+/// Customers, and two of them.
 struct Known<C> {
     customers: C,
     id: CustomerId,
     address: Address,
+    /// Has an address that is not verified.
+    unverified: CustomerId,
 }
 
 fn memory() -> Known<MemoryCustomers> {
-    let (id, address) = (CustomerId::new("camille"), Address::new("camille@example.com"));
-    Known { customers: MemoryCustomers([(id.clone(), address.clone())].into()), id, address }
+    let [id, unverified] = ["camille", "noor"].map(CustomerId::new);
+    let address = Address::new("camille@example.com");
+    let customers = MemoryCustomers(
+        [
+            (id.clone(), Contact::Verified(address.clone())),
+            (unverified.clone(), Contact::Unverified),
+        ]
+        .into(),
+    );
+    Known { customers, id, address, unverified }
 }
 
 async fn cognito() -> Known<UserPool> {
@@ -35,14 +49,27 @@ async fn cognito() -> Known<UserPool> {
         &system.stack.aws(),
         system.stack.outputs.get("UserPoolId").unwrap().to_owned(),
     );
-    let camille = system.customer().await;
-    Known { customers, id: CustomerId::new(&camille.id), address: Address::new(&camille.address) }
+    let (camille, noor) = (system.customer().await, system.customer().await);
+    noor.set_verified(false).await;
+    Known {
+        customers,
+        id: CustomerId::new(&camille.id),
+        address: Address::new(&camille.address),
+        unverified: CustomerId::new(&noor.id),
+    }
 }
 
-async fn a_customer_has_their_own_address(known: Known<impl Customers>) {
-    assert_eq!(known.customers.address(&known.id).await.unwrap(), Some(known.address));
+async fn a_customer_is_reached_at_their_own_address(known: Known<impl Customers>) {
+    let contact = known.customers.contact(&known.id).await.unwrap();
+    assert_eq!(contact, Contact::Verified(known.address));
 }
 
-async fn a_deleted_customer_has_no_address(known: Known<impl Customers>) {
-    assert_eq!(known.customers.address(&CustomerId::new(Uuid::new_v4())).await.unwrap(), None);
+async fn an_address_that_is_not_verified_is_not_passed_on(known: Known<impl Customers>) {
+    let contact = known.customers.contact(&known.unverified).await.unwrap();
+    assert_eq!(contact, Contact::Unverified);
+}
+
+async fn a_deleted_customer_cannot_be_reached(known: Known<impl Customers>) {
+    let deleted = CustomerId::new(Uuid::new_v4());
+    assert_eq!(known.customers.contact(&deleted).await.unwrap(), Contact::None);
 }

@@ -8,6 +8,7 @@ use notifications::{
     store::DynamoDb,
 };
 use shop::id::OrderId;
+use tables::notices::Outcome::{self, NoAddress, Sent, TooLate, Unverified};
 
 use super::{conformance, new_order};
 use crate::harness::System;
@@ -22,6 +23,7 @@ conformance!(
         the_holder_of_a_lapsed_claim_cannot_end_the_next_one,
         settling_or_releasing_without_a_claim_changes_nothing,
         one_of_several_concurrent_claims_is_granted,
+        the_outcome_of_the_last_notice_is_kept_until_the_next_claim,
     ];
     memory: MemoryNotices::default(),
     dynamodb: dynamodb().await,
@@ -33,6 +35,25 @@ async fn dynamodb() -> DynamoDb {
         &system.stack.aws(),
         system.stack.outputs.get("NoticesTableName").unwrap().to_owned(),
     )
+}
+
+/// The rows behind [`Notices`].
+trait Rows: Notices {
+    async fn outcome(&self, order: OrderId) -> Option<Outcome>;
+}
+
+impl Rows for MemoryNotices {
+    async fn outcome(&self, order: OrderId) -> Option<Outcome> {
+        Self::outcome(self, order)
+    }
+}
+
+impl Rows for DynamoDb {
+    async fn outcome(&self, order: OrderId) -> Option<Outcome> {
+        let rows = System::shared().await.rows("NoticesTableName").await;
+        let row = rows.into_iter().find(|row| row["order_id"] == order.to_string()).unwrap();
+        serde_json::from_value(row["outcome"].clone()).unwrap()
+    }
 }
 
 fn now() -> Timestamp {
@@ -62,7 +83,7 @@ async fn claimed(notices: &impl Notices) -> OrderId {
 
 async fn a_settled_revision_and_older_ones_are_done(notices: impl Notices) {
     let order = claimed(&notices).await;
-    notices.settle(&claim_of(order, 3)).await.unwrap();
+    notices.settle(&claim_of(order, 3), Sent).await.unwrap();
     for revision in [3, 2] {
         assert_eq!(claim(&notices, order, revision).await, Claimed::Done);
         let much_later =
@@ -73,9 +94,9 @@ async fn a_settled_revision_and_older_ones_are_done(notices: impl Notices) {
 
 async fn a_newer_revision_than_the_settled_one_is_granted(notices: impl Notices) {
     let order = claimed(&notices).await;
-    notices.settle(&claim_of(order, 3)).await.unwrap();
+    notices.settle(&claim_of(order, 3), Sent).await.unwrap();
     assert_eq!(claim(&notices, order, 5).await, Claimed::Granted);
-    notices.settle(&claim_of(order, 5)).await.unwrap();
+    notices.settle(&claim_of(order, 5), Sent).await.unwrap();
     assert_eq!(claim(&notices, order, 4).await, Claimed::Done);
 }
 
@@ -110,17 +131,17 @@ async fn the_holder_of_a_lapsed_claim_cannot_end_the_next_one(notices: impl Noti
         let order = claimed(&notices).await;
         let next = Claim { until: until() + 20.seconds(), ..claim_of(order, revision) };
         assert_eq!(notices.claim(&next, until()).await.unwrap(), Claimed::Granted);
-        notices.settle(&claim_of(order, 3)).await.unwrap();
+        notices.settle(&claim_of(order, 3), Sent).await.unwrap();
         notices.release(&claim_of(order, 3)).await.unwrap();
         assert_eq!(notices.claim(&next, until()).await.unwrap(), Claimed::Busy);
-        notices.settle(&next).await.unwrap();
+        notices.settle(&next, Sent).await.unwrap();
         assert_eq!(notices.claim(&next, until()).await.unwrap(), Claimed::Done);
     }
 }
 
 async fn settling_or_releasing_without_a_claim_changes_nothing(notices: impl Notices) {
     let order = new_order();
-    notices.settle(&claim_of(order, 3)).await.unwrap();
+    notices.settle(&claim_of(order, 3), Sent).await.unwrap();
     notices.release(&claim_of(order, 3)).await.unwrap();
     assert_eq!(claim(&notices, order, 1).await, Claimed::Granted);
 }
@@ -130,4 +151,18 @@ async fn one_of_several_concurrent_claims_is_granted(notices: impl Notices) {
     let outcomes = join_all((0..5).map(|_| claim(&notices, order, 3))).await;
     let count = |outcome| outcomes.iter().filter(|other| **other == outcome).count();
     assert_eq!((count(Claimed::Granted), count(Claimed::Busy)), (1, 4), "{outcomes:?}");
+}
+
+async fn the_outcome_of_the_last_notice_is_kept_until_the_next_claim(notices: impl Rows) {
+    let order = new_order();
+    for (revision, outcome) in [(3, Sent), (4, TooLate), (5, Unverified), (6, NoAddress)] {
+        assert_eq!(claim(&notices, order, revision).await, Claimed::Granted);
+        assert_eq!(notices.outcome(order).await, None);
+        notices.settle(&claim_of(order, revision), outcome).await.unwrap();
+        assert_eq!(notices.outcome(order).await, Some(outcome));
+        assert_eq!(claim(&notices, order, revision).await, Claimed::Done);
+    }
+    claim(&notices, order, 7).await;
+    notices.release(&claim_of(order, 7)).await.unwrap();
+    assert_eq!(notices.outcome(order).await, None);
 }

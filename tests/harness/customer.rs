@@ -1,5 +1,6 @@
 //! Customers of a system.
 
+use aws_sdk_cognitoidentityprovider::{Client as Cognito, types::AttributeType};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use local::Mail;
 use reqwest::{Method, RequestBuilder};
@@ -39,6 +40,17 @@ impl Customer<'_> {
     /// A request to the API with the customer's token.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.system.request(method, path).bearer_auth(&self.token)
+    }
+
+    /// Says whether the customer has confirmed their address.
+    pub(crate) async fn set_verified(&self, verified: bool) {
+        let attribute = AttributeType::builder().name("email_verified").value(verified.to_string());
+        let update = Cognito::new(&self.system.stack.aws())
+            .admin_update_user_attributes()
+            .user_pool_id(self.system.stack.outputs.get("UserPoolId").unwrap())
+            .username(&self.id)
+            .user_attributes(attribute.build().unwrap());
+        update.send().await.unwrap();
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -9,7 +9,7 @@ use axum::Router;
 use inventory::{handler::Inventory, memory::MemoryStock};
 use jiff::{Timestamp, ToSpan};
 use notifications::{
-    handler::{Address, Notifications},
+    handler::{Address, Contact, Notifications},
     memory::{MemoryCustomers, MemoryMailer, MemoryNotices},
     notice::Templates,
 };
@@ -244,7 +244,7 @@ proptest! {
     ) {
         let camille = (
             CustomerId::new("4d8f5e5c-8b0a-4f0e-9a55-0d4f7c2e6b31"),
-            Address::new("camille@example.com"),
+            Contact::Verified(Address::new("camille@example.com")),
         );
         let notifications = Notifications {
             notices: MemoryNotices::default(),

@@ -14,6 +14,7 @@ mod queues;
 mod routes;
 mod samples;
 mod storage;
+mod users;
 
 use std::collections::BTreeSet;
 

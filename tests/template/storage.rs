@@ -35,6 +35,21 @@ fn orders_and_customers_outlive_the_stack_on_aws_and_cannot_be_deleted_by_mistak
 }
 
 #[test]
+fn the_tables_with_rows_that_expire_delete_them() {
+    let template = Template::on_aws();
+    let expiring: Vec<_> = template
+        .all("AWS::DynamoDB::Table")
+        .into_iter()
+        .filter(|(_, table)| {
+            let time_to_live = &table["TimeToLiveSpecification"];
+            time_to_live["AttributeName"] == tables::EXPIRES_AT && time_to_live["Enabled"] == true
+        })
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(expiring, ["PaymentsTable", "StockTable"]);
+}
+
+#[test]
 fn every_log_group_has_a_retention_period() {
     for (log, properties) in Template::on_aws().all("AWS::Logs::LogGroup") {
         assert!(properties["RetentionInDays"].is_u64(), "{log} is kept forever");

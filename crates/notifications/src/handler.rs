@@ -15,11 +15,12 @@ use std::fmt;
 use jiff::Timestamp;
 use platform::{cause::chain, queue::Retryable, table::StoreError};
 use shop::{
-    event::{OrderData, OrderEvent},
+    event::OrderEvent,
     id::{CustomerId, OrderId},
 };
+use tables::notices::Outcome;
 
-use crate::notice::{Notice, Templates};
+use crate::notice::{Notice, Templates, helps_until};
 
 /// The last revision of each order that its customer was notified of.
 pub trait Notices {
@@ -27,8 +28,8 @@ pub trait Notices {
     /// a claim on the order.
     async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Claimed, StoreError>;
 
-    /// Records that the claimed notice is sent, unless another delivery has taken the claim over.
-    async fn settle(&self, claim: &Claim) -> Result<(), StoreError>;
+    /// Records what became of the claimed notice, unless another delivery has taken the claim over.
+    async fn settle(&self, claim: &Claim, outcome: Outcome) -> Result<(), StoreError>;
 
     /// Gives up the claim without a notice, unless another delivery has taken it over.
     async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
@@ -49,8 +50,8 @@ pub struct Claim {
 pub enum Claimed {
     /// The claim is made.
     Granted,
-    /// Nothing is left to send: the notice of this revision was sent, or a newer revision was
-    /// claimed.
+    /// Nothing is left to send: the notice of this revision was sent or dropped, or a newer
+    /// revision was claimed.
     Done,
     /// Another delivery holds a claim on this or an older revision.
     Busy,
@@ -58,8 +59,19 @@ pub enum Claimed {
 
 /// The customers' addresses.
 pub trait Customers {
-    /// A customer's address, or `None` if the account is deleted or has no e-mail address.
-    async fn address(&self, customer: &CustomerId) -> Result<Option<Address>, CustomerError>;
+    /// How a customer can be reached.
+    async fn contact(&self, customer: &CustomerId) -> Result<Contact, CustomerError>;
+}
+
+/// How a customer can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contact {
+    /// At this address, which the customer has confirmed to be theirs.
+    Verified(Address),
+    /// Not at all yet: the address may be anybody's, so it is not even passed on.
+    Unverified,
+    /// Not at all: the account is deleted or has no address.
+    None,
 }
 
 /// An e-mail address. Its debug form is `Address(…)`, so that no log line can hold it.
@@ -149,7 +161,8 @@ pub struct Notifications<N, C, M> {
 
 impl<N: Notices, C: Customers, M: Mailer> Notifications<N, C, M> {
     /// Notifies the customer of an event that concerns them, unless the notice of this event or of
-    /// a newer one was sent before. The invocation ends at `until` at the latest.
+    /// a newer one was sent before, or [no longer helps](helps_until) at `now`. The invocation ends
+    /// at `until` at the latest.
     ///
     /// # Errors
     /// The notice may not have been sent, or another delivery is sending one.
@@ -173,25 +186,47 @@ impl<N: Notices, C: Customers, M: Mailer> Notifications<N, C, M> {
             }
             Claimed::Busy => return Err(NotificationsError::Busy),
         }
-        if let Err(error) = self.notify(order, &notice).await {
-            // Lets the next delivery claim at once. If this fails, it waits until the claim lapses.
-            if let Err(error) = self.notices.release(&claim).await {
-                tracing::warn!(%order_id, error = chain(&error), "the claim was not released");
+        match self.notify(event, &notice, now).await {
+            Ok(outcome) => Ok(self.notices.settle(&claim, outcome).await?),
+            Err(error) => {
+                // Lets the next delivery claim at once. If this fails, it waits until the claim
+                // lapses.
+                if let Err(error) = self.notices.release(&claim).await {
+                    tracing::warn!(%order_id, error = chain(&error), "the claim was not released");
+                }
+                Err(error)
             }
-            return Err(error);
         }
-        Ok(self.notices.settle(&claim).await?)
     }
 
-    async fn notify(&self, order: &OrderData, notice: &Notice) -> Result<(), NotificationsError> {
-        let (order_id, revision) = (order.order_id, order.revision);
-        let Some(address) = self.customers.address(&order.customer_id).await? else {
-            tracing::warn!(%order_id, "no notice: the customer is gone or has no address");
-            return Ok(());
-        };
-        self.mailer.send(&address, notice).await?;
-        tracing::info!(%order_id, revision, subject = notice.subject, "notice sent");
-        Ok(())
+    /// Sends a notice, unless it no longer helps or cannot reach the customer.
+    async fn notify(
+        &self,
+        event: &OrderEvent,
+        notice: &Notice,
+        now: Timestamp,
+    ) -> Result<Outcome, NotificationsError> {
+        let order = &event.detail.data;
+        let (order_id, revision, subject) = (order.order_id, order.revision, &notice.subject);
+        if helps_until(event).is_some_and(|end| end <= now) {
+            tracing::warn!(%order_id, revision, subject, "notice dropped: too late to help");
+            return Ok(Outcome::TooLate);
+        }
+        match self.customers.contact(&order.customer_id).await? {
+            Contact::Verified(address) => {
+                self.mailer.send(&address, notice).await?;
+                tracing::info!(%order_id, revision, subject, "notice sent");
+                Ok(Outcome::Sent)
+            }
+            Contact::Unverified => {
+                tracing::warn!(%order_id, revision, subject, "notice dropped: unverified address");
+                Ok(Outcome::Unverified)
+            }
+            Contact::None => {
+                tracing::warn!(%order_id, revision, subject, "notice dropped: no address");
+                Ok(Outcome::NoAddress)
+            }
+        }
     }
 }
 

@@ -9,9 +9,12 @@ use std::{
 use jiff::Timestamp;
 use platform::table::StoreError;
 use shop::id::{CustomerId, OrderId};
+use tables::notices::Outcome;
 
 use crate::{
-    handler::{Address, Claim, Claimed, CustomerError, Customers, MailError, Mailer, Notices},
+    handler::{
+        Address, Claim, Claimed, Contact, CustomerError, Customers, MailError, Mailer, Notices,
+    },
     notice::Notice,
 };
 
@@ -25,16 +28,25 @@ pub struct MemoryNotices {
 struct Row {
     revision: u32,
     claimed_until: Option<Timestamp>,
+    outcome: Option<Outcome>,
 }
 
 impl MemoryNotices {
+    /// What became of the last notice of an order.
+    #[must_use]
+    pub fn outcome(&self, order: OrderId) -> Option<Outcome> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.get(&order)?.outcome
+    }
+
     /// Ends a claim, unless another delivery has taken it over.
-    fn end(&self, claim: &Claim, claimed_until: Option<Timestamp>) {
+    fn end(&self, claim: &Claim, claimed_until: Option<Timestamp>, outcome: Option<Outcome>) {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(row) = rows.get_mut(&claim.order)
             && (row.revision, row.claimed_until) == (claim.revision, Some(claim.until))
         {
             row.claimed_until = claimed_until;
+            row.outcome = outcome;
         }
     }
 }
@@ -54,29 +66,29 @@ impl Notices for MemoryNotices {
         }
         rows.insert(
             claim.order,
-            Row { revision: claim.revision, claimed_until: Some(claim.until) },
+            Row { revision: claim.revision, claimed_until: Some(claim.until), outcome: None },
         );
         Ok(Claimed::Granted)
     }
 
-    async fn settle(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.end(claim, None);
+    async fn settle(&self, claim: &Claim, outcome: Outcome) -> Result<(), StoreError> {
+        self.end(claim, None, Some(outcome));
         Ok(())
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.end(claim, Some(Timestamp::UNIX_EPOCH));
+        self.end(claim, Some(Timestamp::UNIX_EPOCH), None);
         Ok(())
     }
 }
 
 /// A user pool with these customers.
 #[derive(Debug, Default)]
-pub struct MemoryCustomers(pub HashMap<CustomerId, Address>);
+pub struct MemoryCustomers(pub HashMap<CustomerId, Contact>);
 
 impl Customers for MemoryCustomers {
-    async fn address(&self, customer: &CustomerId) -> Result<Option<Address>, CustomerError> {
-        Ok(self.0.get(customer).cloned())
+    async fn contact(&self, customer: &CustomerId) -> Result<Contact, CustomerError> {
+        Ok(self.0.get(customer).cloned().unwrap_or(Contact::None))
     }
 }
 

@@ -7,7 +7,7 @@ use shop::{
     event::OrderEvent,
     id::OrderId,
     money::{Currency, Money},
-    order::{OrderEventType, PaymentStatus},
+    order::{OrderEventType, PaymentStatus, Rejection},
 };
 
 /// A message to a customer, in plain text.
@@ -78,6 +78,43 @@ impl Templates {
             subject: subject.to_owned(),
             text: text.trim().to_owned(),
         }))
+    }
+}
+
+/// When a notice about an event no longer helps and is dropped; `None` if it always helps.
+///
+/// Notices are late after an outage, or when an operator redrives dead letters. What happened to a
+/// customer's money they want to know however late it is. What is waiting for them, or what they
+/// have to order elsewhere, they want to know until the day of the pickup is over in the shop's
+/// time zone.
+#[must_use]
+pub fn helps_until(event: &OrderEvent) -> Option<Timestamp> {
+    let order = &event.detail.data;
+    if is_about_money(event) {
+        return None;
+    }
+    let time_zone = &order.time_zone;
+    // A shop may be open past midnight; the pickup day is then the day before.
+    let last_day = order.pickup_day.max(order.pickup_at.to_zoned(time_zone.clone()).date());
+    let end = last_day.tomorrow().and_then(|day| day.to_zoned(time_zone.clone()));
+    end.map(|end| end.timestamp()).ok()
+}
+
+/// Whether the notice about an event says that money was or will be given back, that it could not
+/// be, or that it could not be taken.
+fn is_about_money(event: &OrderEvent) -> bool {
+    use OrderEventType as Event;
+    let order = &event.detail.data;
+    match event.event_type {
+        Event::PaymentChanged => true,
+        Event::Rejected => matches!(order.rejection, Some(Rejection::PaymentDeclined { .. })),
+        Event::Cancelled | Event::Expired => order.payment != PaymentStatus::None,
+        Event::Confirmed
+        | Event::Ready
+        | Event::Placed
+        | Event::Reserved
+        | Event::Preparing
+        | Event::Collected => false,
     }
 }
 

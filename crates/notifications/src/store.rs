@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{
 use jiff::Timestamp;
 use platform::table::{Commit, StoreError, Table, Write};
 use serde::{Deserialize, de::IgnoredAny};
-use tables::notices;
+use tables::notices::{self, Outcome};
 
 use crate::handler::{Claim, Claimed, Notices};
 
@@ -60,7 +60,8 @@ impl Notices for DynamoDb {
     async fn claim(&self, claim: &Claim, now: Timestamp) -> Result<Claimed, StoreError> {
         let write = self
             .update(claim)
-            .update_expression("SET revision = :revision, claimed_until = :until")
+            .update_expression("SET revision = :revision, claimed_until = :until REMOVE #outcome")
+            .expression_attribute_names("#outcome", notices::OUTCOME)
             .condition_expression(
                 "attribute_not_exists(#key) \
                  OR (revision < :revision AND attribute_not_exists(claimed_until)) \
@@ -82,8 +83,16 @@ impl Notices for DynamoDb {
         })
     }
 
-    async fn settle(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.end(claim, self.update(claim).update_expression("REMOVE claimed_until")).await
+    async fn settle(&self, claim: &Claim, outcome: Outcome) -> Result<(), StoreError> {
+        let settled = self
+            .update(claim)
+            .update_expression("SET #outcome = :outcome REMOVE claimed_until")
+            .expression_attribute_names("#outcome", notices::OUTCOME)
+            .expression_attribute_values(
+                ":outcome",
+                AttributeValue::S(outcome.as_str().to_owned()),
+            );
+        self.end(claim, settled).await
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {

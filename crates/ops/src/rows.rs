@@ -15,7 +15,11 @@ use shop::{
     stock::{BakePlan, Reservation},
 };
 use stack::{Deployment, error::aws};
-use tables::{menus, notices, orders, payments, stock as stock_table};
+use tables::{
+    menus,
+    notices::{self, Outcome},
+    orders, payments, stock as stock_table,
+};
 
 use crate::error::{Error, UnreadableRow};
 
@@ -55,6 +59,9 @@ pub(crate) struct PaymentRow {
 pub(crate) struct NoticeRow {
     /// The revision of the last notice, or of the one that is being sent while there is a claim.
     pub(crate) revision: u32,
+    /// What became of it; absent from rows that were written when every notice was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<Outcome>,
     /// When the claim ends, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) claimed_until: Option<i64>,
@@ -131,11 +138,7 @@ impl<'a> Tables<'a> {
         Ok(Rows::read(NOTICES, self.scan(NOTICES).await?))
     }
 
-    async fn get<T: FromRow>(
-        &self,
-        table: Table,
-        key: String,
-    ) -> Result<Option<T>, Error> {
+    async fn get<T: FromRow>(&self, table: Table, key: String) -> Result<Option<T>, Error> {
         let get = self
             .client
             .get_item()
@@ -181,12 +184,12 @@ fn text<'a>(row: &'a Item, attribute: &str) -> &'a str {
 }
 
 /// What a row holds. Each part is decoded by itself, so that an error names its field.
-trait FromRow: Sized {
+pub(crate) trait FromRow: Sized {
     fn from_row(row: Item) -> Result<Self, RowError>;
 }
 
 #[derive(Debug, thiserror::Error)]
-enum RowError {
+pub(crate) enum RowError {
     #[error(transparent)]
     Decode(#[from] DecodeError),
     #[error(transparent)]
@@ -302,6 +305,14 @@ mod tests {
             let start = format!("the row {key} of the StockTable cannot be read: {reason}");
             assert!(error.starts_with(&start), "{error}");
         }
+    }
+
+    #[test]
+    fn a_notice_is_read_with_and_without_its_outcome() {
+        let outcome = |notice| row::<NoticeRow>(notice).unwrap().outcome;
+        assert_eq!(outcome(json!({"order_id": ORDER, "revision": 3})), None);
+        let late = json!({"order_id": ORDER, "revision": 3, "outcome": "too_late"});
+        assert_eq!(outcome(late), Some(Outcome::TooLate));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod tombstones;
 
 use std::collections::HashMap;
 
-use notifications::handler::Address;
+use notifications::handler::Contact;
 use shop::id::CustomerId;
 
 use self::{
@@ -29,14 +29,18 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    /// Checks for a run with these customers, and the addresses of those who have one.
-    pub(crate) fn new(addresses: HashMap<CustomerId, Address>) -> Self {
+    /// Checks for a run with these customers.
+    pub(crate) fn new(customers: HashMap<CustomerId, Contact>) -> Self {
+        let reachable = customers.into_iter().filter_map(|(customer, contact)| match contact {
+            Contact::Verified(address) => Some((customer, address)),
+            Contact::Unverified | Contact::None => None,
+        });
         Self {
             all: vec![
                 Box::new(Orders::default()),
                 Box::new(Money::default()),
                 Box::new(Stock::default()),
-                Box::new(Notices::new(addresses)),
+                Box::new(Notices::new(reachable.collect())),
                 Box::new(Answers::default()),
                 Box::new(Events::default()),
                 Box::new(Tombstones),

@@ -70,10 +70,12 @@ pub(crate) enum Observation {
         event: EventTag,
         data: serde_json::Value,
     },
-    /// A function was granted the right to notify the customer.
+    /// A function was granted the right to notify the customer. It decides at `now` whether the
+    /// notice still helps.
     NoticeClaimed {
         order: OrderId,
         revision: u32,
+        now: Timestamp,
     },
     MailSent {
         by: Worker,

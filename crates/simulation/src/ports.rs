@@ -9,7 +9,9 @@ use inventory::{
 };
 use jiff::{SignedDuration, Timestamp};
 use notifications::{
-    handler::{Address, Claim, Claimed, CustomerError, Customers, MailError, Mailer, Notices},
+    handler::{
+        Address, Claim, Claimed, Contact, CustomerError, Customers, MailError, Mailer, Notices,
+    },
     memory::{MemoryCustomers, MemoryMailer, MemoryNotices},
     notice::Notice,
 };
@@ -39,6 +41,7 @@ use shop::{
     stock::{BakePlan, Demand, Quantity, Reservation},
 };
 use stripe::{Intent, NewIntent, Refund, Unavailable};
+use tables::notices::Outcome;
 
 use crate::{
     engine::calls::Port,
@@ -337,19 +340,17 @@ impl Notices for Unreliable<MemoryNotices> {
             let claimed = block_on(notices.claim(&claim, now))?;
             if claimed == Claimed::Granted {
                 let Claim { order, revision, .. } = claim;
-                world.log.add(Observation::NoticeClaimed { order, revision });
+                world.log.add(Observation::NoticeClaimed { order, revision, now });
             }
             Ok(claimed)
         };
         self.world.calls.call(Port::Notices, "claim", make, throttled).await
     }
 
-    async fn settle(&self, claim: &Claim) -> Result<(), StoreError> {
+    async fn settle(&self, claim: &Claim, outcome: Outcome) -> Result<(), StoreError> {
         let (notices, claim) = (self.behind.clone(), *claim);
-        self.world
-            .calls
-            .call(Port::Notices, "settle", move || block_on(notices.settle(&claim)), throttled)
-            .await
+        let settle = move || block_on(notices.settle(&claim, outcome));
+        self.world.calls.call(Port::Notices, "settle", settle, throttled).await
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
@@ -362,12 +363,12 @@ impl Notices for Unreliable<MemoryNotices> {
 }
 
 impl Customers for Unreliable<MemoryCustomers> {
-    async fn address(&self, customer: &CustomerId) -> Result<Option<Address>, CustomerError> {
+    async fn contact(&self, customer: &CustomerId) -> Result<Contact, CustomerError> {
         let (customers, customer) = (self.behind.clone(), customer.clone());
-        let look_up = move || block_on(customers.address(&customer));
+        let look_up = move || block_on(customers.contact(&customer));
         self.world
             .calls
-            .call(Port::Customers, "address", look_up, || {
+            .call(Port::Customers, "contact", look_up, || {
                 CustomerError("TooManyRequestsException".into())
             })
             .await

@@ -4,10 +4,13 @@
 
 mod api;
 
-use std::{collections::HashMap, rc::Rc};
+use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use notifications::{handler::Address, memory::MemoryCustomers};
+use notifications::{
+    handler::{Address, Contact},
+    memory::MemoryCustomers,
+};
 use serde_json::json;
 use shop::{
     event::{ORDERS, OrderEvent},
@@ -33,7 +36,7 @@ use crate::{
 
 const SHOPS: [&str; 3] = ["marais", "ginza", "soho"];
 const ITEMS: [(&str, u64); 3] = [("croissant", 190), ("eclair", 450), ("brioche", 700)];
-const CUSTOMERS: [&str; 4] = ["camille", "noor", "ren", "sam"];
+const CUSTOMERS: [&str; 5] = ["camille", "noor", "ren", "sam", "tess"];
 
 /// Payment methods, of which most work.
 const CARDS: [&str; 12] = [
@@ -82,12 +85,14 @@ pub(crate) struct Workload {
     wishes: Vec<Wish>,
 }
 
-/// All customers. The last one has no address.
+/// All customers. Sam has no address, and Tess has not confirmed hers.
 pub(crate) fn customers() -> MemoryCustomers {
-    let reachable = &CUSTOMERS[..CUSTOMERS.len() - 1];
-    let address =
-        |name: &&str| (CustomerId::new(*name), Address::new(format!("{name}@example.com")));
-    MemoryCustomers(reachable.iter().map(address).collect::<HashMap<_, _>>())
+    let contact = |name: &str| match name {
+        "sam" => Contact::None,
+        "tess" => Contact::Unverified,
+        name => Contact::Verified(Address::new(format!("{name}@example.com"))),
+    };
+    MemoryCustomers(CUSTOMERS.map(|name| (CustomerId::new(name), contact(name))).into())
 }
 
 impl Workload {

@@ -19,7 +19,8 @@ fn until() -> Timestamp {
 }
 
 fn notifications<M: Mailer>(mailer: M) -> InMemory<M> {
-    let camille = (CustomerId::new("camille"), Address::new("camille@example.com"));
+    let address = Contact::Verified(Address::new("camille@example.com"));
+    let camille = (CustomerId::new("camille"), address);
     Notifications {
         notices: MemoryNotices::default(),
         customers: MemoryCustomers([camille].into()),
@@ -143,7 +144,7 @@ async fn a_lapsed_claim_cannot_end_the_claim_that_took_it_over() {
     let late = claimed(&notifications, 3).await;
     let next = Claim { until: until() + 20.seconds(), ..late };
     assert_eq!(notifications.notices.claim(&next, until()).await.unwrap(), Claimed::Granted);
-    notifications.notices.settle(&late).await.unwrap();
+    notifications.notices.settle(&late, Outcome::Sent).await.unwrap();
     notifications.notices.release(&late).await.unwrap();
     assert_eq!(notifications.notices.claim(&next, until()).await.unwrap(), Claimed::Busy);
 }
@@ -177,13 +178,48 @@ async fn a_malformed_mail_is_not_retried() {
 }
 
 #[tokio::test]
-async fn an_event_of_a_customer_without_an_address_is_acknowledged() {
-    let notifications = Notifications {
-        customers: MemoryCustomers::default(),
-        ..notifications(MemoryMailer::default())
-    };
-    notifications.handle(&confirmed(), now(), until()).await.unwrap();
-    notifications.handle(&ready(), now(), until()).await.unwrap();
+async fn a_notice_to_a_customer_without_a_verified_address_is_dropped_with_the_reason() {
+    let camille = || CustomerId::new("camille");
+    for (customers, outcome) in [
+        (MemoryCustomers::default(), Outcome::NoAddress),
+        (MemoryCustomers([(camille(), Contact::None)].into()), Outcome::NoAddress),
+        (MemoryCustomers([(camille(), Contact::Unverified)].into()), Outcome::Unverified),
+    ] {
+        let notifications = Notifications { customers, ..notifications(MemoryMailer::default()) };
+        for event in [confirmed(), ready()] {
+            notifications.handle(&event, now(), until()).await.unwrap();
+            assert_eq!(notifications.notices.outcome(ORDER.parse().unwrap()), Some(outcome));
+        }
+        assert!(subjects(&notifications).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_notice_that_no_longer_helps_is_dropped_and_one_about_money_is_sent() {
+    let notifications = notifications(MemoryMailer::default());
+    let outcome = || notifications.notices.outcome(ORDER.parse().unwrap());
+    // The order was picked up on 24 November, and it is now the second of December.
+    let (late, end) = (now() + 192.hours(), until() + 192.hours());
+    for event in [confirmed(), ready()] {
+        notifications.handle(&event, late, end).await.unwrap();
+        assert_eq!(outcome(), Some(Outcome::TooLate));
+    }
+    assert!(subjects(&notifications).is_empty());
+    let refunded = json!({"revision": 6, "status": "cancelled", "payment": "refunded"});
+    let refunded = event("order.payment_changed", refunded);
+    notifications.handle(&refunded, late, end).await.unwrap();
+    assert_eq!(outcome(), Some(Outcome::Sent));
+    assert_eq!(subjects(&notifications), ["We have given your money back"]);
+}
+
+#[tokio::test]
+async fn a_notice_that_was_dropped_is_not_sent_by_a_delivery_in_time() {
+    let notifications = notifications(MemoryMailer::default());
+    let (late, end) = (now() + 192.hours(), until() + 192.hours());
+    notifications.handle(&ready(), late, end).await.unwrap();
+    for event in [confirmed(), ready()] {
+        notifications.handle(&event, now(), until()).await.unwrap();
+    }
     assert!(subjects(&notifications).is_empty());
 }
 
@@ -195,10 +231,10 @@ fn the_debug_form_of_an_address_hides_it() {
 #[test]
 fn errors_say_once_what_is_wrong_and_only_some_are_retried() {
     let unreadable = StoreError::Row {
-            table: "numbers".to_owned(),
-            key: "7".to_owned(),
-            reason: platform::decode::json::<u32>("[]").unwrap_err(),
-        };
+        table: "numbers".to_owned(),
+        key: "7".to_owned(),
+        reason: platform::decode::json::<u32>("[]").unwrap_err(),
+    };
     let template = minijinja::Error::new(minijinja::ErrorKind::UndefinedError, "no total");
     let code = || "Code".to_owned();
     for (error, transient, text) in [

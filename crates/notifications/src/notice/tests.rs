@@ -177,3 +177,33 @@ fn an_event_that_lacks_data_of_its_notice_is_an_error_and_not_a_gap() {
     let event = event("order.rejected", json!({"status": "rejected"}));
     assert!(Templates::new().unwrap().notice(&event).is_err());
 }
+
+#[test]
+fn a_notice_helps_until_its_pickup_day_is_over_and_one_about_money_always() {
+    // The pickup day, 24 November 2026, ends in Paris an hour before it ends in UTC.
+    let day_is_over: Timestamp = "2026-11-24T23:00:00Z".parse().unwrap();
+    let out_of_stock = json!({"code": "out_of_stock", "shortages": []});
+    let declined = json!({"code": "payment_declined", "reason": "expired_card"});
+    for (event_type, data, helps) in [
+        ("order.confirmed", json!({}), Some(day_is_over)),
+        ("order.ready", json!({}), Some(day_is_over)),
+        ("order.rejected", json!({"rejection": out_of_stock}), Some(day_is_over)),
+        ("order.rejected", json!({"rejection": declined}), None),
+        ("order.cancelled", json!({"payment": "none"}), Some(day_is_over)),
+        ("order.cancelled", json!({"payment": "captured"}), None),
+        ("order.expired", json!({"payment": "none"}), Some(day_is_over)),
+        ("order.expired", json!({"payment": "captured"}), None),
+        ("order.payment_changed", json!({"payment": "refunded"}), None),
+        ("order.payment_changed", json!({"payment": "refund_failed"}), None),
+    ] {
+        let event = event(event_type, data.clone());
+        assert_eq!(helps_until(&event), helps, "{event_type} {data}");
+    }
+}
+
+#[test]
+fn a_pickup_past_midnight_is_told_of_until_the_end_of_the_night() {
+    let pickup = json!({"pickup_day": "2026-11-24", "pickup_at": "2026-11-25T00:30:00+01:00"});
+    let expected = "2026-11-25T23:00:00Z".parse().unwrap();
+    assert_eq!(helps_until(&event("order.ready", pickup)), Some(expected));
+}

@@ -4,13 +4,14 @@ use futures::future::{join, join4, try_join3};
 use serde_json::{Value, json};
 use shop::{id::OrderId, order::Order, stock::Reservation};
 use stack::Deployment;
+use tables::notices::Outcome;
 
 use crate::{
     dead_letters::DeadLetterQueues,
     error::{Error, UnreadableRow},
     ledger::{self, Account},
     output::{line, moment, name, table},
-    rows::Tables,
+    rows::{NoticeRow, Tables},
     timeline::OrderReport,
     verdict::Verdict,
 };
@@ -127,10 +128,7 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 9] {
         Ok(None) => none(),
         Err(error) => error.to_string(),
     };
-    let notice = report.notice.as_ref().map_or_else(none, |row| match row.claimed_until {
-        None => format!("sent for revision {}", row.revision),
-        Some(_) => format!("being sent for revision {}", row.revision),
-    });
+    let notice = report.notice.as_ref().map_or_else(none, notified);
     let reservation = report.reservation.as_ref().map_or_else(none, reserved);
     let letters = report
         .dead_letters
@@ -164,6 +162,25 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 9] {
         ("notice", notice),
         ("dead letters", if letters.is_empty() { none() } else { letters.join(", ") }),
     ]
+}
+
+fn notified(row: &NoticeRow) -> String {
+    let NoticeRow { revision, outcome, claimed_until } = row;
+    if claimed_until.is_some() {
+        return format!("being sent for revision {revision}");
+    }
+    match outcome {
+        None | Some(Outcome::Sent) => format!("sent for revision {revision}"),
+        Some(Outcome::TooLate) => {
+            format!("dropped for revision {revision}: it came too late to help")
+        }
+        Some(Outcome::Unverified) => {
+            format!("dropped for revision {revision}: the address is not verified")
+        }
+        Some(Outcome::NoAddress) => {
+            format!("dropped for revision {revision}: the customer has no address")
+        }
+    }
 }
 
 fn items(order: &Order) -> String {

@@ -1,8 +1,9 @@
-//! I5: a customer is notified of each state that concerns them, in order, once; a repeated mail
-//! needs a mishap as its reason.
+//! I5: a customer is notified of each state that concerns them, in order, once, and as long as it
+//! helps; a repeated mail needs a mishap as its reason.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use notifications::{
     handler::Address,
     notice::{Notice, Templates},
@@ -10,7 +11,7 @@ use notifications::{
 use shop::{
     event::OrderEvent,
     id::{CustomerId, OrderId},
-    order::Order,
+    order::{Order, OrderEventType, PaymentStatus, Rejection, Status},
 };
 
 use crate::{
@@ -26,6 +27,7 @@ thread_local! {
 }
 
 pub(crate) struct Notices {
+    /// The addresses that customers have confirmed. No other is mailed.
     addresses: HashMap<CustomerId, Address>,
     orders: BTreeMap<OrderId, History>,
     /// How many mishaps each task has had.
@@ -36,10 +38,18 @@ pub(crate) struct Notices {
 struct History {
     customer: CustomerId,
     /// Each revision, and the notice that it calls for.
-    revisions: Vec<(u32, Option<Notice>)>,
+    revisions: Vec<(u32, Option<Expected>)>,
     mails: Vec<Mail>,
     /// The highest revision whose notice was claimed.
     claimed: u32,
+    /// The revisions whose notices were claimed when they no longer helped.
+    too_late: BTreeSet<u32>,
+}
+
+/// A notice, and when it no longer helps.
+struct Expected {
+    notice: Notice,
+    helps_until: Option<Timestamp>,
 }
 
 struct Mail {
@@ -60,9 +70,13 @@ impl Check for Notices {
         match observation {
             Observation::OrderWritten { after, .. } => self.written(after),
             Observation::Mishap(task) => *self.mishaps.entry(*task).or_insert(0) += 1,
-            Observation::NoticeClaimed { order, revision } => {
+            Observation::NoticeClaimed { order, revision, now } => {
                 if let Some(history) = self.orders.get_mut(order) {
                     history.claimed = history.claimed.max(*revision);
+                    let expected = history.expected(*revision);
+                    if expected.is_some_and(|it| it.helps_until.is_some_and(|end| end <= *now)) {
+                        history.too_late.insert(*revision);
+                    }
                 }
             }
             Observation::MailSent { by, to, notice } => {
@@ -85,9 +99,10 @@ impl Check for Notices {
         for (id, order) in &rest.orders {
             let Some(history) = self.orders.get(id) else { continue };
             let last = history.revisions.iter().rev().find_map(|(revision, notice)| {
-                notice.as_ref().map(|notice| (*revision, &notice.subject))
+                notice.as_ref().map(|expected| (*revision, &expected.notice.subject))
             });
             if let Some((revision, subject)) = last
+                && !history.too_late.contains(&revision)
                 && self.addresses.contains_key(&history.customer)
                 && history.mails.last().is_none_or(|mail| mail.revision != revision)
             {
@@ -102,6 +117,29 @@ impl Check for Notices {
     }
 }
 
+impl History {
+    fn expected(&self, revision: u32) -> Option<&Expected> {
+        self.revisions.iter().find(|(this, _)| *this == revision)?.1.as_ref()
+    }
+}
+
+/// When a notice of the order's state no longer helps: when the day of the pickup is over, unless
+/// it is about money.
+fn helps_until(order: &Order) -> Option<Timestamp> {
+    let event = order.history.last().expect("a row has a history").event;
+    let moved = order.payment != PaymentStatus::None;
+    let about_money = match order.status {
+        Status::Rejected => matches!(order.rejection, Some(Rejection::PaymentDeclined { .. })),
+        status => status.ended_early() && moved,
+    };
+    if about_money || event == OrderEventType::PaymentChanged {
+        return None;
+    }
+    let next_day = order.pickup_day.tomorrow().expect("a day of this century");
+    let end = next_day.to_zoned(order.time_zone.clone()).expect("a day of this century");
+    Some(end.timestamp())
+}
+
 impl Notices {
     fn written(&mut self, order: &Order) {
         let event = OrderEvent::latest(order.clone()).expect("a row has a history");
@@ -113,15 +151,25 @@ impl Notices {
             revisions: Vec::new(),
             mails: Vec::new(),
             claimed: 0,
+            too_late: BTreeSet::new(),
         });
-        history.revisions.push((order.revision, notice));
+        let helps_until = helps_until(order);
+        let expected = notice.map(|notice| Expected { notice, helps_until });
+        history.revisions.push((order.revision, expected));
     }
 
     fn mail(&mut self, by: Worker, to: &Address, notice: &Notice) -> Result<(), String> {
         let history = self.orders.get_mut(&notice.order);
         let history = history.ok_or("of an order that does not exist")?;
-        let known = history.revisions.iter().find(|(_, known)| known.as_ref() == Some(notice));
-        let revision = known.ok_or("of a state that it was not in")?.0;
+        let known = history
+            .revisions
+            .iter()
+            .filter_map(|(revision, known)| Some((*revision, known.as_ref()?)))
+            .find(|(_, known)| known.notice == *notice);
+        let (revision, expected) = known.ok_or("of a state that it was not in")?;
+        if expected.helps_until.is_some_and(|end| end <= by.started) {
+            return Err(format!("of revision {revision}, which no longer helps"));
+        }
         if self.addresses.get(&history.customer) != Some(to) {
             return Err("at another customer's address".into());
         }
@@ -147,6 +195,7 @@ impl Notices {
         let concerns = self.addresses.contains_key(&history.customer)
             && history.revisions.iter().any(|(this, notice)| *this == revision && notice.is_some());
         let is_notified = history.claimed > revision
+            || history.too_late.contains(&revision)
             || history.mails.iter().any(|mail| mail.revision >= revision);
         if !concerns || is_notified {
             return Ok(());
