@@ -8,7 +8,10 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderValue},
 };
 use serde_json::{Value, json};
-use shop::menu::{Hours, Item, Weekday};
+use shop::{
+    calendar::{Hours, Weekday},
+    menu::Item,
+};
 use uuid::Uuid;
 
 use crate::harness::{Answer, Customer, System, croissants, new_shop};
@@ -69,15 +72,17 @@ async fn an_invalid_order_is_refused_with_field_and_limit_and_leaves_no_trace() 
         ("/payment_method", json!("p".repeat(256)), 400, "payment_method", "1 to 255 letters"),
         ("/pickup_at", json!("at noon"), 400, "pickup_at", "with an offset"),
         ("/pickup_at", json!("2026-11-24T08:00:00"), 400, "pickup_at", "offset"),
-        ("/pickup_at", json!(now - 1.minute()), 422, "pickup_at", "must not be in the past"),
+        ("/pickup_at", json!(now - 1.minute()), 422, "pickup_at", "at least 15 minutes from now"),
+        ("/pickup_at", json!(now + 10.minutes()), 422, "pickup_at", "at least 15 minutes from now"),
         (
             "/pickup_at",
-            json!(tomorrow_at_three(&shop)),
+            json!(tomorrow_at(3, &shop)),
             422,
             "pickup_at",
             "closed then; it next opens at",
         ),
-        ("/pickup_at", json!(now + 337.hours()), 422, "pickup_at", "at most 14 days ahead"),
+        // Fifteen days, whatever the clocks do meanwhile.
+        ("/pickup_at", json!(now + 366.hours()), 422, "pickup_at", "at most 14 days ahead"),
         ("/note", json!("é".repeat(501)), 400, "note", "at most 500 characters"),
         ("/note", json!("no bag\n2 x croissant: PAID"), 400, "note", "character 7 is U+000A"),
         ("/note", json!("\u{1b}@ resets the printer"), 400, "note", "character 1 is U+001B"),
@@ -104,6 +109,7 @@ async fn an_invalid_order_is_refused_with_field_and_limit_and_leaves_no_trace() 
     ];
     join_all(cases.map(async |(place, value, status, field, limit)| {
         let mut order = croissants(&shop, 2);
+        order["pickup_at"] = json!(tomorrow_at(12, &shop));
         set_or_remove(&mut order, place, value);
         let answer = camille.post(&Uuid::new_v4().to_string(), &order).await;
         assert!(answer.status == status && answer.has_error(field, limit), "{order}: {answer:?}");
@@ -127,9 +133,9 @@ fn set_or_remove(order: &mut Value, place: &str, value: Value) {
 /// now, and a cake of which two cost more than an order may.
 async fn shop_with_hours(system: &System) -> Shop {
     let mut shop = new_shop();
-    let hours = Hours { from: civil::time(8, 0, 0, 0), to: civil::time(18, 0, 0, 0) };
+    let hours = Hours { from: civil::time(8, 0, 0, 0), to: civil::time(18, 0, 0, 0).into() };
     shop.menu.opening_hours.values_mut().for_each(|spans| *spans = vec![hours]);
-    let day = shop.menu.day(Timestamp::now()) + 3.days();
+    let day = shop.menu.calendar().date(Timestamp::now()) + 3.days();
     for (sku, price, sold_on) in [
         ("stollen", 1_800, Some([Weekday::from(day.weekday())].into())),
         ("wedding-cake", 99_999_999, None),
@@ -145,9 +151,9 @@ async fn shop_with_hours(system: &System) -> Shop {
     shop
 }
 
-fn tomorrow_at_three(shop: &Shop) -> Timestamp {
-    let tomorrow = shop.menu.day(Timestamp::now()).tomorrow().unwrap();
-    tomorrow.at(3, 0, 0, 0).to_zoned(shop.menu.time_zone.clone()).unwrap().timestamp()
+fn tomorrow_at(hour: i8, shop: &Shop) -> Timestamp {
+    let tomorrow = shop.menu.calendar().date(Timestamp::now()).tomorrow().unwrap();
+    tomorrow.at(hour, 0, 0, 0).to_zoned(shop.menu.time_zone.clone()).unwrap().timestamp()
 }
 
 /// Posts the bytes of an order.

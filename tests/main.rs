@@ -20,6 +20,7 @@ mod import;
 mod notices;
 mod ordering;
 mod payments;
+mod pickup;
 mod poison;
 mod process;
 mod processes;

@@ -1,8 +1,10 @@
 //! Orders that are confirmed, and what customers can read.
 
 use futures::future::join_all;
+use jiff::{Timestamp, ToSpan};
 use reqwest::{Method, header};
-use serde_json::json;
+use serde_json::{Value, json};
+use shop::menu::Menu;
 
 use crate::harness::{Answer, System, croissants, eventually, order};
 
@@ -22,6 +24,7 @@ async fn an_order_is_confirmed_charged_once_and_mailed_in_every_currency() {
             let price = menu["items"][0]["price"].as_u64().unwrap();
             let mut order = fixtures::order_body();
             order["location"] = json!(location);
+            order["pickup_at"] = json!(next_pickup(menu));
 
             let accepted = camille.post("breakfast", &order).await;
             let body = &accepted.body;
@@ -56,6 +59,13 @@ async fn an_order_is_confirmed_charged_once_and_mailed_in_every_currency() {
         }
     }))
     .await;
+}
+
+/// A pickup in opening hours, which the tests are not always run in.
+fn next_pickup(menu: Value) -> Timestamp {
+    let menu: Menu = serde_json::from_value(menu).unwrap();
+    let (calendar, now) = (menu.calendar(), Timestamp::now());
+    calendar.next_pickup(now + 1.hour(), calendar.last_day(now)).unwrap().at
 }
 
 #[tokio::test]

@@ -147,6 +147,36 @@ mod tests {
             reason(&json!([shop]))
         );
 
+        for (field, value, expected) in [
+            ("lead_time_minutes", json!(0), "must be a whole number of minutes from 1 to 1440"),
+            (
+                "opening_hours",
+                json!({"monday": [{"from": "07:00", "to": "07 pm"}]}),
+                "must be a time of day from 00:00 to 24:00, such as 19:30",
+            ),
+            (
+                "opening_hours",
+                json!({"sunday": [{"from": "18:00", "to": "02:00"}],
+                       "monday": [{"from": "01:00", "to": "09:00"}]}),
+                "must not be before the end of opening_hours.sunday[0]; \
+                 opening hours, also those past midnight, must not overlap",
+            ),
+            (
+                "special_hours",
+                json!({"2026-12-24": [{"from": "07:00", "to": "07:00"}]}),
+                "must differ from `from`; write 00:00 to 24:00 for a whole day",
+            ),
+            ("special_hours", json!({"2026-02-29": []}), "2026-02-29"),
+        ] {
+            let mut shop = paris();
+            shop["menu"][field] = value;
+            let reason = reason(&json!([paris(), shop]));
+            assert!(
+                reason.starts_with(&format!("[1].menu.{field}")) && reason.contains(expected),
+                "{reason}"
+            );
+        }
+
         let mut shop = paris();
         shop["menu"]["name"] = json!("Paris\n");
         assert!(

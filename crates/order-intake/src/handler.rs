@@ -131,14 +131,15 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
         Ok(json(200, &OrderView::from(self.own_order(request).await?)))
     }
 
-    /// Cancels an order. The request's body is ignored: the path says everything.
+    /// Cancels an order, until its pickup time. The request's body is ignored: the path says
+    /// everything.
     async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Response, Failure> {
         let order = self.own_order(request).await?;
         match tables::orders::apply_trigger(&self.orders, order, &Trigger::Cancelled, None, now)
             .await?
         {
             Outcome::Unchanged(order) if order.status != Status::Cancelled => {
-                Err(not_cancellable(order.status).into())
+                Err(not_cancellable(&order).into())
             }
             Outcome::Changed(order) | Outcome::Unchanged(order) => {
                 Ok(json(200, &OrderView::from(order)))

@@ -29,6 +29,9 @@ const EXAMPLE_ORDER: &str = "f4d1576a-0a38-56ac-b9f2-64349ee83e7a";
 /// A Tuesday morning.
 const NOW: &str = "2026-11-24T08:00:00.120Z";
 
+/// When the order of the sample request can no longer be cancelled.
+const AFTER_PICKUP: &str = "2026-11-24T08:20:00Z";
+
 async fn document() -> Value {
     let (mut requests, mut answers) =
         (generator(Contract::Deserialize), generator(Contract::Serialize));
@@ -134,12 +137,16 @@ impl Example {
     }
 
     async fn answer(&self, request: Request) -> (u16, Value) {
+        self.answer_at(request, NOW).await
+    }
+
+    async fn answer_at(&self, request: Request, now: &str) -> (u16, Value) {
         let intake = OrderIntake::new(
             self.tables.clone(),
             SignedDuration::from_mins(15),
             SignedDuration::from_secs(60),
         );
-        let response = intake.handle(request, NOW.parse().unwrap()).await;
+        let response = intake.handle(request, now.parse().unwrap()).await;
         (response.status_code.try_into().unwrap(), json_of(&response))
     }
 

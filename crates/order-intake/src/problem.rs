@@ -2,7 +2,12 @@
 
 use platform::http::{Problem, ProblemType};
 use serde_json::json;
-use shop::{id::LocationId, order::Status, placement::Refusal};
+use shop::{
+    calendar::LocalTime,
+    id::LocationId,
+    order::{Order, Status},
+    placement::Refusal,
+};
 
 /// The total is not the one that the customer expected.
 pub(crate) const PRICE_CHANGED: ProblemType =
@@ -10,7 +15,7 @@ pub(crate) const PRICE_CHANGED: ProblemType =
 /// The idempotency key belongs to a different order.
 pub(crate) const KEY_REUSED: ProblemType =
     ProblemType { name: "idempotency-key-reused", title: "Idempotency key reused" };
-/// The order has ended, or the shop has started to make it.
+/// The order has ended, the shop has started to make it, or its pickup time has come.
 pub(crate) const NOT_CANCELLABLE: ProblemType =
     ProblemType { name: "not-cancellable", title: "The order can no longer be cancelled" };
 
@@ -59,9 +64,10 @@ pub(crate) fn refused(refusal: &Refusal) -> Problem {
         Refusal::TooMany { .. }
         | Refusal::TooCheap { .. }
         | Refusal::TooExpensive { .. }
-        | Refusal::PickupInPast { .. }
+        | Refusal::PickupTooSoon { .. }
         | Refusal::PickupTooFar { .. }
-        | Refusal::Closed { .. } => Problem::invalid_field(422, field, refusal),
+        | Refusal::Closed { .. }
+        | Refusal::ClosedToday { .. } => Problem::invalid_field(422, field, refusal),
     }
 }
 
@@ -73,18 +79,29 @@ fn field(refusal: &Refusal) -> String {
         }
         Refusal::TooMany { line, .. } => format!("lines[{line}].quantity"),
         Refusal::TooCheap { .. } | Refusal::TooExpensive { .. } => "lines".into(),
-        Refusal::PickupInPast { .. } | Refusal::PickupTooFar { .. } | Refusal::Closed { .. } => {
-            "pickup_at".into()
-        }
+        Refusal::PickupTooSoon { .. }
+        | Refusal::PickupTooFar { .. }
+        | Refusal::Closed { .. }
+        | Refusal::ClosedToday { .. } => "pickup_at".into(),
         Refusal::PriceChanged { .. } => "expected_total".into(),
     }
 }
 
-pub(crate) fn not_cancellable(status: Status) -> Problem {
-    let detail = if status.ended_early() {
-        "The order has already ended, and you do not pay for it."
-    } else {
-        "The shop has started to make the order. Please ask the shop."
+/// The refusal to cancel an order, in which the trigger of its customer does not apply.
+pub(crate) fn not_cancellable(order: &Order) -> Problem {
+    let detail = match order.status {
+        Status::Rejected | Status::Cancelled | Status::Expired => {
+            "The order has already ended, and you do not pay for it.".to_owned()
+        }
+        Status::Preparing | Status::Ready | Status::Collected => {
+            "The shop has started to make the order. Please ask the shop.".to_owned()
+        }
+        Status::Placed | Status::Reserved | Status::Confirmed => {
+            let until = LocalTime::not_after(order.pickup_at, &order.time_zone);
+            format!(
+                "The order could be cancelled until its pickup time, {until}. Please ask the shop."
+            )
+        }
     };
-    Problem::new(409, NOT_CANCELLABLE, detail).with("order_status", json!(status))
+    Problem::new(409, NOT_CANCELLABLE, detail).with("order_status", json!(order.status))
 }

@@ -35,9 +35,9 @@ pub(crate) struct OrderView {
     currency: Currency,
     /// When the order was placed.
     placed_at: Timestamp,
-    /// When the order can be picked up.
+    /// When the order can be picked up. From then on, it can no longer be cancelled.
     pickup_at: Timestamp,
-    /// When the order expires unless it is confirmed.
+    /// When the order expires unless it is confirmed; not after `pickup_at`.
     deadline: Timestamp,
     /// The customer's message to the shop.
     #[serde(skip_serializing_if = "Option::is_none")]

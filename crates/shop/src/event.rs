@@ -104,7 +104,8 @@ pub struct OrderData {
     pub time_zone: TimeZone,
     /// When the order can be picked up.
     pub pickup_at: Timestamp,
-    /// The day of the pickup in the shop's time zone.
+    /// The day whose stock the order uses: the date, in the shop's time zone, on which the opening
+    /// hours of the pickup began.
     pub pickup_day: civil::Date,
     /// The time from which nothing may be reserved or charged for the order.
     pub deadline: Timestamp,

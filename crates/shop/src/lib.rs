@@ -1,11 +1,12 @@
-//! The domain of the pastry business: menus and prices, orders and their states, stock, payment,
-//! and the events that these parts publish to each other.
+//! The domain of the pastry business: menus and prices, opening hours, orders and their states,
+//! stock, payment, and the events that these parts publish to each other.
 //!
 //! Everything here is pure: no I/O, no clock, no async. The caller passes the time in, and stores
 //! what comes out.
 
 #![warn(missing_docs)]
 
+pub mod calendar;
 pub mod decline;
 pub mod event;
 pub mod id;

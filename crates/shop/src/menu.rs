@@ -1,59 +1,17 @@
 //! What a shop sells, for how much, and when it is open.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use jiff::{
-    Timestamp, ToSpan, civil,
-    tz::{self, TimeZone},
-};
+use jiff::{SignedDuration, civil, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    calendar::{Calendar, InvalidHours, OpeningHours, SpecialHours, Weekday},
     id::{ItemId, LocationId},
     money::{Currency, MAX_TOTAL},
     text::{self, Unprintable},
 };
-
-/// A day of the week.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names are enough")]
-pub enum Weekday {
-    Monday,
-    Tuesday,
-    Wednesday,
-    Thursday,
-    Friday,
-    Saturday,
-    Sunday,
-}
-
-impl From<civil::Weekday> for Weekday {
-    fn from(day: civil::Weekday) -> Self {
-        match day {
-            civil::Weekday::Monday => Self::Monday,
-            civil::Weekday::Tuesday => Self::Tuesday,
-            civil::Weekday::Wednesday => Self::Wednesday,
-            civil::Weekday::Thursday => Self::Thursday,
-            civil::Weekday::Friday => Self::Friday,
-            civil::Weekday::Saturday => Self::Saturday,
-            civil::Weekday::Sunday => Self::Sunday,
-        }
-    }
-}
-
-/// Opening hours within one day, in the shop's time zone: open from `from` until `to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Hours {
-    /// The earliest time when an order can be picked up.
-    pub from: civil::Time,
-    /// The time from which no order can be picked up.
-    pub to: civil::Time,
-}
 
 /// An item of a menu.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -84,10 +42,71 @@ pub struct Menu {
     pub time_zone: TimeZone,
     /// The currency of all prices.
     pub currency: Currency,
-    /// The opening hours of each day. On a day that is missing, the shop is closed.
-    pub opening_hours: BTreeMap<Weekday, Vec<Hours>>,
+    /// The opening hours of each day of the week. On a day that is missing, the shop is closed.
+    pub opening_hours: OpeningHours,
+    /// The opening hours of single dates, such as public holidays, which replace those of the day
+    /// of the week. On a date with an empty list, the shop is closed.
+    #[serde(default)]
+    pub special_hours: SpecialHours,
+    /// The shortest time from placing an order to its pickup, in minutes.
+    #[serde(default, rename = "lead_time_minutes")]
+    #[schemars(with = "u16", range(min = 1, max = LeadTime::MAX_MINUTES))]
+    pub lead_time: LeadTime,
     /// The items that the shop sells.
     pub items: Vec<Item>,
+}
+
+/// The time that a shop needs for an order before its pickup: 1 minute to a day.
+// A minute is also the least that an order gets to be confirmed in, since its deadline is not after
+// its pickup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "u16")]
+pub struct LeadTime(u16);
+
+impl LeadTime {
+    /// The longest lead time.
+    pub const MAX_MINUTES: u16 = 24 * 60;
+
+    /// The lead time in minutes.
+    #[must_use]
+    pub const fn minutes(self) -> u16 {
+        self.0
+    }
+
+    /// The lead time as a duration.
+    #[must_use]
+    pub fn duration(self) -> SignedDuration {
+        SignedDuration::from_mins(self.0.into())
+    }
+}
+
+impl Default for LeadTime {
+    /// 15 minutes, also for menus that were stored before shops had lead times.
+    fn default() -> Self {
+        Self(15)
+    }
+}
+
+/// Why a number is not a lead time.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("must be a whole number of minutes from 1 to {}", LeadTime::MAX_MINUTES)]
+pub struct InvalidLeadTime;
+
+impl TryFrom<i64> for LeadTime {
+    type Error = InvalidLeadTime;
+
+    fn try_from(minutes: i64) -> Result<Self, InvalidLeadTime> {
+        match u16::try_from(minutes) {
+            Ok(minutes @ 1..=Self::MAX_MINUTES) => Ok(Self(minutes)),
+            _ => Err(InvalidLeadTime),
+        }
+    }
+}
+
+impl From<LeadTime> for u16 {
+    fn from(lead_time: LeadTime) -> Self {
+        lead_time.0
+    }
 }
 
 /// Why a menu is not valid. Each message names the field.
@@ -108,12 +127,9 @@ pub enum InvalidMenu {
     /// A price is 0 or above [`MAX_TOTAL`].
     #[error("items: the price of `{0}` must be 1 to {MAX_TOTAL} minor units")]
     Price(ItemId),
-    /// Opening hours end before they start. Hours past midnight belong to the next day.
-    #[error(
-        "opening_hours: `to` must be after `from` on {0:?}; \
-         split opening hours that pass midnight between the two days"
-    )]
-    Hours(Weekday),
+    /// Opening hours are empty or overlap.
+    #[error(transparent)]
+    Hours(#[from] InvalidHours),
 }
 
 impl Menu {
@@ -137,14 +153,7 @@ impl Menu {
                 return Err(InvalidMenu::Price(item.sku.clone()));
             }
         }
-        match self
-            .opening_hours
-            .iter()
-            .find(|(_, spans)| spans.iter().any(|span| span.to <= span.from))
-        {
-            Some((day, _)) => Err(InvalidMenu::Hours(*day)),
-            None => Ok(()),
-        }
+        Ok(self.calendar().validate()?)
     }
 
     /// The item with that id, if the shop sells it on any day.
@@ -153,46 +162,14 @@ impl Menu {
         self.items.iter().find(|item| &item.sku == sku)
     }
 
-    /// The day in the shop's time zone.
+    /// When the shop is open.
     #[must_use]
-    pub fn day(&self, at: Timestamp) -> civil::Date {
-        at.to_zoned(self.time_zone.clone()).date()
-    }
-
-    /// Whether an order can be picked up at that time.
-    #[must_use]
-    pub fn is_open(&self, at: Timestamp) -> bool {
-        self.spans(self.day(at)).any(|(from, to)| from <= at && at < to)
-    }
-
-    /// The earliest time from `at` to `until`, both included, when an order can be picked up.
-    #[must_use]
-    pub fn next_open(&self, at: Timestamp, until: Timestamp) -> Option<Timestamp> {
-        let last = self.day(until);
-        let mut day = self.day(at);
-        while day <= last {
-            let opening =
-                self.spans(day).filter(|(_, to)| at < *to).map(|(from, _)| from.max(at)).min();
-            if let Some(opening) = opening {
-                return (opening <= until).then_some(opening);
-            }
-            day = day.tomorrow().ok()?;
+    pub const fn calendar(&self) -> Calendar<'_> {
+        Calendar {
+            time_zone: &self.time_zone,
+            opening_hours: &self.opening_hours,
+            special_hours: &self.special_hours,
         }
-        None
-    }
-
-    /// The opening hours of a day as timestamps. A local time that a clock change skips is moved
-    /// past the gap.
-    fn spans(&self, day: civil::Date) -> impl Iterator<Item = (Timestamp, Timestamp)> + '_ {
-        let moment = move |time| {
-            self.time_zone
-                .to_ambiguous_zoned(day.to_datetime(time))
-                .disambiguate(tz::Disambiguation::Compatible)
-                .ok()
-                .map(|zoned| zoned.timestamp())
-        };
-        let spans = self.opening_hours.get(&day.weekday().into()).map_or(&[][..], Vec::as_slice);
-        spans.iter().filter_map(move |span| Some((moment(span.from)?, moment(span.to)?)))
     }
 }
 
@@ -219,17 +196,11 @@ pub struct Location {
     pub currency: Currency,
 }
 
-/// How many days ahead an order may be picked up.
-pub const MAX_DAYS_AHEAD: i64 = 14;
-
-/// The latest pickup of an order that is placed at `now`.
-#[must_use]
-pub fn latest_pickup(now: Timestamp) -> Timestamp {
-    now.saturating_add((MAX_DAYS_AHEAD * 24).hours()).unwrap_or(Timestamp::MAX)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
     use super::*;
 
     pub(crate) fn at(text: &str) -> Timestamp {
@@ -239,7 +210,7 @@ pub(crate) mod tests {
     /// Open in Paris from Tuesday to Saturday, with a lunch break on Tuesdays; brioche on
     /// Saturdays.
     pub(crate) fn paris() -> Menu {
-        serde_json::from_value(serde_json::json!({
+        serde_json::from_value(json!({
             "location": "paris",
             "name": "Amélie Paris",
             "time_zone": "Europe/Paris",
@@ -261,48 +232,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_shop_is_open_within_its_hours_in_its_own_time_zone() {
-        let shop = paris();
-        // 2026-11-24 is a Tuesday; Paris is an hour ahead of UTC in winter.
-        assert!(!shop.is_open(at("2026-11-24T05:59:59Z")));
-        assert!(shop.is_open(at("2026-11-24T06:00:00Z")));
-        assert!(!shop.is_open(at("2026-11-24T11:00:00Z")));
-        assert!(shop.is_open(at("2026-11-24T17:59:59Z")));
-        assert!(!shop.is_open(at("2026-11-24T18:00:00Z")));
-    }
-
-    #[test]
-    fn the_next_opening_is_now_for_an_open_shop_and_otherwise_its_next_span() {
-        let shop = paris();
-        let next = |text| {
-            let from = at(text);
-            shop.next_open(from, latest_pickup(from))
-        };
-        assert_eq!(next("2026-11-24T08:00:00Z"), Some(at("2026-11-24T08:00:00Z")));
-        assert_eq!(next("2026-11-24T11:30:00Z"), Some(at("2026-11-24T13:00:00Z")));
-        assert_eq!(next("2026-11-24T20:00:00Z"), Some(at("2026-11-25T06:00:00Z")));
-        assert_eq!(next("2026-11-28T20:00:00Z"), Some(at("2026-12-01T06:00:00Z")));
-    }
-
-    #[test]
-    fn the_next_opening_starts_at_its_hours_and_ends_before_closing_time() {
-        let shop = paris();
-        let next = |from, until| shop.next_open(at(from), at(until));
-        let (opens, closes) = ("2026-11-24T06:00:00Z", "2026-11-24T11:00:00Z");
-        let reopens = "2026-11-24T13:00:00Z";
-        assert_eq!(next(opens, closes), Some(at(opens)));
-        assert_eq!(next("2026-11-24T10:59:59Z", reopens), Some(at("2026-11-24T10:59:59Z")));
-        assert_eq!(next(closes, reopens), Some(at(reopens)));
-        assert_eq!(next(closes, "2026-11-24T12:59:59Z"), None);
-        assert_eq!(next(opens, opens), Some(at(opens)));
-        assert_eq!(
-            next("2026-11-24T18:00:00Z", "2026-11-25T06:00:00Z"),
-            Some(at("2026-11-25T06:00:00Z"))
-        );
-        assert_eq!(next("2026-11-24T18:00:00Z", "2026-11-25T05:59:59Z"), None);
-    }
-
-    #[test]
     fn a_price_is_1_to_99999999_minor_units() {
         let priced = |price| {
             let mut menu = paris();
@@ -315,18 +244,32 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_shop_that_never_opens_has_no_next_opening() {
-        let shop = Menu { opening_hours: BTreeMap::new(), ..paris() };
-        assert_eq!(shop.next_open(at("2026-11-24T08:00:00Z"), at("2026-12-08T08:00:00Z")), None);
+    fn a_lead_time_is_1_minute_to_a_day_and_15_minutes_if_none_is_given() {
+        for minutes in [1, 1440] {
+            assert_eq!(LeadTime::try_from(minutes).map(|it| it.minutes().into()), Ok(minutes));
+        }
+        for minutes in [i64::MIN, -1, 0, 1441, 65_551, i64::MAX] {
+            assert_eq!(LeadTime::try_from(minutes), Err(InvalidLeadTime), "{minutes}");
+        }
+        assert_eq!(paris().lead_time.duration(), SignedDuration::from_mins(15));
     }
 
     #[test]
-    fn hours_keep_their_local_time_across_a_clock_change() {
-        // Summer time ends on Sunday 2026-10-25.
-        let shop = paris();
-        assert!(shop.is_open(at("2026-10-24T05:00:00Z")));
-        assert!(!shop.is_open(at("2026-10-27T05:00:00Z")));
-        assert!(shop.is_open(at("2026-10-27T06:00:00Z")));
+    fn a_menu_that_was_stored_before_special_hours_and_lead_times_is_read() {
+        let stored = json!({
+            "location": "paris",
+            "name": "Amélie Paris",
+            "time_zone": "Europe/Paris",
+            "currency": "EUR",
+            "opening_hours": {"friday": [{"from": "07:00:00", "to": "23:59:59.999999999"}]},
+            "items": [{"sku": "croissant", "name": "Butter croissant", "price": 190}]
+        });
+        let menu: Menu = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!((&menu.special_hours, menu.lead_time.minutes()), (&SpecialHours::new(), 15));
+        let mut written = serde_json::to_value(&menu).unwrap();
+        let added = ["special_hours", "lead_time_minutes"]
+            .map(|name| written.as_object_mut().unwrap().remove(name).unwrap());
+        assert_eq!((added, written), ([json!({}), json!(15)], stored));
     }
 
     #[test]
@@ -357,8 +300,9 @@ pub(crate) mod tests {
              invisible characters: character 7 is U+001B"
         );
 
-        let mut backwards = paris();
-        backwards.opening_hours.get_mut(&Weekday::Friday).unwrap()[0].to = civil::time(6, 0, 0, 0);
-        assert_eq!(backwards.validate(), Err(InvalidMenu::Hours(Weekday::Friday)));
+        let mut overlapping = paris();
+        let friday = overlapping.opening_hours.get_mut(&Weekday::Friday).unwrap();
+        friday.push(friday[0]);
+        assert!(matches!(overlapping.validate(), Err(InvalidMenu::Hours(_))));
     }
 }

@@ -333,12 +333,13 @@ pub struct Order {
     /// time as text.
     #[serde(with = "milliseconds")]
     pub placed_at: Timestamp,
-    /// When the order can be picked up.
+    /// When the order can be picked up. From then on, its customer can no longer cancel it.
     pub pickup_at: Timestamp,
-    /// The day of the pickup in the shop's time zone, whose stock the order uses.
+    /// The day whose stock the order uses: the date, in the shop's time zone, on which the opening
+    /// hours of the pickup began.
     pub pickup_day: civil::Date,
-    /// The time when the order expires unless it is confirmed. From then on, nothing is reserved or
-    /// charged for it.
+    /// The time when the order expires unless it is confirmed, which is not after its pickup. From
+    /// then on, nothing is reserved or charged for it.
     pub deadline: Timestamp,
     /// Why the order was rejected; only for a rejected order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -369,7 +370,7 @@ pub enum Trigger {
     RefundFailed,
     /// The deadline has passed.
     DeadlinePassed,
-    /// The customer cancels the order.
+    /// The customer cancels the order, which they can until its pickup time.
     Cancelled,
     /// The shop starts making the order.
     PreparationStarted,
@@ -412,8 +413,11 @@ impl Order {
         at: Timestamp,
         cause: Option<Uuid>,
     ) -> Option<Transition> {
-        if trigger == Trigger::DeadlinePassed && at < self.deadline {
-            return None;
+        match trigger {
+            Trigger::DeadlinePassed if at < self.deadline => return None,
+            // The shop has made the order, or is about to; the customer may have eaten it.
+            Trigger::Cancelled if at >= self.pickup_at => return None,
+            _ => {}
         }
         let (event, status, payment) = next(self.status, self.payment, &trigger)?;
         let rejection = match trigger {

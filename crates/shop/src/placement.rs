@@ -6,8 +6,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    calendar::{LocalTime, MAX_DAYS_AHEAD, Pickup},
     id::{CustomerId, IdempotencyKey, ItemId, LocationId, OrderId},
-    menu::{MAX_DAYS_AHEAD, Menu, latest_pickup},
+    menu::{LeadTime, Menu},
     money::{Currency, MAX_TOTAL, Money},
     order::{
         HistoryEntry, Line, Note, Order, OrderEventType, PaymentMethod, PaymentStatus, Status,
@@ -30,7 +31,7 @@ pub struct OrderRequest {
     pub lines: Vec<RequestedLine>,
     /// The payment method to charge.
     pub payment_method: PaymentMethod,
-    /// When to pick the order up; as soon as the shop is open if absent.
+    /// When to pick the order up; as soon as possible today if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pickup_at: Option<Timestamp>,
     /// The total that the customer has seen, in minor units.
@@ -136,26 +137,37 @@ pub enum Refusal {
         /// The currency of the menu.
         currency: Currency,
     },
-    /// The pickup is before the time of the request.
-    #[error("must not be in the past; it is now {now}")]
-    PickupInPast {
-        /// The time of the request.
-        now: Timestamp,
+    /// The pickup is before the shop can have the order ready.
+    #[error(
+        "must be at least {} minutes from now: {earliest} or later",
+        lead_time.minutes()
+    )]
+    PickupTooSoon {
+        /// The shop's lead time.
+        lead_time: LeadTime,
+        /// The earliest pickup, if the shop is open then.
+        earliest: LocalTime,
     },
     /// The pickup is too far ahead.
-    #[error("must be at most {MAX_DAYS_AHEAD} days ahead, no later than {latest}")]
+    #[error("must be at most {MAX_DAYS_AHEAD} days ahead: on {last} or before")]
     PickupTooFar {
-        /// The latest pickup that is possible.
-        latest: Timestamp,
+        /// The last possible pickup day.
+        last: civil::Date,
     },
     /// The pickup is outside opening hours.
-    #[error(
-        "the shop is closed then{}",
-        next.map_or(String::new(), |next| format!("; it next opens at {next}"))
-    )]
+    #[error("the shop is closed then; {}", opening("it next opens at", next.as_ref()))]
     Closed {
         /// When the shop next opens; `None` if that is too far ahead.
-        next: Option<Timestamp>,
+        next: Option<LocalTime>,
+    },
+    /// The pickup is to be as soon as possible, and today that is no longer possible.
+    #[error(
+        "is required, because no pickup is possible any more today; {}",
+        opening("the next opening allows a pickup from", next.as_ref())
+    )]
+    ClosedToday {
+        /// The earliest pickup of the next opening; `None` if that is too far ahead.
+        next: Option<LocalTime>,
     },
     /// The total is not the one that the customer expected.
     #[error("the total is now {}", total.amount)]
@@ -165,7 +177,15 @@ pub enum Refusal {
     },
 }
 
-/// Makes the order that `request` asks for, at `now`. The order expires after `confirm_within`.
+fn opening(words: &str, next: Option<&LocalTime>) -> String {
+    match next {
+        Some(next) => format!("{words} {next}"),
+        None => format!("it does not open within {MAX_DAYS_AHEAD} days"),
+    }
+}
+
+/// Makes the order that `request` asks for, at `now`. The order expires after `confirm_within`, or
+/// at its pickup time if that is earlier.
 ///
 /// # Errors
 /// If the menu or the clock does not allow the order.
@@ -179,9 +199,8 @@ pub fn place(
 ) -> Result<Order, Refusal> {
     // The row stores milliseconds.
     let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
-    let pickup_at = pickup(request.pickup_at, menu, now)?;
-    let pickup_day = menu.day(pickup_at);
-    let lines = price(&request.lines, menu, pickup_day)?;
+    let pickup = pickup(request.pickup_at, menu, now)?;
+    let lines = price(&request.lines, menu, pickup.day)?;
     let total = lines.iter().map(|line| line.unit_price * u64::from(line.quantity)).sum();
     if total < menu.currency.smallest_charge() {
         return Err(Refusal::TooCheap { currency: menu.currency });
@@ -209,9 +228,9 @@ pub fn place(
         payment_method: Some(request.payment_method.clone()),
         note: request.note.clone(),
         placed_at: now,
-        pickup_at,
-        pickup_day,
-        deadline: now + confirm_within,
+        pickup_at: pickup.at,
+        pickup_day: pickup.day,
+        deadline: pickup.at.min(now + confirm_within),
         rejection: None,
         fingerprint: request.fingerprint(),
         history: vec![HistoryEntry {
@@ -224,15 +243,28 @@ pub fn place(
     })
 }
 
-fn pickup(asked: Option<Timestamp>, menu: &Menu, now: Timestamp) -> Result<Timestamp, Refusal> {
-    let latest = latest_pickup(now);
-    match asked {
-        None => menu.next_open(now, latest).ok_or(Refusal::Closed { next: None }),
-        Some(at) if at < now => Err(Refusal::PickupInPast { now }),
-        Some(at) if at > latest => Err(Refusal::PickupTooFar { latest }),
-        Some(at) if !menu.is_open(at) => Err(Refusal::Closed { next: menu.next_open(at, latest) }),
-        Some(at) => Ok(at),
+/// When the order is picked up: at the time that was asked for, or else as soon as possible.
+fn pickup(asked: Option<Timestamp>, menu: &Menu, now: Timestamp) -> Result<Pickup, Refusal> {
+    let calendar = menu.calendar();
+    let earliest = now + menu.lead_time.duration();
+    let last = calendar.last_day(now);
+    let next = |at| {
+        let next = calendar.next_pickup(at, last)?;
+        Some(LocalTime::not_before(next.at, &menu.time_zone))
+    };
+    let Some(at) = asked else {
+        let today = calendar.pickup_today(now, earliest);
+        return today.ok_or_else(|| Refusal::ClosedToday { next: next(earliest) });
+    };
+    if at < earliest {
+        let earliest = LocalTime::not_before(earliest, &menu.time_zone);
+        return Err(Refusal::PickupTooSoon { lead_time: menu.lead_time, earliest });
     }
+    let pickup = calendar.pickup_at(at);
+    if pickup.map_or(calendar.date(at), |pickup| pickup.day) > last {
+        return Err(Refusal::PickupTooFar { last });
+    }
+    pickup.ok_or_else(|| Refusal::Closed { next: next(at) })
 }
 
 /// Prices the lines from the menu, and merges lines of the same item.

@@ -41,7 +41,7 @@ pub struct Quantity {
 pub struct Demand {
     /// The shop.
     pub location: LocationId,
-    /// The day in the shop's time zone.
+    /// The date, in the shop's time zone, on which the opening hours of the pickup began.
     pub pickup_day: civil::Date,
     /// The number of pieces of each item.
     pub items: Vec<Quantity>,

@@ -107,7 +107,10 @@ fn order_recordings() -> Vec<(&'static str, OrderEvent)> {
     let out_of_stock = after(&placed, short, "08:00:06.5", Some(REJECTED));
     let declined = Trigger::PaymentDeclined("insufficient_funds".into());
     let declined = after(&reserved, declined, "08:00:07.5", Some(DECLINED));
-    let cancelled = after(&confirmed, Trigger::Cancelled, "08:00:08.5", None);
+    // It was recorded when an order could still be cancelled after its pickup.
+    let in_time = Order { pickup_at: at("2026-11-24T09:00:00Z"), ..confirmed.clone() };
+    let cancelled = after(&in_time, Trigger::Cancelled, "08:00:08.5", None);
+    let cancelled = Order { pickup_at: confirmed.pickup_at, ..cancelled };
     let expired = after(&reserved, Trigger::DeadlinePassed, "08:16:09.5", Some(REVISIONS[0]));
     let refunded = after(&cancelled, Trigger::PaymentRefunded, "08:00:10.5", Some(REFUNDED));
     [

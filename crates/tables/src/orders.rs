@@ -130,7 +130,7 @@ mod tests {
                 "item": "croissant", "name": "Butter croissant", "quantity": 2, "unit_price": 190
             }],
             "total": 380, "currency": "EUR", "payment_method": "pm_card_visa",
-            "placed_at": placed_at, "pickup_at": placed_at, "pickup_day": "2026-11-24",
+            "placed_at": placed_at, "pickup_at": "2026-11-24T08:15:00Z", "pickup_day": "2026-11-24",
             "deadline": "2026-11-24T08:15:00Z", "fingerprint": "f",
             "history": [{
                 "revision": 1, "event": "order.placed", "status": "placed", "at": placed_at

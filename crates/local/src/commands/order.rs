@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use clap::Args;
+use jiff::Timestamp;
 use local::{Error, Stack};
 use serde_json::{Value, json};
 use shop::order::Status;
@@ -20,6 +21,9 @@ pub(super) struct Arguments {
     /// An item and its quantity, such as croissant=2; repeat the option for more items
     #[arg(long = "item", value_name = "SKU=N", required = true, value_parser = parse_item)]
     items: Vec<(String, u64)>,
+    /// When to pick the order up, such as 2030-01-31T10:00:00+01:00; as soon as possible if absent
+    #[arg(long, value_name = "TIME")]
+    pickup_at: Option<Timestamp>,
     /// A test payment method of Stripe, such as pm_card_chargeDeclined
     #[arg(long, default_value = "pm_card_visa", value_name = "TOKEN")]
     payment_method: String,
@@ -43,7 +47,8 @@ pub(super) async fn run(stack: &Stack, arguments: &Arguments) -> Result<(), Erro
     let order = json!({
         "location": arguments.location,
         "lines": lines,
-        "payment_method": arguments.payment_method
+        "payment_method": arguments.payment_method,
+        "pickup_at": arguments.pickup_at
     });
     place(stack, &arguments.user, &order).await?;
     Ok(())

@@ -80,10 +80,14 @@ impl Api {
     }
 
     async fn cancel(&self, customer: &str, id: &Value) -> (i64, Value) {
-        self.send(request("POST /orders/{id}/cancel", customer, |event| {
+        self.cancel_at(customer, id, NOW).await
+    }
+
+    async fn cancel_at(&self, customer: &str, id: &Value, now: &str) -> (i64, Value) {
+        let cancellation = request("POST /orders/{id}/cancel", customer, |event| {
             event["pathParameters"] = json!({"id": id})
-        }))
-        .await
+        });
+        self.send_at(cancellation, now).await
     }
 
     /// Moves an order on, as other functions would.
@@ -223,6 +227,84 @@ async fn an_order_that_is_being_made_or_has_ended_is_not_cancelled_and_its_state
         );
         assert_eq!(api.show("camille", &placed["order_id"]).await.1["status"], status_shown);
     }
+}
+
+#[tokio::test]
+async fn from_its_pickup_time_on_an_order_is_not_cancelled_in_any_state() {
+    let on_the_way: [&[Trigger]; 3] =
+        [&[], &[Trigger::StockReserved], &[Trigger::StockReserved, Trigger::PaymentCaptured]];
+    for triggers in on_the_way {
+        let api = api();
+        let (_, placed) = api.send(post("camille", &order())).await;
+        let id = &placed["order_id"];
+        api.advance(id, triggers).await;
+        let before = api.show("camille", id).await;
+        let (status, problem) = api.cancel_at("camille", id, fixtures::PICKUP_AT).await;
+        assert_eq!(
+            (status, &problem["type"], &problem["order_status"]),
+            (409, &json!("urn:amelie:problem:not-cancellable"), &before.1["status"])
+        );
+        // In the time of the shop.
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("until its pickup time, 2026-11-24T09:15:00+01:00"), "{detail}");
+        assert_eq!(api.show("camille", id).await, before);
+        let (status, _) = api.cancel_at("camille", id, "2026-11-24T08:14:59.999Z").await;
+        assert_eq!(status, 200);
+        // Repeating it changes nothing, also after the pickup time.
+        assert_eq!(api.cancel_at("camille", id, "2026-11-25T08:00:00Z").await.0, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_shop_that_is_closed_for_the_day_names_its_next_opening() {
+    let api = api();
+    let asked = post("camille", &order());
+    let (status, problem) = api.send_at(asked, "2026-11-24T17:50:00Z").await;
+    assert_eq!(
+        (status, &problem["errors"]),
+        (
+            422,
+            &json!([{
+                "field": "pickup_at",
+                "detail": "is required, because no pickup is possible any more today; \
+                           the next opening allows a pickup from 2026-12-01T07:00:00+01:00"
+            }])
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_closed_date_is_on_the_menu_and_orders_for_it_are_refused() {
+    let api = api();
+    let mut menu = menu(190);
+    menu.special_hours = serde_json::from_value(json!({
+        "2026-12-01": [],
+        "2026-12-06": [{"from": "18:00", "to": "24:00"}]
+    }))
+    .unwrap();
+    api.tables.load(menu);
+
+    let asked = request("GET /menu/{location}", "", |event| {
+        event["pathParameters"] = json!({"location": "paris"})
+    });
+    let (_, shown) = api.send(asked).await;
+    assert_eq!(shown["lead_time_minutes"], 15);
+    let special = json!({
+        "2026-12-01": [],
+        "2026-12-06": [{"from": "18:00:00", "to": "24:00:00"}]
+    });
+    assert_eq!(shown["special_hours"], special);
+
+    let mut closed = order();
+    closed["pickup_at"] = json!("2026-12-01T10:00:00+01:00");
+    let (status, problem) = api.send(post("camille", &closed)).await;
+    let error = json!({
+        "field": "pickup_at",
+        "detail": "the shop is closed then; it next opens at 2026-12-06T18:00:00+01:00"
+    });
+    assert_eq!((status, &problem["errors"]), (422, &json!([error])));
+    closed["pickup_at"] = json!("2026-12-06T23:59:00+01:00");
+    assert_eq!(api.send(post("camille", &closed)).await.0, 202);
 }
 
 #[tokio::test]

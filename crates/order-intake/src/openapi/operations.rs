@@ -10,7 +10,7 @@ use shop::{
 };
 
 use super::{
-    EXAMPLE_ORDER, Example, Schemas,
+    AFTER_PICKUP, EXAMPLE_ORDER, Example, Schemas,
     operation::{Gateway, Operation},
 };
 use crate::{
@@ -128,8 +128,8 @@ async fn place_order_problems(
         )
         .problem(
             422,
-            "The shop, its menu or its opening hours do not allow the order (see `errors`), \
-             or the key belongs to a different order.",
+            "The shop, its menu or its opening hours do not allow the order (see `errors`; times \
+             are the shop's), or the key belongs to a different order.",
             &[ProblemType::INVALID_REQUEST, KEY_REUSED],
             json!({}),
         )
@@ -178,25 +178,25 @@ async fn cancel_order(api: &Example, schemas: &mut Schemas<'_>) -> Operation {
     let cancelled = api.answer(api.sample("order-intake-cancel-order")).await;
     let too_late = Example::new();
     too_late.answer(api.sample("order-intake-post-order")).await;
-    too_late
-        .advance(&[Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::PreparationStarted])
-        .await;
-    let too_late = too_late.answer(api.sample("order-intake-cancel-order")).await;
+    too_late.advance(&[Trigger::StockReserved, Trigger::PaymentCaptured]).await;
+    let cancel = too_late.sample("order-intake-cancel-order");
+    let too_late = too_late.answer_at(cancel, AFTER_PICKUP).await;
 
     let operation = Operation::new(
         Route::CancelOrder,
         "cancelOrder",
         "Cancel an order",
-        "Cancels an order, unless the shop has started to make it. Its stock is released, and its \
-         payment voided or refunded. Repeating the request changes nothing. A body is ignored.",
+        "Cancels an order before its pickup time, unless the shop has started to make it. Its \
+         stock is released, and its payment voided or refunded. Repeating the request changes \
+         nothing. A body is ignored.",
     )
     .parameter(order_id())
     .answer(200, "The order is cancelled.", schemas.answer::<OrderView>(), cancelled.1);
     order_not_found(invalid_request(operation))
         .problem(
             409,
-            "The shop has started to make the order, or the order has ended. \
-             `order_status` is its state.",
+            "The shop has started to make the order, its pickup time has come, or the order has \
+             ended. `order_status` is its state.",
             &[NOT_CANCELLABLE],
             json!({"order_status": schemas.answer::<Status>()}),
         )

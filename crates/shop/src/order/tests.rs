@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -30,7 +31,7 @@ pub(crate) fn order(status: Status, payment: PaymentStatus) -> Order {
         payment_method: Some("pm_card_visa".parse().unwrap()),
         note: None,
         placed_at,
-        pickup_at: placed_at,
+        pickup_at: at("2026-11-24T10:00:00Z"),
         pickup_day: civil::date(2026, 11, 24),
         deadline: at("2026-11-24T08:15:00.120Z"),
         rejection: None,
@@ -126,6 +127,28 @@ fn an_order_can_be_cancelled_until_it_is_being_made() {
         | Status::Expired => false,
     });
     assert_eq!(cancellable, expected);
+}
+
+#[test]
+fn a_customer_can_cancel_until_the_pickup_time() {
+    for status in [Status::Placed, Status::Reserved, Status::Confirmed] {
+        let order = order(status, PaymentStatus::None);
+        let is_cancelled = |at| order.transition(Trigger::Cancelled, at, None).is_some();
+        assert!(is_cancelled(order.pickup_at - SignedDuration::from_nanos(1)), "{status:?}");
+        assert!(!is_cancelled(order.pickup_at), "{status:?}");
+        assert!(!is_cancelled(order.pickup_at + SignedDuration::from_hours(24)), "{status:?}");
+    }
+}
+
+#[test]
+fn an_order_that_was_placed_for_at_once_before_lead_times_is_read() {
+    let placed_at = at("2026-11-24T08:00:00.120Z");
+    let stored = Order { pickup_at: placed_at, ..order(Status::Placed, PaymentStatus::None) };
+    assert!(stored.pickup_at < stored.deadline);
+    let row = serde_json::to_value(&stored).unwrap();
+    assert_eq!(serde_json::from_value::<Order>(row).unwrap(), stored);
+    let expired = stored.transition(Trigger::DeadlinePassed, stored.deadline, None);
+    assert_eq!(expired.unwrap().entry.status, Status::Expired);
 }
 
 /// The values that a type can have, by its JSON Schema.

@@ -1,12 +1,14 @@
 //! Tests of placing orders.
 
-use std::collections::BTreeMap;
-
 use jiff::ToSpan;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
-use crate::menu::tests::{at, paris};
+use crate::{
+    calendar::OpeningHours,
+    menu::tests::{at, paris},
+};
 
 /// A Tuesday morning, when the shop is open.
 const TUESDAY: &str = "2026-11-24T08:00:00Z";
@@ -37,7 +39,25 @@ fn placed(request: &OrderRequest, now: &str) -> Result<Order, Refusal> {
 
 fn placed_from(request: &OrderRequest, menu: &Menu, now: Timestamp) -> Result<Order, Refusal> {
     let (customer, key) = (CustomerId::new("camille"), "key".parse().unwrap());
-    place(request, customer, &key, menu, now, SignedDuration::from_mins(15))
+    place(request, customer, &key, menu, now, CONFIRM_WITHIN)
+}
+
+const CONFIRM_WITHIN: SignedDuration = SignedDuration::from_mins(15);
+
+/// The pickup of an order that is placed at `now` without naming one.
+fn soonest(menu: &Menu, now: &str) -> Result<(Timestamp, civil::Date), Refusal> {
+    let order = placed_from(&request(), menu, at(now))?;
+    Ok((order.pickup_at, order.pickup_day))
+}
+
+/// The request with that pickup.
+fn for_pickup(pickup_at: &str) -> OrderRequest {
+    OrderRequest { pickup_at: Some(at(pickup_at)), ..request() }
+}
+
+/// A time in messages about [`paris`].
+fn local(text: &str) -> LocalTime {
+    LocalTime::not_before(at(text), &paris().time_zone)
 }
 
 #[test]
@@ -84,33 +104,120 @@ fn an_outdated_total_is_refused_with_the_current_one() {
 }
 
 #[test]
-fn without_a_pickup_time_an_open_shop_serves_now_and_a_closed_one_at_its_next_opening() {
-    assert_eq!(placed(&request(), TUESDAY).unwrap().pickup_at, at(TUESDAY));
-    let night = placed(&request(), "2026-11-23T23:30:00Z").unwrap();
-    assert_eq!(night.pickup_at, at("2026-11-24T06:00:00Z"));
-    assert_eq!(night.pickup_day, civil::date(2026, 11, 24));
+fn as_soon_as_possible_is_after_the_lead_time_or_at_the_opening_of_the_same_day() {
+    let tuesday = civil::date(2026, 11, 24);
+    for (now, pickup) in [
+        (TUESDAY, "2026-11-24T08:15:00Z"),
+        ("2026-11-23T23:30:00Z", "2026-11-24T06:00:00Z"),
+        ("2026-11-24T05:50:00Z", "2026-11-24T06:05:00Z"),
+        ("2026-11-24T11:30:00Z", "2026-11-24T13:00:00Z"),
+    ] {
+        assert_eq!(soonest(&paris(), now), Ok((at(pickup), tuesday)), "{now}");
+    }
+    let slow = Menu { lead_time: 90.try_into().unwrap(), ..paris() };
+    assert_eq!(soonest(&slow, TUESDAY), Ok((at("2026-11-24T09:30:00Z"), tuesday)));
 }
 
 #[test]
-fn a_pickup_lies_in_the_future_within_opening_hours_and_at_most_14_days_ahead() {
-    let pickup =
-        |time: &str| placed(&OrderRequest { pickup_at: Some(at(time)), ..request() }, TUESDAY);
-    assert!(pickup("2026-11-25T10:00:00+01:00").is_ok());
-    assert!(pickup(TUESDAY).is_ok());
-    assert!(matches!(pickup("2026-11-24T07:59:59Z"), Err(Refusal::PickupInPast { .. })));
-    assert!(matches!(pickup("2026-12-08T08:00:00.001Z"), Err(Refusal::PickupTooFar { .. })));
-    assert!(pickup("2026-12-08T08:00:00Z").is_ok());
+fn a_shop_that_is_closed_for_the_day_refuses_as_soon_as_possible_and_names_its_next_opening() {
+    for (now, next) in [
+        // The lead time ends at closing time.
+        ("2026-11-24T17:45:00Z", "2026-11-25T06:00:00Z"),
+        ("2026-11-24T22:50:00Z", "2026-11-25T06:00:00Z"),
+        // A Sunday and a Monday without opening hours.
+        ("2026-11-28T23:00:00Z", "2026-12-01T06:00:00Z"),
+    ] {
+        assert_eq!(
+            soonest(&paris(), now),
+            Err(Refusal::ClosedToday { next: Some(local(next)) }),
+            "{now}"
+        );
+    }
+    let mut holiday = paris();
+    holiday.special_hours.insert(civil::date(2026, 11, 24), vec![]);
     assert_eq!(
-        pickup("2026-11-24T20:00:00Z"),
-        Err(Refusal::Closed { next: Some(at("2026-11-25T06:00:00Z")) })
+        soonest(&holiday, TUESDAY),
+        Err(Refusal::ClosedToday { next: Some(local("2026-11-25T06:00:00Z")) })
     );
 }
 
 #[test]
+fn a_pickup_is_after_the_lead_time_within_opening_hours_and_at_most_14_days_ahead() {
+    let pickup = |time: &str| placed(&for_pickup(time), TUESDAY);
+    assert!(pickup("2026-11-25T10:00:00+01:00").is_ok());
+    assert!(pickup("2026-11-24T08:15:00Z").is_ok());
+    let too_soon = Err(Refusal::PickupTooSoon {
+        lead_time: LeadTime::default(),
+        earliest: local("2026-11-24T08:15:00Z"),
+    });
+    assert_eq!(pickup("2026-11-24T08:14:59Z"), too_soon);
+    assert_eq!(pickup("2020-01-01T00:00:00Z"), too_soon);
+    // Until the end of the last day, and not only for 336 hours.
+    assert!(pickup("2026-12-08T17:59:59.999Z").is_ok());
+    let too_far = Err(Refusal::PickupTooFar { last: civil::date(2026, 12, 8) });
+    assert_eq!(pickup("2026-12-09T08:00:00Z"), too_far);
+    assert_eq!(pickup("2026-12-13T08:00:00Z"), too_far);
+    assert_eq!(
+        pickup("2026-11-24T20:00:00Z"),
+        Err(Refusal::Closed { next: Some(local("2026-11-25T06:00:00Z")) })
+    );
+    assert_eq!(pickup("2026-12-08T20:00:00Z"), Err(Refusal::Closed { next: None }));
+}
+
+#[test]
+fn fourteen_days_ahead_are_calendar_days_across_a_clock_change() {
+    // Summer time begins on Sunday, 2027-03-28: the days between are 335 hours.
+    let shop = |from: &str, to: &str| Menu {
+        opening_hours: serde_json::from_value(json!({"friday": [{"from": from, "to": to}]}))
+            .unwrap(),
+        ..paris()
+    };
+    let pickup = |menu: &Menu, now: &str, time: &str| {
+        placed_from(&for_pickup(time), menu, at(now)).map(|order| order.pickup_day)
+    };
+    let last = civil::date(2027, 4, 2);
+    let day = shop("07:00", "19:00");
+    let morning = "2027-03-19T07:00:00+01:00";
+    assert_eq!(pickup(&day, morning, "2027-04-02T18:59:59+02:00"), Ok(last));
+    let refused = Err(Refusal::PickupTooFar { last });
+    assert_eq!(pickup(&day, morning, "2027-04-09T07:00:00+02:00"), refused);
+    // Hours past midnight belong to the day on which they begin.
+    let night = shop("18:00", "02:00");
+    assert_eq!(pickup(&night, morning, "2027-04-03T01:59:59+02:00"), Ok(last));
+    // In winter, the hour that is repeated is part of the 14 days.
+    assert_eq!(
+        pickup(&day, "2026-10-16T07:00:00+02:00", "2026-10-30T18:59:59+01:00"),
+        Ok(civil::date(2026, 10, 30))
+    );
+}
+
+#[test]
+fn a_pickup_past_midnight_uses_the_stock_of_the_day_on_which_the_hours_began() {
+    let night = json!({"saturday": [{"from": "18:00", "to": "02:00"}]});
+    let menu = Menu { opening_hours: serde_json::from_value(night).unwrap(), ..paris() };
+    let brioche =
+        OrderRequest { lines: vec![line("brioche", 1)], ..for_pickup("2026-11-29T01:30:00+01:00") };
+    // Brioche is sold on Saturdays.
+    let order = placed_from(&brioche, &menu, at(TUESDAY)).unwrap();
+    assert_eq!(order.pickup_day, civil::date(2026, 11, 28));
+}
+
+#[test]
+fn an_order_expires_at_its_pickup_time_at_the_latest() {
+    let deadline = |minutes: i64| {
+        let menu = Menu { lead_time: minutes.try_into().unwrap(), ..paris() };
+        placed_from(&request(), &menu, at(TUESDAY)).unwrap().deadline
+    };
+    assert_eq!(deadline(5), at("2026-11-24T08:05:00Z"));
+    assert_eq!(deadline(15), at("2026-11-24T08:15:00Z"));
+    assert_eq!(deadline(60), at("2026-11-24T08:15:00Z"));
+}
+
+#[test]
 fn a_shop_that_does_not_open_in_time_takes_no_order() {
-    let menu = Menu { opening_hours: BTreeMap::new(), ..paris() };
+    let menu = Menu { opening_hours: OpeningHours::new(), ..paris() };
     let refusal = placed_from(&request(), &menu, at(TUESDAY));
-    assert_eq!(refusal, Err(Refusal::Closed { next: None }));
+    assert_eq!(refusal, Err(Refusal::ClosedToday { next: None }));
 }
 
 #[test]
@@ -152,7 +259,7 @@ fn an_unknown_item_is_refused_with_its_line() {
 #[test]
 fn a_refusal_names_the_limit() {
     let item: ItemId = "croissant".parse().unwrap();
-    let (currency, noon) = (Currency::Eur, at("2026-11-24T12:00:00Z"));
+    let (currency, noon) = (Currency::Eur, local("2026-11-24T12:00:00Z"));
     for (refusal, message) in [
         (
             Refusal::TooMany { line: 0, item },
@@ -161,14 +268,26 @@ fn a_refusal_names_the_limit() {
         (Refusal::TooCheap { currency }, "the total must be at least 0.50 EUR"),
         (Refusal::TooExpensive { currency }, "the total must be at most 999999.99 EUR"),
         (
-            Refusal::PickupTooFar { latest: noon },
-            "must be at most 14 days ahead, no later than 2026-11-24T12:00:00Z",
+            Refusal::PickupTooSoon { lead_time: LeadTime::default(), earliest: noon.clone() },
+            "must be at least 15 minutes from now: 2026-11-24T13:00:00+01:00 or later",
         ),
         (
-            Refusal::Closed { next: Some(noon) },
-            "the shop is closed then; it next opens at 2026-11-24T12:00:00Z",
+            Refusal::PickupTooFar { last: civil::date(2026, 12, 8) },
+            "must be at most 14 days ahead: on 2026-12-08 or before",
         ),
-        (Refusal::Closed { next: None }, "the shop is closed then"),
+        (
+            Refusal::Closed { next: Some(noon.clone()) },
+            "the shop is closed then; it next opens at 2026-11-24T13:00:00+01:00",
+        ),
+        (
+            Refusal::Closed { next: None },
+            "the shop is closed then; it does not open within 14 days",
+        ),
+        (
+            Refusal::ClosedToday { next: Some(noon) },
+            "is required, because no pickup is possible any more today; \
+             the next opening allows a pickup from 2026-11-24T13:00:00+01:00",
+        ),
     ] {
         assert_eq!(refusal.to_string(), message);
     }
@@ -243,18 +362,54 @@ proptest! {
     }
 
     #[test]
-    fn every_accepted_pickup_is_within_opening_hours(minutes in 0_i64..30_000) {
-        let now = at(TUESDAY);
-        let request = OrderRequest { pickup_at: Some(now + minutes.minutes()), ..request() };
-        match placed(&request, TUESDAY) {
+    fn every_accepted_pickup_is_possible_and_not_before_the_deadline(
+        minutes in prop::option::of(-60_i64..30_000),
+        placed_after in 0_i64..10_000,
+        lead_time in 1_i64..=1440,
+    ) {
+        let now = at(TUESDAY) + placed_after.minutes();
+        let pickup_at = minutes.map(|minutes| now + minutes.minutes());
+        let menu = Menu { lead_time: lead_time.try_into().unwrap(), ..paris() };
+        let calendar = menu.calendar();
+        match placed_from(&OrderRequest { pickup_at, ..request() }, &menu, now) {
             Ok(order) => {
-                prop_assert!(paris().is_open(order.pickup_at));
-                prop_assert!(order.pickup_at <= latest_pickup(now));
+                let pickup = Pickup { at: order.pickup_at, day: order.pickup_day };
+                prop_assert_eq!(calendar.pickup_at(pickup.at), Some(pickup));
+                prop_assert!(pickup.at >= now + lead_time.minutes());
+                prop_assert!(pickup.day <= calendar.last_day(now));
+                prop_assert!(order.deadline <= pickup.at.min(now + CONFIRM_WITHIN));
+                match pickup_at {
+                    Some(asked) => prop_assert_eq!(pickup.at, asked),
+                    None => prop_assert_eq!(pickup.day, calendar.date(now)),
+                }
             }
             Err(refusal) => prop_assert!(
-                matches!(refusal, Refusal::Closed { .. } | Refusal::PickupTooFar { .. }),
+                match refusal {
+                    Refusal::ClosedToday { .. } => pickup_at.is_none(),
+                    Refusal::PickupTooSoon { .. }
+                    | Refusal::PickupTooFar { .. }
+                    | Refusal::Closed { .. } => pickup_at.is_some(),
+                    _ => false,
+                },
                 "{}", refusal
             ),
+        }
+    }
+
+    #[test]
+    fn an_order_can_be_placed_for_every_time_that_a_refusal_names(
+        minutes in prop::option::of(-60_i64..20_000),
+        placed_after in 0_i64..10_000,
+    ) {
+        let now = at(TUESDAY) + placed_after.minutes();
+        let pickup_at = minutes.map(|minutes| now + minutes.minutes());
+        let next = match placed_from(&OrderRequest { pickup_at, ..request() }, &paris(), now) {
+            Err(Refusal::ClosedToday { next } | Refusal::Closed { next }) => next,
+            _ => None,
+        };
+        if let Some(next) = next {
+            let order = placed_from(&for_pickup(&next.to_string()), &paris(), now);
+            prop_assert!(order.is_ok(), "{:?}", order);
         }
     }
 }
