@@ -35,6 +35,8 @@ use crate::{
 pub(crate) struct Books {
     /// When the reading began.
     pub(crate) read_at: Timestamp,
+    /// How long after its placing an order that is not confirmed expires.
+    pub(crate) confirm_within: SignedDuration,
     /// How long it may take to undo the payment of an order that ended early, unless an attempt is
     /// given up.
     pub(crate) undo_within: SignedDuration,
@@ -97,6 +99,7 @@ impl Books {
         for order in &self.orders {
             let case = Case {
                 read_at: self.read_at,
+                confirm_within: self.confirm_within,
                 undo_within: self.undo_within,
                 dead: self.dead.contains(&order.order_id),
                 order,

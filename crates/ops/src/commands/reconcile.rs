@@ -40,6 +40,7 @@ pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
 
 /// Reads everything, in the order that [`crate::reconciliation`] requires.
 async fn read(deployment: &Deployment) -> Result<Books, Error> {
+    let confirm_within = SignedDuration::from_secs(seconds(deployment, "ConfirmWithinSeconds")?);
     let undo_within = undo_within(deployment)?;
     let provider = ledger::open(deployment).await?;
     let tables = Tables::of(deployment);
@@ -57,6 +58,7 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
         letters.iter().filter_map(|(_, letter)| letter.order()?.parse().ok()).collect();
     Ok(Books {
         read_at,
+        confirm_within,
         undo_within,
         orders: orders.rows,
         payments: payments.rows,
@@ -78,8 +80,11 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
 /// How long an undo and its event are retried at most. Each wait may be up to a quarter longer than
 /// the schedule says.
 fn undo_within(deployment: &Deployment) -> Result<SignedDuration, Error> {
-    let seconds =
-        |name| Ok::<_, Error>(deployment.parameter(name)?.parse::<i64>().unwrap_or_default());
-    let budgets = seconds("RefundRetryBudgetSeconds")? + seconds("RetryBudgetSeconds")?;
+    let refund = seconds(deployment, "RefundRetryBudgetSeconds")?;
+    let budgets = refund + seconds(deployment, "RetryBudgetSeconds")?;
     Ok(SignedDuration::from_secs(budgets + budgets / 4) + MARGIN)
+}
+
+fn seconds(deployment: &Deployment, parameter: &str) -> Result<i64, Error> {
+    Ok(deployment.parameter(parameter)?.parse().unwrap_or_default())
 }

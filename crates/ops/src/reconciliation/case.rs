@@ -18,7 +18,7 @@ use crate::{
 /// How much the clocks of the functions and of this machine may differ.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
 
-/// How long after its deadline an order expires at the latest if nothing fails: the deadline queue
+/// How long after its time an order expires at the latest if nothing fails: the deadline queue
 /// gathers messages for half a minute, and its delay begins a little after the order was placed.
 const EXPIRY_LAG: SignedDuration = SignedDuration::from_mins(2);
 
@@ -26,6 +26,8 @@ const EXPIRY_LAG: SignedDuration = SignedDuration::from_mins(2);
 pub(super) struct Case<'a> {
     /// When the reading of the books began.
     pub(super) read_at: Timestamp,
+    /// How long the deadline queue delays its messages.
+    pub(super) confirm_within: SignedDuration,
     /// How long it may take to undo a payment.
     pub(super) undo_within: SignedDuration,
     /// Whether there are dead letters about the order.
@@ -39,16 +41,18 @@ pub(super) struct Case<'a> {
 impl Case<'_> {
     /// Adds the differences of the order, or returns why it cannot be judged yet.
     pub(super) fn judge(&self, differences: &mut Vec<Difference>) -> Option<Pending> {
-        let Order { order_id, status, deadline, .. } = *self.order;
+        let Order { order_id, status, placed_at, deadline, .. } = *self.order;
+        // The deadline is earlier than its message if the pickup is.
+        let expires_at = deadline.max(placed_at + self.confirm_within);
         let changed = self.order.history.last().map_or(self.order.placed_at, |entry| entry.at);
         if changed + CLOCK_SKEW >= self.read_at {
             return Some(Pending::Changing);
         }
         match status {
-            Status::Placed | Status::Reserved if self.read_at < deadline + EXPIRY_LAG => {
+            Status::Placed | Status::Reserved if self.read_at < expires_at + EXPIRY_LAG => {
                 // An overcharge is wrong in every state.
                 differences.extend(self.overcharged());
-                Some(Pending::Deciding(deadline))
+                Some(Pending::Deciding(expires_at))
             }
             Status::Placed | Status::Reserved => {
                 differences.push(Difference::Stuck { order: order_id, status, deadline });

@@ -27,6 +27,7 @@ impl Books {
     fn empty() -> Self {
         Self {
             read_at: at(EVENING),
+            confirm_within: SignedDuration::from_mins(15),
             undo_within: SignedDuration::from_hours(10),
             orders: vec![],
             payments: vec![],
@@ -243,6 +244,16 @@ fn an_unconfirmed_order_is_pending_until_its_deadline_and_stuck_after_it() {
     );
     let late = about("o", "is still reserved, but its deadline was 2026-11-24 08:15:00.000Z");
     assert_eq!(reserved.differences(), [late]);
+}
+
+#[test]
+fn an_order_with_an_early_deadline_is_pending_until_its_message_comes() {
+    let mut books = Books::empty().with_order("o", "reserved", "none").with_stock("o", held());
+    books.orders[0].deadline = at("2026-11-24T08:05:00Z");
+    let waiting = books.clone().read_at("2026-11-24T08:16:00Z").reconcile();
+    assert_eq!(waiting.pending, [(id("o"), Pending::Deciding(at("2026-11-24T08:15:00Z")))]);
+    let late = about("o", "is still reserved, but its deadline was 2026-11-24 08:05:00.000Z");
+    assert_eq!(books.differences(), [late]);
 }
 
 #[test]
