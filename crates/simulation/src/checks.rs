@@ -6,6 +6,7 @@ mod events;
 mod money;
 mod notices;
 mod orders;
+mod pickups;
 mod stock;
 mod tombstones;
 
@@ -16,7 +17,7 @@ use shop::id::CustomerId;
 
 use self::{
     answers::Answers, check::Check, events::Events, money::Money, notices::Notices, orders::Orders,
-    stock::Stock, tombstones::Tombstones,
+    pickups::Pickups, stock::Stock, tombstones::Tombstones,
 };
 use crate::{
     observation::{Observation, Rest},
@@ -38,6 +39,7 @@ impl Checks {
         Self {
             all: vec![
                 Box::new(Orders::default()),
+                Box::new(Pickups::default()),
                 Box::new(Money::default()),
                 Box::new(Stock::default()),
                 Box::new(Notices::new(reachable.collect())),

@@ -26,6 +26,11 @@ use crate::{
 pub(crate) enum Observation {
     /// A call of the task failed, or the task died.
     Mishap(TaskId),
+    /// A shop opened for the run.
+    ShopOpened {
+        location: LocationId,
+        opening: Opening,
+    },
     /// A shop bakes this from `at` on.
     PlanChanged {
         at: Timestamp,
@@ -34,6 +39,7 @@ pub(crate) enum Observation {
     },
     /// An order's row changed, while these messages and changes about it were under way.
     OrderWritten {
+        by: Worker,
         before: Option<Box<Order>>,
         after: Box<Order>,
         under_way: UnderWay,
@@ -111,6 +117,19 @@ pub(crate) enum Observation {
     PlacingAnswered(Answer),
     /// The API answered that an order is cancelled.
     CancellationAccepted(OrderId),
+}
+
+/// When a shop is open, by plain arithmetic, so that a check does not ask the code under test.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    /// The minutes by which the shop's clock is ahead of UTC. No clock changes during a run.
+    pub(crate) ahead: i64,
+    /// The minute of each day at which the shop opens.
+    pub(crate) from: i64,
+    /// The minute at which it closes, counted from the same midnight: above 1,440 on the next day.
+    pub(crate) to: i64,
+    /// The shortest time until a pickup, in minutes.
+    pub(crate) lead: i64,
 }
 
 /// What the table answered when asked to hold stock.

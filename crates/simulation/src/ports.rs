@@ -92,7 +92,9 @@ impl<O: tables::orders::Orders + 'static> tables::orders::Orders for Unreliable<
     ) -> Result<Write<Order>, StoreError> {
         let (world, orders, transition) =
             (self.world.clone(), self.behind.clone(), transition.clone());
-        let apply = move || world.write_order(order, || block_on(orders.apply(order, &transition)));
+        let by = world.core.tasks.current();
+        let apply =
+            move || world.write_order(by, order, || block_on(orders.apply(order, &transition)));
         self.world.calls.call(Port::Orders, "apply", apply, throttled).await
     }
 }
@@ -100,7 +102,8 @@ impl<O: tables::orders::Orders + 'static> tables::orders::Orders for Unreliable<
 impl order_intake::handler::Orders for Unreliable<MemoryTables> {
     async fn put(&self, order: &Order) -> Result<Write<Order>, StoreError> {
         let (world, tables, order) = (self.world.clone(), self.behind.clone(), order.clone());
-        let put = move || world.write_order(order.order_id, || block_on(tables.put(&order)));
+        let by = world.core.tasks.current();
+        let put = move || world.write_order(by, order.order_id, || block_on(tables.put(&order)));
         self.world.calls.call(Port::Orders, "put", put, throttled).await
     }
 

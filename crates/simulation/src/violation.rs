@@ -18,6 +18,9 @@ pub enum Rule {
     I5,
     /// Nothing is reserved or charged from the deadline on.
     Deadline,
+    /// An order is accepted for a time when its shop is open and can have made it, expires by then,
+    /// and is not cancelled by its customer from then on.
+    Pickup,
     /// Every published event was committed before.
     Commit,
     /// A tombstone outlives every message that it has to stop.

@@ -6,7 +6,7 @@ mod api;
 
 use std::rc::Rc;
 
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp};
 use notifications::{
     handler::{Address, Contact},
     memory::MemoryCustomers,
@@ -25,7 +25,7 @@ use self::api::Wish;
 use crate::{
     engine::calls::{Outage, Port},
     functions::Functions,
-    observation::Observation,
+    observation::{Observation, Opening},
     ports::route,
     transport::{
         message::{Content, QueuedMessage},
@@ -34,7 +34,8 @@ use crate::{
     world::World,
 };
 
-const SHOPS: [&str; 3] = ["marais", "ginza", "soho"];
+/// Shops, and by how many minutes their clocks are ahead of UTC.
+const SHOPS: [(&str, i64); 3] = [("marais", 60), ("ginza", 9 * 60), ("soho", 60)];
 const ITEMS: [(&str, u64); 3] = [("croissant", 190), ("eclair", 450), ("brioche", 700)];
 const CUSTOMERS: [&str; 5] = ["camille", "noor", "ren", "sam", "tess"];
 
@@ -66,6 +67,7 @@ const FRAGILE: [Port; 8] = [
     Port::Bus,
 ];
 
+const MINUTES_A_DAY: i64 = 24 * 60;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -78,11 +80,19 @@ const LONGEST_OUTAGE: SignedDuration = SignedDuration::from_hours(6);
 const REDRIVE_INTERVAL: SignedDuration = SignedDuration::from_hours(13 * 24);
 
 /// The people of a run.
+#[derive(Clone)]
 pub(crate) struct Workload {
     world: Rc<World>,
     functions: Functions,
-    shops: usize,
+    shops: Vec<Shop>,
     wishes: Vec<Wish>,
+}
+
+/// A shop of a run.
+#[derive(Clone, Copy)]
+struct Shop {
+    name: &'static str,
+    opening: Opening,
 }
 
 /// All customers. Sam has no address, and Tess has not confirmed hers.
@@ -102,11 +112,14 @@ impl Workload {
         let is_large = luck.chance(80);
         let shops = 1 + luck.below(if is_large { SHOPS.len() } else { 2 });
         let orders = if is_large { luck.between(10, 24) } else { luck.between(2, 7) };
-        let mut this =
-            Self { world: world.clone(), functions: functions.clone(), shops, wishes: Vec::new() };
-        for shop in &SHOPS[..shops] {
-            world.intake_tables.load(menu(shop, 0));
-            this.change_plan(shop);
+        let mut this = Self {
+            world: world.clone(),
+            functions: functions.clone(),
+            shops: Vec::new(),
+            wishes: Vec::new(),
+        };
+        for (name, ahead) in &SHOPS[..shops] {
+            this.open_shop(name, *ahead);
         }
         // In some runs all orders are placed at once, in others over a quarter of an hour.
         let rush = luck.wait(SignedDuration::from_mins(15));
@@ -145,6 +158,27 @@ impl Workload {
         }
     }
 
+    /// Opens a shop. Most never close; others open or close while orders are placed, and may stay
+    /// open past midnight.
+    fn open_shop(&mut self, name: &'static str, ahead: i64) {
+        let (world, luck) = (&self.world, &self.world.core.luck);
+        let (from, to) = if luck.chance(700) {
+            (0, MINUTES_A_DAY)
+        } else {
+            let minute = (world.now().as_second() / 60 + ahead) % MINUTES_A_DAY;
+            let from = minute + luck.between(-120, 30);
+            (from, from + luck.between(20, 1000))
+        };
+        let opening = Opening { ahead, from, to, lead: *luck.pick(&[1, 5, 15, 60, 60, 60]) };
+        let shop = Shop { name, opening };
+        world.core.trace(name, || format!("{opening:?}"));
+        let location = name.parse().expect("a name");
+        world.log.add(Observation::ShopOpened { location, opening });
+        world.intake_tables.load(menu(shop, 0));
+        self.shops.push(shop);
+        self.change_plan(name);
+    }
+
     /// Changes what a shop bakes a day: little, and not everything.
     fn change_plan(&self, shop: &str) {
         let (world, luck) = (&self.world, &self.world.core.luck);
@@ -169,12 +203,13 @@ impl Workload {
             .map(|_| json!({"item": luck.pick(&ITEMS).0, "quantity": luck.between(1, 2)}))
             .collect();
         let mut body = json!({
-            "location": luck.pick(&SHOPS[..self.shops]),
+            "location": luck.pick(&self.shops).name,
             "lines": lines,
             "payment_method": luck.pick(&CARDS),
         });
         if luck.chance(200) {
-            body["pickup_at"] = json!(self.world.now() + 24.hours());
+            let wait = if luck.chance(500) { DAY } else { luck.time(HOUR * 2) };
+            body["pickup_at"] = json!(self.world.now() + wait);
         }
         let customer = CustomerId::new(*luck.pick(&CUSTOMERS));
         let key = format!("key-{number}");
@@ -207,6 +242,9 @@ impl Workload {
             let after =
                 if luck.chance(500) { luck.wait(SignedDuration::from_mins(5)) } else { soon() };
             self.customer_cancels(wish, start + after);
+        }
+        if luck.chance(200) {
+            self.customer_cancels_late(wish, start + at_once());
         }
         if luck.chance(400) {
             let mut steps =
@@ -248,6 +286,22 @@ impl Workload {
         });
     }
 
+    /// A customer who has placed an order by `at` cancels it around its pickup time.
+    fn customer_cancels_late(&self, wish: &Wish, at: Timestamp) {
+        let this = self.clone();
+        let wish = wish.clone();
+        self.world.core.start_person(wish.customer.as_str().to_owned(), async move {
+            let world = &this.world;
+            world.calls.sleep_until(at).await;
+            if let Some(order) = world.order(wish.id) {
+                let luck = &world.core.luck;
+                let early = luck.wait(SignedDuration::from_secs(10));
+                let late = if luck.chance(500) { luck.wait(DAY) } else { SignedDuration::ZERO };
+                this.customer_cancels(&wish, order.pickup_at - early + late);
+            }
+        });
+    }
+
     /// Staff take an order through `steps`, as far as that is possible.
     fn staff_prepares(&self, order: OrderId, at: Timestamp, steps: Vec<Trigger>) {
         let (world, functions) = (self.world.clone(), self.functions.clone());
@@ -274,9 +328,9 @@ impl Workload {
     /// Shops change their plans and prices.
     fn start_shops(&self) {
         let luck = &self.world.core.luck;
-        for shop in &SHOPS[..self.shops] {
+        for shop in self.shops.iter().copied() {
             if luck.chance(400) {
-                self.after(luck.wait(HOUR), move |this| this.change_plan(shop));
+                self.after(luck.wait(HOUR), move |this| this.change_plan(shop.name));
             }
             if luck.chance(200) {
                 self.after(luck.wait(HOUR), move |this| {
@@ -378,12 +432,7 @@ impl Workload {
 
     /// Does `work` when `wait` has passed.
     fn after(&self, wait: SignedDuration, work: impl FnOnce(&Self) + 'static) {
-        let this = Self {
-            world: self.world.clone(),
-            functions: self.functions.clone(),
-            shops: self.shops,
-            wishes: Vec::new(),
-        };
+        let this = self.clone();
         self.world.core.start_person("somebody", async move {
             this.world.calls.sleep(wait).await;
             work(&this);
@@ -392,19 +441,24 @@ impl Workload {
 }
 
 /// A shop's menu, with all prices raised by `rise`.
-fn menu(shop: &str, rise: u64) -> Menu {
-    let all_day = json!([{"from": "00:00", "to": "23:59"}]);
+fn menu(Shop { name, opening }: Shop, rise: u64) -> Menu {
+    let clock = |minutes: i64| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+    let to = if opening.to > MINUTES_A_DAY { opening.to - MINUTES_A_DAY } else { opening.to };
+    let hours = json!([{"from": clock(opening.from), "to": clock(to)}]);
     let items = ITEMS.map(|(sku, price)| json!({"sku": sku, "name": sku, "price": price + rise}));
     let menu = json!({
-        "location": shop, "name": shop, "items": items,
-        "time_zone": if shop == "ginza" { "Asia/Tokyo" } else { "Europe/Paris" },
-        "currency": if shop == "ginza" { "JPY" } else { "EUR" },
+        "location": name, "name": name, "items": items,
+        "time_zone": if name == "ginza" { "Asia/Tokyo" } else { "Europe/Paris" },
+        "currency": if name == "ginza" { "JPY" } else { "EUR" },
         "opening_hours": {
-            "monday": all_day, "tuesday": all_day, "wednesday": all_day, "thursday": all_day,
-            "friday": all_day, "saturday": all_day, "sunday": all_day,
+            "monday": hours, "tuesday": hours, "wednesday": hours, "thursday": hours,
+            "friday": hours, "saturday": hours, "sunday": hours,
         },
+        "lead_time_minutes": opening.lead,
     });
-    serde_json::from_value(menu).expect("a menu")
+    let menu: Menu = serde_json::from_value(menu).expect("a menu");
+    menu.validate().expect("a valid menu");
+    menu
 }
 
 /// Takes an order one step on. Returns whether there is nothing left to try.

@@ -16,7 +16,7 @@ use shop::{id::OrderId, order::Order};
 use tables::orders::MemoryOrders;
 
 use crate::{
-    engine::{calls::Calls, core::Core},
+    engine::{calls::Calls, core::Core, tasks::Worker},
     observation::{Log, Observation, Rest, UnderWay},
     transport::{
         queues::Queues,
@@ -131,8 +131,8 @@ impl World {
         self.orders.rows().get(&id).cloned()
     }
 
-    /// Does `write`, and adds what it changes of the order's row to the stream.
-    pub(crate) fn write_order<T>(&self, id: OrderId, write: impl FnOnce() -> T) -> T {
+    /// Does `write` for the task `by`, and adds what it changes of the order's row to the stream.
+    pub(crate) fn write_order<T>(&self, by: Worker, id: OrderId, write: impl FnOnce() -> T) -> T {
         let before = self.order(id);
         let result = write();
         if let Some(after) = self.order(id)
@@ -142,6 +142,7 @@ impl World {
                 format!("{id} is {:?}, its payment {:?}", after.status, after.payment)
             });
             self.log.add(Observation::OrderWritten {
+                by,
                 before: before.clone().map(Box::new),
                 after: Box::new(after.clone()),
                 under_way: self.under_way(id),

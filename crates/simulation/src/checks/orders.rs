@@ -32,7 +32,7 @@ pub(crate) struct Orders {
 impl Check for Orders {
     fn observe(&mut self, observation: &Observation) -> Result<(), Violation> {
         match observation {
-            Observation::OrderWritten { before, after, under_way } => {
+            Observation::OrderWritten { before, after, under_way, .. } => {
                 self.written(before.as_deref(), after, under_way)?;
             }
             Observation::MessageDeleted { by, message } => {
