@@ -33,8 +33,8 @@ pub(crate) struct OrderBody {
     /// underscores.
     #[schemars(regex(pattern = PaymentMethod::PATTERN))]
     payment_method: String,
-    /// When to pick the order up, in RFC 3339 with an offset: after the shop's lead time, within its
-    /// opening hours, and at most 14 days ahead. If absent, as soon as possible today.
+    /// When to pick the order up, in RFC 3339 with an offset: after the shop's lead time, within
+    /// its opening hours, and at most 14 days ahead. If absent, as soon as possible today.
     // `skip_serializing_if` keeps `"default": null` out of the schema.
     #[serde(default, deserialize_with = "time", skip_serializing_if = "Option::is_none")]
     pickup_at: Option<Timestamp>,
