@@ -40,9 +40,8 @@ async fn after_everything() -> System {
         });
         // Long enough for all orders that are to be confirmed; one waits for it.
         options.parameters.insert("ConfirmWithinSeconds".to_owned(), "45".to_owned());
-        for budget in ["RetryBudgetSeconds", "ChargeRetryBudgetSeconds", "RefundRetryBudgetSeconds"]
-        {
-            options.parameters.insert(budget.to_owned(), "60".to_owned());
+        for budget in ["", "Charge", "Refund", "Notice"] {
+            options.parameters.insert(format!("{budget}RetryBudgetSeconds"), "60".to_owned());
         }
         options
     })

@@ -54,12 +54,12 @@ const CANCELLED: f64 = 0.15;
 /// The deadline of an order: the shortest that the template allows.
 const CONFIRM_WITHIN_SECONDS: u32 = 60;
 
-/// The retry budget of charges and refunds. A charge that never succeeds has used three of its five
-/// receives by the deadline, after which it is no longer tried.
+/// The retry budget of charges and refunds. A charge that never succeeds is still retried at the
+/// deadline, after which it is no longer tried.
 const PROVIDER_BUDGET_SECONDS: u32 = 240;
 
-/// The retry budget of everything else. A deadline message that comes too early has used three
-/// receives when the deadline passes.
+/// The retry budget of everything else. A deadline message that comes too early is still retried
+/// when the deadline passes.
 const BUDGET_SECONDS: u32 = 180;
 
 /// How long the messages of a killed function stay hidden. The template hides them for six function
@@ -183,6 +183,7 @@ fn options() -> Options {
     options.parameters = [
         ("ConfirmWithinSeconds", CONFIRM_WITHIN_SECONDS),
         ("RetryBudgetSeconds", BUDGET_SECONDS),
+        ("NoticeRetryBudgetSeconds", BUDGET_SECONDS),
         ("ChargeRetryBudgetSeconds", PROVIDER_BUDGET_SECONDS),
         ("RefundRetryBudgetSeconds", PROVIDER_BUDGET_SECONDS),
     ]

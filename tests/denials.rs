@@ -39,8 +39,10 @@ fn forbid(template: &mut Value, role: &str, action: &str) {
 #[tokio::test]
 async fn a_missing_permission_is_logged_and_work_continues_once_it_is_granted() {
     let granted = Options {
-        // A denied message is then received again after four seconds instead of a minute.
-        parameters: [("RetryBudgetSeconds".to_owned(), "60".to_owned())].into(),
+        // A denied message is then received again after seconds, however often it was denied.
+        parameters: ["RetryBudgetSeconds", "NoticeRetryBudgetSeconds"]
+            .map(|budget| (budget.to_owned(), "60".to_owned()))
+            .into(),
         ..stack("denials")
     };
     let forbidding = |denied: &[(&str, &str)]| {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::harness::{OnDemand, System, changed_template, croissants, eventually, stack};
 
 /// A system with shorter deadlines than the template allows. An order has time to be reserved and
-/// to begin its charge, but a charge that fails is not retried before the deadline.
+/// to begin its charge.
 async fn short_deadlines() -> System {
     static SHORT_DEADLINES: OnDemand = OnceCell::const_new();
     System::on_demand(&SHORT_DEADLINES, || {
@@ -60,18 +60,17 @@ async fn a_charge_whose_answer_was_lost_is_refunded_when_the_order_expires() {
     let camille = system.customer().await;
     let shop = system.shop().await;
     let id = camille.order_id("k");
-    // As often as one invocation tries.
-    let lost = Fault {
-        route: Some(Route::Confirm),
-        times: Some(3),
-        answer: FaultyAnswer::Lose,
-        ..Fault::default()
-    };
-    system.set_fault(&id, lost).await;
+    // Until the deadline, no retry learns what became of the charge.
+    for (route, answer) in
+        [(Route::Confirm, FaultyAnswer::Lose), (Route::Retrieve, FaultyAnswer::Fail(503))]
+    {
+        system.set_fault(&id, Fault { route: Some(route), answer, ..Fault::default() }).await;
+    }
     camille.post("k", &croissants(&shop, 2)).await;
 
     let expired = camille.outcome(&id).await;
     assert_eq!(expired["status"], "expired", "{expired}");
+    system.provider.clear_faults_of(&id).await.unwrap();
     let settled = async || (camille.order(&id).await["payment"] == "refunded").then_some(());
     eventually("the refund", settled).await;
     let [intent] = &system.ledger(&id).await[..] else {

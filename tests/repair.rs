@@ -14,19 +14,21 @@ use crate::harness::{
     Answer, Customer, Output, System, changed_template, croissants, eventually, paid_with, stack,
 };
 
+/// How often a message is received before it is a dead letter.
+const RECEIVES: usize = platform::queue::MAX_RECEIVES as usize;
+
 /// The seconds until the deadline of an order of [`few_retries`].
-const CONFIRM_WITHIN: u64 = 40;
+const CONFIRM_WITHIN: u64 = 60;
 
 /// A system that gives up charges after seconds, for tests that wait for that.
 async fn few_retries() -> Running {
     let mut options = stack("repair");
     options.template = changed_template(&options, |template| {
-        for parameter in ["ConfirmWithinSeconds", "ChargeRetryBudgetSeconds"] {
-            template["Parameters"][parameter]["MinValue"] = 1.into();
-        }
+        template["Parameters"]["ChargeRetryBudgetSeconds"]["MinValue"] = 1.into();
     });
     options.parameters.insert("ConfirmWithinSeconds".to_owned(), CONFIRM_WITHIN.to_string());
-    options.parameters.insert("ChargeRetryBudgetSeconds".to_owned(), "8".to_owned());
+    // Fifteen waits of a second.
+    options.parameters.insert("ChargeRetryBudgetSeconds".to_owned(), "15".to_owned());
     Running::start(&options).await.unwrap()
 }
 
@@ -106,7 +108,7 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
         shown.lines("record failed").iter().all(|line| line.contains("rejects the API key")),
         "{shown:?}"
     );
-    assert_eq!(shown.lines("record failed").len(), 5, "{shown:?}");
+    assert_eq!(shown.lines("record failed").len(), RECEIVES, "{shown:?}");
     assert_eq!(system.ops(&["reconcile"]).await.status, 2, "the provider cannot be asked");
 
     // Its charge is given up shortly before the deadline of the early order, and long before its

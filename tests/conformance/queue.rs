@@ -1,7 +1,7 @@
 //! [`Queue`]: what happens to a message in SQS after its handler has failed. The length of the wait
 //! is tested in `platform`.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use aws_sdk_sqs::{
@@ -97,11 +97,7 @@ async fn a_message_with_a_transient_failure_is_hidden() {
 
 #[tokio::test]
 async fn a_hidden_message_is_received_again_after_its_wait() {
-    let one = OneMessage::backing_off(Backoff {
-        floor: Duration::from_secs(1),
-        budget: Duration::from_secs(15),
-    })
-    .await;
+    let one = OneMessage::backing_off(Backoff::outlasting(15)).await;
     one.fail(true).await;
     let again = eventually("the message to be visible again", async || one.receive().await).await;
     assert_eq!(again.records[0].attributes["ApproximateReceiveCount"], "2");

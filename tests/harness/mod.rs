@@ -83,8 +83,10 @@ impl System {
         static SHARED: OnDemand = OnDemand::const_new();
         Self::on_demand(&SHARED, || {
             let mut options = stack("shared");
-            // The first retry then comes after four seconds instead of a minute.
-            for budget in ["RetryBudgetSeconds", "ChargeRetryBudgetSeconds"] {
+            // All retries then come after seconds.
+            for budget in
+                ["RetryBudgetSeconds", "ChargeRetryBudgetSeconds", "NoticeRetryBudgetSeconds"]
+            {
                 options.parameters.insert(budget.to_owned(), "60".to_owned());
             }
             options

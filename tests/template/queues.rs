@@ -1,8 +1,10 @@
 //! Queues, their dead-letter queues, and the mappings that feed functions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use resources::{Template, target};
+use platform::queue::{Backoff, MAX_RECEIVES, MAX_WAIT};
+use resources::{Template, section, target};
+use serde_json::Value;
 
 /// The longest time that SQS keeps a message, in seconds.
 const FOURTEEN_DAYS: u64 = 14 * 24 * 60 * 60;
@@ -20,7 +22,7 @@ fn every_queue_is_encrypted_keeps_messages_for_14_days_and_has_or_is_a_dead_lett
             let name = queue.strip_suffix("Queue");
             let name = name.unwrap_or_else(|| panic!("call {queue} {queue}Queue"));
             assert_eq!(target(&redrive["deadLetterTargetArn"]), format!("{name}DeadLetters"));
-            assert_eq!(redrive["maxReceiveCount"], 5, "{queue}");
+            assert_eq!(redrive["maxReceiveCount"], MAX_RECEIVES, "{queue}");
         }
     }
 }
@@ -102,4 +104,59 @@ fn the_visibility_timeout_is_six_function_timeouts_and_the_batching_window() {
         let queue = template.properties(target(&properties["EventSourceArn"]));
         assert_eq!(queue["VisibilityTimeout"], hidden, "{mapping}");
     }
+}
+
+/// A parameter of the template that is a number.
+fn number(parameter: &Value, property: &str) -> u64 {
+    parameter[property].as_u64().unwrap_or_else(|| panic!("{property} of {parameter}"))
+}
+
+/// The retry budgets, by the names of their parameters.
+fn budgets() -> BTreeMap<String, Value> {
+    let Value::Object(parameters) = section("Parameters") else { panic!("no parameters") };
+    parameters.into_iter().filter(|(name, _)| name.ends_with("RetryBudgetSeconds")).collect()
+}
+
+#[test]
+fn every_function_with_a_queue_gets_a_retry_budget() {
+    let template = Template::on_aws();
+    let mut used = BTreeSet::new();
+    for (mapping, properties) in template.queue_mappings() {
+        let function = template.properties(target(&properties["FunctionName"]));
+        let variables = function["Environment"]["Variables"].as_object().unwrap();
+        let budgets: Vec<_> = variables
+            .iter()
+            .filter(|(name, _)| name.ends_with("RETRY_BUDGET_SECONDS"))
+            .map(|(_, value)| target(value).to_owned())
+            .collect();
+        assert!(!budgets.is_empty(), "{mapping}");
+        used.extend(budgets);
+    }
+    assert_eq!(used, budgets().into_keys().collect());
+}
+
+#[test]
+fn a_retry_budget_is_one_that_the_waits_can_last_and_leaves_operators_a_week() {
+    for (name, budget) in budgets() {
+        let longest = u32::try_from(number(&budget, "MaxValue")).unwrap();
+        assert_eq!(longest, Backoff::MAX_BUDGET, "{name}");
+        let waits: Vec<_> = Backoff::outlasting(longest).waits().collect();
+        assert!(waits.iter().all(|wait| *wait <= MAX_WAIT), "{name}: {waits:?}");
+        // Jitter makes waits longer by up to a quarter.
+        let until_dead = u64::from(longest) * 5 / 4;
+        assert!(FOURTEEN_DAYS - until_dead >= 7 * 24 * 60 * 60, "{name}");
+        assert!(number(&budget, "Default") <= u64::from(longest), "{name}");
+    }
+}
+
+#[test]
+fn charges_outlast_the_deadline_and_notices_a_days_quota_of_mail() {
+    let (parameters, budgets) = (section("Parameters"), budgets());
+    let budget = |name: &str| number(&budgets[name], "Default");
+    let deadline = number(&parameters["ConfirmWithinSeconds"], "Default");
+    assert_eq!(budget("ChargeRetryBudgetSeconds"), deadline + 60);
+    // A deadline message that is early by the difference of two clocks is retried.
+    assert!(budget("RetryBudgetSeconds") >= 60);
+    assert!(budget("NoticeRetryBudgetSeconds") >= 2 * 24 * 60 * 60);
+    assert!(budget("RefundRetryBudgetSeconds") >= 10 * 60 * 60);
 }

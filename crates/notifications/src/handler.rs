@@ -116,10 +116,11 @@ pub enum MailError {
     /// SES rejects the mail itself, or its recipient.
     #[error("SES rejects the mail as malformed ({0}); check the customer's address")]
     Malformed(String),
-    /// SES accepts no mail, at least from this sender, or did not answer.
+    /// SES accepts no mail for now, at least from this sender, or did not answer. Its quotas for a
+    /// second and for a day are among the reasons.
     #[error(
-        "SES did not accept the mail ({0}); check that the sender is verified and that the \
-         account is out of the SES sandbox"
+        "SES did not accept the mail ({0}); check that the sender is verified, that the account is \
+         out of the SES sandbox, and how much of its quota it uses"
     )]
     NotTaken(String),
 }

@@ -88,11 +88,46 @@ fn failure<R>(error: &SdkError<SendEmailError, R>) -> MailError {
 mod tests {
     use aws_sdk_sesv2::{
         error::ErrorMetadata,
-        types::error::{BadRequestException, MessageRejected},
+        types::error::{
+            AccountSuspendedException, BadRequestException, LimitExceededException,
+            MailFromDomainNotVerifiedException, MessageRejected, SendingPausedException,
+            TooManyRequestsException,
+        },
     };
 
+    use platform::queue::Retryable;
     use super::*;
 
+    use crate::handler::NotificationsError;
+
+    #[test]
+    fn a_notice_waits_while_ses_is_above_its_rate_or_its_quota_of_the_day() {
+        let error =
+            |code: &str, text: &str| ErrorMetadata::builder().code(code).message(text).build();
+        let rate = |code| error(code, "Maximum sending rate exceeded.");
+        let day = |code| error(code, "Daily message quota exceeded.");
+        let failures = [
+            SendEmailError::TooManyRequestsException(
+                TooManyRequestsException::builder().meta(rate("TooManyRequestsException")).build(),
+            ),
+            SendEmailError::LimitExceededException(
+                LimitExceededException::builder().meta(day("LimitExceededException")).build(),
+            ),
+            // Codes that SES documents for all of its actions, or sends without documenting them.
+            SendEmailError::generic(rate("Throttling")),
+            SendEmailError::generic(day("ThrottlingException")),
+            SendEmailError::SendingPausedException(SendingPausedException::builder().build()),
+            SendEmailError::AccountSuspendedException(AccountSuspendedException::builder().build()),
+            SendEmailError::MailFromDomainNotVerifiedException(
+                MailFromDomainNotVerifiedException::builder().build(),
+            ),
+            SendEmailError::MessageRejected(MessageRejected::builder().build()),
+        ];
+        for error in failures {
+            let failure = failure(&SdkError::service_error(error, ()));
+            assert!(NotificationsError::from(failure).is_transient());
+        }
+    }
     #[test]
     fn an_error_does_not_hold_the_recipients_address() {
         let message = "Email address is not verified. The following identities failed the check: \

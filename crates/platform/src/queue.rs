@@ -19,10 +19,15 @@ use crate::{
 
 /// How often a message is received before SQS moves it to the dead-letter queue: the
 /// `maxReceiveCount` of every queue in the template.
-pub const MAX_RECEIVES: u32 = 5;
+///
+/// The more waits share a budget, the less each one exceeds the one before: with the default budget
+/// by less than half, so that a message is handled within one and a half times the length of a
+/// fault. And a receive counts even if Lambda is throttled and hands the message to no function.
+pub const MAX_RECEIVES: u32 = 16;
 
-/// The longest visibility timeout that SQS accepts.
-const MAX_WAIT: Duration = Duration::from_secs(12 * 60 * 60);
+/// The longest wait. SQS hides a message for at most 12 hours counted from its receive, and an
+/// invocation lasts at most 15 minutes until it sets the wait.
+pub const MAX_WAIT: Duration = Duration::from_secs(12 * 60 * 60 - 15 * 60);
 
 /// An error that says whether a retry may succeed.
 pub trait Retryable: Error {
@@ -31,41 +36,72 @@ pub trait Retryable: Error {
     fn is_transient(&self) -> bool;
 }
 
+/// The number of waits between the receives of a message.
+const WAITS: usize = MAX_RECEIVES as usize - 1;
+
 /// The schedule of the waits after transient failures.
 ///
-/// The waits double, and together last at least as long as `budget`: a fault that is repaired
-/// within the budget sends no message to the dead-letter queue.
+/// Each wait exceeds the one before by the same factor, as far as [`MAX_WAIT`] allows. After a fault
+/// of seconds a message therefore waits for seconds, and yet a fault that is repaired within the
+/// budget sends no message to the dead-letter queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
-    /// The shortest wait.
-    pub floor: Duration,
-    /// The least sum of all waits, as far as the limit of SQS for a single wait (12 hours) allows.
-    pub budget: Duration,
+    /// In seconds, the unit of SQS.
+    waits: [u32; WAITS],
 }
 
 impl Backoff {
-    /// The floor that all queues use: a service that is down for a moment is not called again at
-    /// once.
-    pub const FLOOR: Duration = Duration::from_secs(1);
+    /// The shortest first wait of a budget that is long enough, in seconds: a service that is down
+    /// for a moment is not called again at once.
+    const FLOOR: f64 = 2.0;
 
-    /// A schedule with a budget of `seconds`.
+    /// The longest budget, in seconds: five days. SQS keeps a message and its dead letter for
+    /// fourteen together, and operators need the rest.
+    pub const MAX_BUDGET: u32 = 5 * 24 * 60 * 60;
+
+    /// A schedule whose waits together last for a budget of `seconds`, and a few seconds longer,
+    /// because each wait is rounded up. A budget above [`Self::MAX_BUDGET`] counts as that.
     #[must_use]
     pub fn outlasting(seconds: u32) -> Self {
-        Self { floor: Self::FLOOR, budget: Duration::from_secs(seconds.into()) }
+        let budget = f64::from(seconds.min(Self::MAX_BUDGET));
+        let floor = Self::FLOOR.min(budget / WAITS as f64);
+        let (mut low, mut high) = (1.0, budget.max(1.0));
+        // Halved 64 times, the interval is as small as numbers are exact.
+        for _ in 0..64 {
+            let factor = f64::midpoint(low, high);
+            if geometric(floor, factor).sum::<f64>() < budget {
+                low = factor
+            } else {
+                high = factor
+            }
+        }
+        let mut waits = [0; WAITS];
+        for (wait, exact) in waits.iter_mut().zip(geometric(floor, high)) {
+            // A little less, so that an exact number is not rounded up by an error in its last bit.
+            *wait = (exact - 1e-6).ceil().max(1.0) as u32;
+        }
+        Self { waits }
     }
 
-    /// The wait after failure number `receives`, counted from 1, in whole seconds as SQS requires.
-    /// A `jitter` of up to 1 adds up to a quarter, so that messages that failed together spread
-    /// out.
+    /// The waits of the schedule, without jitter.
+    pub fn waits(&self) -> impl Iterator<Item = Duration> {
+        self.waits.into_iter().map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// The wait after failure number `receives`, counted from 1. A `jitter` of up to 1 adds up to a
+    /// quarter, so that messages that failed together spread out.
     #[must_use]
     pub fn wait(&self, receives: u32, jitter: f64) -> Duration {
-        let waits = MAX_RECEIVES - 1;
-        let share = 2_u32.pow(receives.clamp(1, waits) - 1);
-        let shortest = (self.budget * share / (2_u32.pow(waits) - 1)).max(self.floor);
-        let wait = shortest.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0).min(MAX_WAIT);
-        // Rounded up: four waits rounded down could end before the budget does.
-        Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+        let index = usize::try_from(receives.max(1) - 1).unwrap_or(WAITS).min(WAITS - 1);
+        let wait = f64::from(self.waits[index]) * (1.0 + jitter.clamp(0.0, 1.0) / 4.0);
+        Duration::from_secs(wait.round() as u64).min(MAX_WAIT)
     }
+}
+
+/// Waits that start with `floor` seconds and grow by `factor` up to [`MAX_WAIT`].
+fn geometric(floor: f64, factor: f64) -> impl Iterator<Item = f64> {
+    let waits = std::iter::successors(Some(floor), move |wait| Some(wait * factor));
+    waits.map(|wait| wait.min(MAX_WAIT.as_secs_f64())).take(WAITS)
 }
 
 /// What is left of an invocation for setting the waits of failed records and answering.

@@ -132,7 +132,7 @@ impl Functions {
             }
             "NoticeQueue" => {
                 let until = world.now() + TOPOLOGY.timeouts["Notifications"];
-                self.batch(queue, "RetryBudgetSeconds", async move |event: OrderEvent| {
+                self.batch(queue, "NoticeRetryBudgetSeconds", async move |event: OrderEvent| {
                     this.notifications.handle(&event, world.now(), until).await
                 });
             }

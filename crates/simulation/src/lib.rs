@@ -17,6 +17,7 @@
 //! | `ports`, `functions` | the functions on ports of the world |
 //! | `workload` | what customers, shops and operators do |
 //! | `scheduler` | what happens next |
+//! | [`outages`] | what an outage costs orders |
 //! | [`run`] | one seed, from the first order to the last check |
 //! | [`campaign`] | many seeds |
 //! | [`fault`] | deliberate faults, each of which must be caught |
@@ -34,6 +35,7 @@ mod world;
 
 pub mod campaign;
 pub mod fault;
+pub mod outages;
 pub mod run;
 
 pub use violation::{Rule, Violation};

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use simulation::{
     campaign::{Campaign, Extent},
     fault::{self, Catch, Proof, Selection, Trial},
+    outages::{LENGTHS, Scenario, Waits, waits},
     run::{Verbosity, run},
 };
 
@@ -57,6 +58,9 @@ struct Cli {
         conflicts_with_all = ["faults", "seeds", "first", "time", "seed"]
     )]
     store_faults: Option<String>,
+    /// Show how long orders wait after outages of different lengths
+    #[arg(long, conflicts_with_all = ["faults", "store_faults", "first", "seeds", "time", "seed"])]
+    outages: bool,
     /// With --faults or --store-faults: only faults whose patch, patched files or proof have
     /// changed since this Git revision
     #[arg(long, value_name = "REVISION")]
@@ -82,6 +86,10 @@ fn main() -> ExitCode {
     if let Some(name) = cli.store_faults {
         return try_faults(Proof::Conformance, &Selection { name, since: cli.since });
     }
+    if cli.outages {
+        print_outages();
+        return ExitCode::SUCCESS;
+    }
     let campaign = Campaign::run(Extent {
         first: cli.first,
         runs: if cli.time.is_some() { u64::MAX } else { cli.seeds },
@@ -94,6 +102,22 @@ fn main() -> ExitCode {
         print_campaign(&campaign);
     }
     if campaign.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print_outages() {
+    print("| what is down, and the wait | outage | mean wait | longest wait |\n|---|---|---|---|");
+    for scenario in Scenario::ALL {
+        for length in LENGTHS {
+            let Waits { mean, longest, lost, .. } = waits(scenario, length);
+            let lost = if lost == 0 { String::new() } else { format!("; {lost} % never") };
+            print(&format!(
+                "| {scenario} | {} s | {} s | {} s{lost} |",
+                length.as_secs(),
+                mean.as_secs(),
+                longest.as_secs()
+            ));
+        }
+    }
 }
 
 fn print_campaign(campaign: &Campaign) {

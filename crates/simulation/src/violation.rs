@@ -23,6 +23,8 @@ pub enum Rule {
     Pickup,
     /// Every published event was committed before.
     Commit,
+    /// After an outage, an order waits about as long as the outage lasted.
+    Wait,
     /// A tombstone outlives every message that it has to stop.
     Tombstone,
 }

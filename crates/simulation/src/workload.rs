@@ -2,7 +2,7 @@
 //! plans and prices; staff prepare and hand over; operators repair; and something sends what no
 //! function can read.
 
-mod api;
+pub(crate) mod api;
 
 use std::rc::Rc;
 
@@ -37,7 +37,7 @@ use crate::{
 /// Shops, and by how many minutes their clocks are ahead of UTC.
 const SHOPS: [(&str, i64); 3] = [("marais", 60), ("ginza", 9 * 60), ("soho", 60)];
 const ITEMS: [(&str, u64); 3] = [("croissant", 190), ("eclair", 450), ("brioche", 700)];
-const CUSTOMERS: [&str; 5] = ["camille", "noor", "ren", "sam", "tess"];
+pub(crate) const CUSTOMERS: [&str; 5] = ["camille", "noor", "ren", "sam", "tess"];
 
 /// Payment methods, of which most work.
 const CARDS: [&str; 12] = [
@@ -75,9 +75,9 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// the stream skips a record.
 const LONGEST_OUTAGE: SignedDuration = SignedDuration::from_hours(6);
 
-/// The longest time between two redrives: a day less than a dead letter lives, since a message can
-/// be retried for that long before it becomes one.
-const REDRIVE_INTERVAL: SignedDuration = SignedDuration::from_hours(13 * 24);
+/// The longest time between two redrives: three days less than a dead letter lives, since a notice
+/// is retried for two days and a half before it becomes one.
+const REDRIVE_INTERVAL: SignedDuration = SignedDuration::from_hours(11 * 24);
 
 /// The people of a run.
 #[derive(Clone)]
@@ -90,9 +90,17 @@ pub(crate) struct Workload {
 
 /// A shop of a run.
 #[derive(Clone, Copy)]
-struct Shop {
-    name: &'static str,
+pub(crate) struct Shop {
+    pub(crate) name: &'static str,
     opening: Opening,
+}
+
+impl Shop {
+    /// A shop that never closes.
+    pub(crate) const fn always_open() -> Self {
+        let (name, ahead) = SHOPS[0];
+        Self { name, opening: Opening { ahead, from: 0, to: MINUTES_A_DAY, lead: 1 } }
+    }
 }
 
 /// All customers. Sam has no address, and Tess has not confirmed hers.
@@ -441,7 +449,7 @@ impl Workload {
 }
 
 /// A shop's menu, with all prices raised by `rise`.
-fn menu(Shop { name, opening }: Shop, rise: u64) -> Menu {
+pub(crate) fn menu(Shop { name, opening }: Shop, rise: u64) -> Menu {
     let clock = |minutes: i64| format!("{:02}:{:02}", minutes / 60, minutes % 60);
     let to = if opening.to > MINUTES_A_DAY { opening.to - MINUTES_A_DAY } else { opening.to };
     let hours = json!([{"from": clock(opening.from), "to": clock(to)}]);

@@ -50,7 +50,7 @@ async fn run(records: Vec<SqsMessage>) -> (Vec<String>, Vec<(String, Duration)>)
     let waits = Waits::default();
     let mut event = SqsEvent::default();
     event.records = records;
-    let backoff = Backoff { floor: Duration::from_secs(2), budget: Duration::from_secs(150) };
+    let backoff = Backoff::outlasting(960);
     let answer = process(&waits, backoff, event, |_| Uuid::nil(), obey).await;
     (
         answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect(),
@@ -90,14 +90,14 @@ async fn a_transient_failure_waits_and_a_permanent_one_does_not() {
         run(vec![message("a", "\"fail for now\"", 1), message("b", "\"fail for good\"", 1)]).await;
     assert_eq!(failed, ["a", "b"]);
     let wait = |id| waits.iter().find(|(handle, _)| handle == id).unwrap().1;
-    assert!((10..=13).contains(&wait("a").as_secs()), "{:?}", wait("a"));
+    assert!((2..=3).contains(&wait("a").as_secs()), "{:?}", wait("a"));
     assert_eq!(wait("b"), Duration::ZERO);
 }
 
 #[tokio::test]
 async fn a_wait_depends_on_how_often_the_message_was_received() {
     let (_, waits) = run(vec![message("a", "\"fail for now\"", MAX_RECEIVES - 1)]).await;
-    assert!((80..=100).contains(&waits[0].1.as_secs()), "{waits:?}");
+    assert!((289..=362).contains(&waits[0].1.as_secs()), "{waits:?}");
 }
 
 #[tokio::test]
@@ -143,19 +143,43 @@ fn errors_say_once_what_is_wrong() {
 }
 
 #[test]
-fn the_waits_share_the_budget_in_the_ratio_1_2_4_8() {
-    let backoff = Backoff::outlasting(150);
+fn the_waits_grow_evenly_from_two_seconds_to_the_budget() {
+    // The table of docs/operations.md.
+    let doubling: [u64; WAITS] = std::array::from_fn(|index| 2 << index);
+    for (budget, expected) in [
+        (360, [2, 3, 4, 5, 6, 8, 11, 14, 18, 23, 30, 39, 51, 67, 87]),
+        (960, [2, 3, 5, 6, 9, 12, 17, 25, 35, 49, 70, 100, 142, 203, 289]),
+        (36_000, [2, 4, 8, 14, 27, 51, 97, 186, 354, 676, 1_290, 2_463, 4_703, 8_981, 17_149]),
+        (
+            172_800,
+            [2, 5, 12, 27, 64, 150, 355, 841, 1_993, 4_724, 11_196, 26_537, 42_300, 42_300, 42_300],
+        ),
+        (65_534, doubling),
+        (15, [1; WAITS]),
+        (30, [2; WAITS]),
+        (0, [1; WAITS]),
+    ] {
+        let waits: Vec<_> = Backoff::outlasting(budget).waits().map(|it| it.as_secs()).collect();
+        assert_eq!(waits, expected, "{budget} seconds");
+    }
+}
+
+#[test]
+fn a_wait_follows_from_the_number_of_receives_and_jitter_adds_up_to_a_quarter() {
+    let backoff = Backoff::outlasting(65_534);
     for (receives, jitter, seconds) in [
-        (0, 0.0, 10),
-        (1, 0.0, 10),
-        (2, 0.0, 20),
-        (3, 0.0, 40),
-        (4, 0.0, 80),
-        (5, 0.0, 80),
-        (1, 1.0, 13),
-        (4, 1.0, 100),
-        (4, 2.0, 100),
-        (4, -1.0, 80),
+        (0, 0.0, 2),
+        (1, 0.0, 2),
+        (1, 1.0, 3),
+        (3, 0.0, 8),
+        (3, 0.5, 9),
+        (3, 1.0, 10),
+        (15, 0.0, 32_768),
+        (16, 0.0, 32_768),
+        (u32::MAX, 0.0, 32_768),
+        (15, 1.0, 40_960),
+        (15, 2.0, 40_960),
+        (15, -1.0, 32_768),
     ] {
         let wait = backoff.wait(receives, jitter);
         assert_eq!(wait, Duration::from_secs(seconds), "{receives} receives, jitter {jitter}");
@@ -163,10 +187,13 @@ fn the_waits_share_the_budget_in_the_ratio_1_2_4_8() {
 }
 
 #[test]
-fn a_wait_is_at_least_the_floor_and_at_most_12_hours() {
-    assert_eq!(Backoff::outlasting(0).wait(1, 0.0), Duration::from_secs(1));
-    let days = Backoff::outlasting(7 * 24 * 60 * 60);
-    assert_eq!(days.wait(4, 1.0), Duration::from_secs(12 * 60 * 60));
+fn no_wait_exceeds_twelve_hours_from_the_receive() {
+    let twelve_hours = Duration::from_secs(12 * 60 * 60);
+    let longest_invocation = Duration::from_secs(15 * 60);
+    for budget in [2 * 24 * 60 * 60, Backoff::MAX_BUDGET, u32::MAX] {
+        let wait = Backoff::outlasting(budget).wait(MAX_RECEIVES - 1, 1.0);
+        assert_eq!(wait + longest_invocation, twelve_hours, "{budget} seconds");
+    }
 }
 
 #[test]
@@ -177,22 +204,25 @@ fn a_message_without_a_receive_count_counts_as_received_once() {
 
 proptest! {
     #[test]
-    fn the_waits_together_outlast_the_budget(
-        budget in 1_u32..40_000, jitter in prop_oneof![Just(0.0), 0.0..=1.0],
-    ) {
-        let backoff = Backoff::outlasting(budget);
-        // SQS takes whole seconds.
-        let waits = (1..MAX_RECEIVES).map(|receives| backoff.wait(receives, jitter).as_secs());
-        prop_assert!(waits.sum::<u64>() >= u64::from(budget));
+    fn the_waits_together_last_as_long_as_the_budget(budget in 0..=Backoff::MAX_BUDGET) {
+        let total: Duration = Backoff::outlasting(budget).waits().sum();
+        let budget = Duration::from_secs(budget.into());
+        prop_assert!(total >= budget && total <= budget + Duration::from_secs(15), "{total:?}");
     }
 
     #[test]
     fn no_wait_is_shorter_than_the_one_before(
-        budget in 0_u32..200_000, receives in 1_u32..20, jitter in 0.0..=1.0,
+        budget: u32, receives in 1_u32..20, jitter in 0.0..=1.0,
     ) {
         let backoff = Backoff::outlasting(budget);
         let wait = backoff.wait(receives, jitter);
-        prop_assert!(wait >= backoff.floor && wait <= MAX_WAIT);
+        prop_assert!(wait >= Duration::from_secs(1) && wait <= MAX_WAIT);
         prop_assert!(backoff.wait(receives + 1, jitter) >= wait);
+    }
+
+    #[test]
+    fn jitter_never_shortens_a_wait(budget: u32, receives in 1_u32..20, jitter in 0.0..=1.0) {
+        let backoff = Backoff::outlasting(budget);
+        prop_assert!(backoff.wait(receives, jitter) >= backoff.wait(receives, 0.0));
     }
 }

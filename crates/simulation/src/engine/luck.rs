@@ -69,6 +69,12 @@ impl Luck {
         Self { rng: RefCell::new(rng), odds, grain, is_calm: Cell::new(false) }
     }
 
+    /// A run in which nothing goes wrong by itself.
+    pub(crate) fn undisturbed(seed: u64) -> Self {
+        let rng = RefCell::new(Rng::with_seed(seed));
+        Self { rng, odds: Odds::default(), grain: 1, is_calm: Cell::new(false) }
+    }
+
     /// When something happens that is due `at`. In many runs it is put off to the next second or
     /// minute: things that happen at the same moment interfere with each other.
     pub(crate) fn due(&self, at: Timestamp) -> Timestamp {
