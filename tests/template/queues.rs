@@ -160,3 +160,55 @@ fn charges_outlast_the_deadline_and_notices_a_days_quota_of_mail() {
     assert!(budget("NoticeRetryBudgetSeconds") >= 2 * 24 * 60 * 60);
     assert!(budget("RefundRetryBudgetSeconds") >= 10 * 60 * 60);
 }
+
+/// The concurrency that an account needs, by what uses it: the sum of docs/deployment.md.
+const CONCURRENCY: [(&str, u64); 7] = [
+    ("ResultsMapping", 3),
+    ("DeadlineMapping", 2),
+    ("StockMapping", 3),
+    ("ChargeMapping", 5),
+    ("RefundMapping", 2),
+    ("NoticeMapping", 2),
+    ("OrderStream", 4),
+];
+
+#[test]
+fn every_queue_mapping_has_a_maximum_concurrency_and_the_documented_quota_is_their_sum() {
+    let template = Template::on_aws();
+    let mut limits: BTreeMap<_, _> = template
+        .queue_mappings()
+        .into_iter()
+        .map(|(mapping, properties)| {
+            let limit = properties["ScalingConfig"]["MaximumConcurrency"].as_u64();
+            (mapping, limit.unwrap_or_else(|| panic!("{mapping} has no maximum concurrency")))
+        })
+        .collect();
+    assert!(limits.values().all(|limit| (2..=1000).contains(limit)), "SQS's limits: {limits:?}");
+    // One invocation per shard, of which an on-demand table has four at first.
+    let per_shard = template.properties("OrderStream")["ParallelizationFactor"].as_u64();
+    limits.insert("OrderStream", 4 * per_shard.unwrap());
+    assert_eq!(limits, BTreeMap::from(CONCURRENCY), "on the left: template.yaml");
+
+    let sum: u64 = limits.values().sum();
+    let document = include_str!("../../docs/deployment.md");
+    let documented = format!("Queues and stream need {sum}");
+    assert!(document.contains(&documented), "docs/deployment.md does not say: {documented}");
+}
+
+#[test]
+fn concurrency_is_reserved_for_order_intake_only_if_asked_for() {
+    let Value::Object(resources) = section("Resources") else { panic!("no resources") };
+    let of = |function: &str| &resources[function]["Properties"]["ReservedConcurrentExecutions"];
+    let [condition, reserved, none] =
+        resources::list(&of("OrderIntake")["!If"]).collect::<Vec<_>>()[..]
+    else {
+        panic!("not a condition: {}", of("OrderIntake"))
+    };
+    assert_eq!(condition, "ReservesOrderIntake");
+    assert_eq!(target(reserved), "OrderIntakeConcurrency");
+    assert_eq!(none["!Ref"], "AWS::NoValue");
+    assert_eq!(section("Parameters")["OrderIntakeConcurrency"]["Default"], 0);
+    for function in Template::on_aws().functions() {
+        assert!(function == "OrderIntake" || of(function).is_null(), "{function}");
+    }
+}

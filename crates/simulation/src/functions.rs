@@ -32,7 +32,11 @@ use crate::{
     engine::calls::Port,
     observation::Observation,
     ports::{Bus, Unreliable, Visible},
-    transport::{queues::Slot, stream::Reading, topology::TOPOLOGY},
+    transport::{
+        queues::{Received, Slot},
+        stream::Reading,
+        topology::TOPOLOGY,
+    },
     world::World,
 };
 
@@ -87,7 +91,8 @@ impl Functions {
         }
     }
 
-    /// Sends a request to the API. The response is missing when the function died.
+    /// Sends a request to the API. The response is missing when the function died or could not
+    /// start.
     pub(crate) fn request(
         &self,
         request: Request,
@@ -150,8 +155,11 @@ impl Functions {
         E: Retryable + 'static,
     {
         let world = self.world.clone();
-        let records = world.queues.receive(queue);
-        if records.is_empty() {
+        let Received { batch, given_up } = world.queues.receive(queue, world.is_throttled());
+        for message in given_up {
+            world.log.add(Observation::GivenUp(message));
+        }
+        if batch.is_empty() {
             return;
         }
         let budget = u32::try_from(world.parameters[budget]).expect("a budget");
@@ -160,7 +168,7 @@ impl Functions {
         let work = {
             let world = world.clone();
             async move {
-                let receipts: Vec<_> = records
+                let receipts: Vec<_> = batch
                     .iter()
                     .map(|record| {
                         (
@@ -170,7 +178,7 @@ impl Functions {
                     })
                     .collect();
                 let mut event = SqsEvent::default();
-                event.records = records;
+                event.records = batch;
                 let visible = Visible { world: world.clone(), queue };
                 let answer =
                     process(&visible, backoff, event, |_| Default::default(), handle).await;
@@ -180,7 +188,7 @@ impl Functions {
                 drop(slot);
             }
         };
-        drop(world.invoke(&TOPOLOGY.queues[queue].function, work));
+        drop(world.run(&TOPOLOGY.queues[queue].function, work));
     }
 
     /// Passes changes of orders to the relay.

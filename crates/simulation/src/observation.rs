@@ -18,7 +18,10 @@ use shop::{
 
 use crate::{
     engine::tasks::{TaskId, Worker},
-    transport::message::{EventTag, QueuedMessage},
+    transport::{
+        message::{EventTag, QueuedMessage},
+        queues::GivenUp,
+    },
 };
 
 /// One fact, in the order in which they happened.
@@ -92,6 +95,8 @@ pub(crate) enum Observation {
         by: Worker,
         message: QueuedMessage,
     },
+    /// A message was received too often and became a dead letter.
+    GivenUp(GivenUp),
     /// A message or dead letter reached the end of its retention.
     MessageExpired(QueuedMessage),
     /// A change of an order grew too old in the stream.

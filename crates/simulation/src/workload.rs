@@ -31,7 +31,7 @@ use crate::{
         message::{Content, QueuedMessage},
         topology::TOPOLOGY,
     },
-    world::World,
+    world::{Shortage, World},
 };
 
 /// Shops, and by how many minutes their clocks are ahead of UTC.
@@ -74,6 +74,10 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The longest outage. Together with the waits of the stream it must stay below the age at which
 /// the stream skips a record.
 const LONGEST_OUTAGE: SignedDuration = SignedDuration::from_hours(6);
+
+/// The longest time in which concurrency is short. A message that is received again every minute
+/// then still has more than half of its receives.
+const LONGEST_SHORTAGE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The longest time between two redrives: three days less than a dead letter lives, since a notice
 /// is retried for two days and a half before it becomes one.
@@ -376,13 +380,21 @@ impl Workload {
         }
     }
 
-    /// Something is down for a while. Operators redrive dead letters and announce orders again;
+    /// Something is down for a while, or Lambda is throttled. Operators redrive dead letters and announce orders again;
     /// meanwhile the provider forgets its idempotency keys.
     fn start_outages_and_repairs(&self) {
         let (world, luck) = (&self.world, &self.world.core.luck);
         if luck.chance(250) && luck.odds().fails > 0 {
             let from = world.now() + luck.wait(SignedDuration::from_mins(20));
             self.add_outage(*luck.pick(&FRAGILE), from, luck.wait(LONGEST_OUTAGE));
+        }
+        if luck.chance(250) {
+            let from = world.now() + luck.wait(SignedDuration::from_mins(20));
+            world.set_shortage(Shortage {
+                from,
+                to: from + luck.time(LONGEST_SHORTAGE),
+                throttled: *luck.pick(&[300, 900, 1_000]),
+            });
         }
         match luck.below(10) {
             0 => self.start_long_repair(),

@@ -1,6 +1,9 @@
 //! Everything that functions and people share: tables, queues, the stream and the provider.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use futures::{channel::oneshot, executor::block_on};
 use inventory::{handler::Stock, memory::MemoryStock};
@@ -31,6 +34,15 @@ pub(crate) const SLOWEST_DELETION: SignedDuration = SignedDuration::from_hours(4
 /// How often rows, messages and records are looked at for being too old.
 const SWEEP_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
+/// A time in which other functions use up the account's concurrency.
+#[derive(Debug)]
+pub(crate) struct Shortage {
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    /// How many of 1,000 invocations are throttled.
+    pub(crate) throttled: u32,
+}
+
 pub(crate) struct World {
     pub(crate) core: Rc<Core>,
     pub(crate) calls: Rc<Calls>,
@@ -50,6 +62,7 @@ pub(crate) struct World {
     pub(crate) customers: Rc<MemoryCustomers>,
     pub(crate) mailer: Rc<MemoryMailer>,
 
+    shortage: RefCell<Option<Shortage>>,
     next_sweep: Cell<Timestamp>,
     /// How long rows stay after their time to live.
     deletion_lag: SignedDuration,
@@ -80,6 +93,7 @@ impl World {
             notices: Rc::default(),
             customers: Rc::new(customers),
             mailer: Rc::default(),
+            shortage: RefCell::default(),
             next_sweep: Cell::new(core.now()),
             deletion_lag,
             core,
@@ -152,8 +166,39 @@ impl World {
         result
     }
 
-    /// Starts an invocation of a function, and returns its result unless it dies.
+    /// Replaces the time in which concurrency is short.
+    pub(crate) fn set_shortage(&self, shortage: Shortage) {
+        self.shortage.replace(Some(shortage));
+    }
+
+    /// Draws whether Lambda has room for an invocation.
+    pub(crate) fn is_throttled(&self) -> bool {
+        let (luck, now) = (&self.core.luck, self.now());
+        self.shortage.borrow().as_ref().is_some_and(|shortage| {
+            shortage.from <= now && now < shortage.to && luck.chance(shortage.throttled)
+        }) && !luck.is_calm()
+    }
+
+    /// Invokes a function, and returns its result unless it dies or is throttled.
     pub(crate) fn invoke<W>(
+        &self,
+        function: &'static str,
+        work: W,
+    ) -> impl Future<Output = Option<W::Output>> + use<W>
+    where
+        W: Future<Output: 'static> + 'static,
+    {
+        let running = if self.is_throttled() {
+            self.core.trace(function, || "is throttled".to_owned());
+            None
+        } else {
+            Some(self.run(function, work))
+        };
+        async { running?.await }
+    }
+
+    /// Starts an invocation of a function, and returns its result unless it dies.
+    pub(crate) fn run<W>(
         &self,
         function: &'static str,
         work: W,

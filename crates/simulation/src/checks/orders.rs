@@ -12,7 +12,10 @@ use shop::{
 use crate::{
     checks::check::Check,
     observation::{Observation, Rest, UnderWay},
-    transport::message::{Content, QueuedMessage},
+    transport::{
+        message::{Content, QueuedMessage},
+        queues::GivenUp,
+    },
     violation::{Rule, Violation},
 };
 
@@ -48,6 +51,15 @@ impl Check for Orders {
                 {
                     self.came_too_late.insert(event.order);
                 }
+            }
+            Observation::GivenUp(GivenUp { message, receives, handed })
+                if *handed < receives.div_ceil(2) =>
+            {
+                return violation(format!(
+                    "{} gave up {}, which it received {receives} times and handed over {handed} times",
+                    message.queue,
+                    described(message)
+                ));
             }
             Observation::MessageExpired(message) => match message.content {
                 Content::Event(_) => {

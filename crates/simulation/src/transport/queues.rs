@@ -18,9 +18,6 @@ use crate::{
     },
 };
 
-/// How many invocations of a function handle messages of one queue at a time.
-const CONCURRENCY: usize = 3;
-
 /// How late the second copy of a message can arrive.
 const LATEST_COPY: SignedDuration = SignedDuration::from_hours(3 * 24);
 
@@ -33,6 +30,8 @@ struct Message {
     sent_at: Timestamp,
     visible_from: Timestamp,
     receives: u32,
+    /// The receives that were handed to the function.
+    handed: u32,
 }
 
 impl Message {
@@ -65,6 +64,23 @@ struct Queue {
     dead_letters: Vec<Message>,
     delay: SignedDuration,
     invocations: usize,
+}
+
+/// What is received at once.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    pub(crate) batch: Vec<SqsMessage>,
+    /// Messages that became dead letters instead.
+    pub(crate) given_up: Vec<GivenUp>,
+}
+
+/// A message that has become a dead letter.
+#[derive(Debug)]
+pub(crate) struct GivenUp {
+    pub(crate) message: QueuedMessage,
+    pub(crate) receives: u32,
+    /// The receives that were handed to the function.
+    pub(crate) handed: u32,
 }
 
 /// All queues, by their index in the topology.
@@ -114,6 +130,7 @@ impl Queues {
             sent_at,
             visible_from: self.core.luck.due(sent_at + queue.delay),
             receives: 0,
+            handed: 0,
         });
     }
 
@@ -121,7 +138,7 @@ impl Queues {
     pub(crate) fn deliverable(&self, mut add: impl FnMut(usize)) {
         let now = self.core.now();
         for (index, queue) in self.queues.borrow().iter().enumerate() {
-            if queue.invocations < CONCURRENCY
+            if queue.invocations < TOPOLOGY.queues[index].concurrency
                 && queue.messages.iter().any(|message| message.visible_from <= now)
             {
                 add(index);
@@ -136,8 +153,9 @@ impl Queues {
         messages.map(|message| message.visible_from).filter(|from| *from > now).min()
     }
 
-    /// Receives some of the visible messages, in any order.
-    pub(crate) fn receive(&self, index: usize) -> Vec<SqsMessage> {
+    /// Receives some of the visible messages, in any order. When Lambda is `throttled`, they are
+    /// handed to no function, and stay hidden until their visibility timeout ends.
+    pub(crate) fn receive(&self, index: usize, throttled: bool) -> Received {
         let (spec, luck, now) = (&TOPOLOGY.queues[index], &self.core.luck, self.core.now());
         let mut queues = self.queues.borrow_mut();
         let queue = &mut queues[index];
@@ -145,7 +163,7 @@ impl Queues {
             .filter(|at| queue.messages[*at].visible_from <= now)
             .collect();
         let wanted = 1 + luck.below(visible.len().min(spec.batch_size));
-        let mut batch = Vec::with_capacity(wanted);
+        let mut received = Received::default();
         let mut dead = Vec::new();
         for _ in 0..wanted {
             let at = visible.swap_remove(luck.below(visible.len()));
@@ -155,10 +173,15 @@ impl Queues {
                 continue;
             }
             message.receives += 1;
-            if !luck.chance(luck.odds().shared_message) {
+            if throttled || !luck.chance(luck.odds().shared_message) {
                 message.visible_from = luck.due(now + spec.visibility);
             }
-            batch.push(message.as_record());
+            if throttled {
+                self.core.trace(&spec.id, || format!("message {} is throttled", message.id));
+                continue;
+            }
+            message.handed += 1;
+            received.batch.push(message.as_record());
         }
         for id in dead {
             let at =
@@ -167,9 +190,14 @@ impl Queues {
             self.core.trace(&spec.id, || {
                 format!("message {id} becomes a dead letter: {}", message.body)
             });
+            received.given_up.push(GivenUp {
+                message: message.in_queue(index),
+                receives: message.receives,
+                handed: message.handed,
+            });
             queue.dead_letters.push(message);
         }
-        batch
+        received
     }
 
     /// Hides the message of that receipt for `wait`.
@@ -209,7 +237,13 @@ impl Queues {
                 }
                 self.core.trace(&spec.id, || format!("message {} is redriven", message.id));
                 let visible_from = now + queue.delay;
-                queue.messages.push(Message { receives: 0, sent_at: now, visible_from, ..message });
+                queue.messages.push(Message {
+                    receives: 0,
+                    handed: 0,
+                    sent_at: now,
+                    visible_from,
+                    ..message
+                });
             }
         }
     }

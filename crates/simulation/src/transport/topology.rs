@@ -29,6 +29,8 @@ pub(crate) struct QueueSpec {
     pub(crate) id: String,
     pub(crate) function: String,
     pub(crate) batch_size: usize,
+    /// How many invocations handle messages of the queue at a time.
+    pub(crate) concurrency: usize,
     pub(crate) visibility: SignedDuration,
     pub(crate) max_receives: u32,
     /// How long a message lives, counted from when it was sent.
@@ -144,6 +146,8 @@ fn queue_spec(resources: &Map<String, Value>, id: &str, mapping: &Value) -> Queu
         id: id.to_owned(),
         function: target(&mapping["FunctionName"]).to_owned(),
         batch_size: usize::try_from(whole(&mapping["BatchSize"])).expect("a batch size"),
+        concurrency: usize::try_from(whole(&mapping["ScalingConfig"]["MaximumConcurrency"]))
+            .expect("a maximum concurrency"),
         visibility: SignedDuration::from_secs(whole(&queue["VisibilityTimeout"])),
         max_receives: u32::try_from(whole(&redrive["maxReceiveCount"])).expect("a count"),
         retention: retention(queue),

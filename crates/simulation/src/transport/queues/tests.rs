@@ -39,7 +39,7 @@ impl Calm {
     fn receive(&self) -> Option<SqsMessage> {
         let mut deliverable = false;
         self.queues.deliverable(|index| deliverable |= index == self.stock);
-        deliverable.then(|| self.queues.receive(self.stock).pop()).flatten()
+        deliverable.then(|| self.queues.receive(self.stock, false).batch.pop()).flatten()
     }
 
     /// Receives the message until it is a dead letter.
@@ -94,6 +94,20 @@ fn a_message_that_is_received_too_often_becomes_a_dead_letter_and_can_be_redrive
     calm.exhaust();
     calm.queues.redrive(None);
     assert_eq!(calm.receive().unwrap().attributes["ApproximateReceiveCount"], "1");
+}
+
+#[test]
+fn a_throttled_receive_counts_and_hides_the_message_without_handing_it_over() {
+    let calm = calm(&event());
+    let spec = &TOPOLOGY.queues[calm.stock];
+    for _ in 0..spec.max_receives {
+        assert!(calm.queues.receive(calm.stock, true).batch.is_empty());
+        assert!(calm.receive().is_none());
+        calm.wait();
+    }
+    let received = calm.queues.receive(calm.stock, false);
+    let [given_up] = &received.given_up[..] else { panic!("{received:?}") };
+    assert_eq!((given_up.receives, given_up.handed), (spec.max_receives, 0));
 }
 
 #[test]
