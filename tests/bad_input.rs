@@ -142,7 +142,7 @@ async fn shop_with_hours(system: &System) -> Shop {
     ] {
         shop.menu.items.push(Item {
             sku: sku.parse().unwrap(),
-            name: sku.to_owned(),
+            name: sku.to_owned().try_into().unwrap(),
             price,
             sold_on,
         });

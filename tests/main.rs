@@ -27,5 +27,6 @@ mod processes;
 mod profiles;
 mod repair;
 mod samples;
+mod sizes;
 mod stock;
 mod unreadable_rows;

@@ -31,6 +31,7 @@ conformance!(
         a_customers_orders_are_listed_newest_first_without_gaps_or_repeats,
         orders_of_the_same_time_are_all_listed,
         orders_of_other_customers_are_not_listed,
+        a_page_of_orders_may_exceed_one_megabyte,
     ];
     memory: MemoryTables::default(),
     dynamodb: dynamodb().await.orders,
@@ -282,4 +283,22 @@ async fn an_order_that_cannot_be_read_is_neither_missing_nor_replaced(table: imp
         let StoreError::Row { key, .. } = error else { panic!("{error:?}") };
         assert_eq!(key, order.order_id.to_string());
     }
+}
+
+async fn a_page_of_orders_may_exceed_one_megabyte(table: impl Corruptible) {
+    let orders = table.orders();
+    let camille = customer();
+    let mut newest_first = Vec::new();
+    for minute in (0..50).rev() {
+        // Rows of 35 KB, of which DynamoDB answers about 30 at once.
+        let order = Order {
+            location_name: "x".repeat(35_000),
+            ..placed_at(&camille, now() + minute.minutes())
+        };
+        assert_eq!(orders.put(&order).await.unwrap(), Write::Committed);
+        newest_first.push(order);
+    }
+    let page = Page { limit: 50, after: None };
+    assert!(orders.list(&camille, &page).await.unwrap() == newest_first, "an order is missing");
+    assert!(listed(orders, &camille, 40).await == newest_first, "in pages of 40");
 }

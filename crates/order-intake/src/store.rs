@@ -74,8 +74,9 @@ impl Orders for DynamoDb {
             .expression_attribute_values(":customer", customer)
             .scan_index_forward(false);
         let mut listed = Vec::new();
-        // A call returns fewer orders than the page has room for if some cannot be read. The key
-        // at which it ended may be that of such a row, so it is used as it is.
+        // A call returns fewer orders than the page has room for if some cannot be read, or if they
+        // have more than 1 MB. The key at which it ended may be that of an unreadable row, so it is
+        // used as it is.
         loop {
             let room = i32::try_from(page.limit - listed.len()).unwrap_or(i32::MAX);
             let query = query.clone().limit(room).set_exclusive_start_key(after);

@@ -2,7 +2,7 @@
 
 use aws_lambda_events::dynamodb::EventRecord;
 use platform::{
-    bus::{EventBus, PublishError},
+    bus::{self, EventBus, PublishError},
     cause::chain,
     decode::{self, DecodeError},
 };
@@ -34,6 +34,10 @@ pub enum Unreadable {
     Record(DecodeError),
     #[error("the new image is not an order: {0}")]
     Order(DecodeError),
+    /// The bus refuses such an event however often it is published. No order that order-intake
+    /// accepts is nearly as large, so this row was written in another way.
+    #[error("the record has {0} bytes, and the bus takes at most {max}", max = bus::MAX_SIZE)]
+    TooLarge(usize),
     /// Every transition appends to the history, so this row was written in another way.
     #[error("the order has no history")]
     NoHistory,
@@ -97,6 +101,11 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
 /// # Errors
 /// The record does not hold an order that a transition has written.
 pub fn read(record: &RawValue) -> Result<Option<OrderEvent>, Unreadable> {
+    // The record holds all that the event does, in a longer form.
+    let size = record.get().len();
+    if size > bus::MAX_SIZE {
+        return Err(Unreadable::TooLarge(size));
+    }
     let record: EventRecord = decode::json(record.get()).map_err(Unreadable::Record)?;
     if record.event_name == "REMOVE" {
         return Ok(None);
@@ -151,9 +160,12 @@ mod tests {
         let mut new = order();
         new.history.clear();
         let without_history = stream_record("INSERT", &new);
+        let mut large = stream_record("INSERT", &order());
+        large["dynamodb"]["NewImage"]["note"] = json!({"S": "!".repeat(300_000)});
+        let size = large.to_string().len();
         let good = stream_record("INSERT", &order());
         relay
-            .handle(batch(vec![poison.clone(), json!("what?"), without_history, good]))
+            .handle(batch(vec![poison.clone(), json!("what?"), without_history, large, good]))
             .await
             .unwrap();
         assert_eq!(relay.bus.published().len(), 1);
@@ -165,6 +177,7 @@ mod tests {
                 "the new image is not an order: `total` is missing or not what it should be",
                 "not a record of a DynamoDB stream: `.` is missing or not what it should be",
                 "the order has no history",
+                &format!("the record has {size} bytes, and the bus takes at most 262143"),
             ]
         );
         assert_eq!(letters[0].0, poison.to_string());

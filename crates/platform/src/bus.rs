@@ -44,6 +44,9 @@ pub enum PublishError {
 /// The most entries that one `PutEvents` accepts.
 const MAX_ENTRIES: usize = 10;
 
+/// The largest sum of the sizes of all entries that one `PutEvents` accepts, in bytes.
+pub const MAX_SIZE: usize = 256 * 1024 - 1;
+
 /// A bus in Amazon EventBridge.
 #[derive(Clone, Debug)]
 pub struct EventBridge {
@@ -88,11 +91,11 @@ impl EventBus for EventBridge {
     async fn publish<E: Serialize>(&self, events: &[E]) -> Result<(), PublishError> {
         let entries =
             events.iter().map(|event| self.entry(event)).collect::<Result<Vec<_>, _>>()?;
-        for entries in entries.chunks(MAX_ENTRIES) {
+        for entries in calls(entries) {
             let answer = self
                 .client
                 .put_events()
-                .set_entries(Some(entries.to_vec()))
+                .set_entries(Some(entries))
                 .send()
                 .await
                 .map_err(|error| PublishError::Call(chain(&error)))?;
@@ -114,6 +117,31 @@ impl EventBus for EventBridge {
         }
         Ok(())
     }
+}
+
+/// Splits entries, in order, into as many as one call accepts. An entry that is too large by itself
+/// is alone in its call, so that its refusal concerns no other.
+fn calls(entries: Vec<PutEventsRequestEntry>) -> Vec<Vec<PutEventsRequestEntry>> {
+    let mut calls: Vec<Vec<_>> = Vec::new();
+    let mut left = 0;
+    for entry in entries {
+        let size = size(&entry);
+        match calls.last_mut() {
+            Some(call) if call.len() < MAX_ENTRIES && size <= left => call.push(entry),
+            _ => {
+                calls.push(vec![entry]);
+                left = MAX_SIZE;
+            }
+        }
+        left = left.saturating_sub(size);
+    }
+    calls
+}
+
+/// The size of an entry as EventBridge counts it.
+fn size(entry: &PutEventsRequestEntry) -> usize {
+    let texts = [entry.source(), entry.detail_type(), entry.detail()];
+    texts.into_iter().flatten().map(str::len).sum()
 }
 
 /// A bus in memory, for tests, which records what is published.
@@ -153,6 +181,29 @@ impl Retryable for PublishError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn entries(sizes: &[usize]) -> Vec<PutEventsRequestEntry> {
+        let entry = |size: &usize| PutEventsRequestEntry::builder().detail("x".repeat(*size));
+        sizes.iter().map(|size| entry(size).build()).collect()
+    }
+
+    #[test]
+    fn a_call_has_at_most_ten_entries_of_together_less_than_256_kilobytes_in_their_order() {
+        let most = 256 * 1024 - 1;
+        for (sizes, expected) in [
+            (vec![], vec![]),
+            (vec![1; 10], vec![vec![1; 10]]),
+            (vec![1; 11], vec![vec![1; 10], vec![1]]),
+            (vec![most - 1, 1, 1], vec![vec![most - 1, 1], vec![1]]),
+            (vec![1, most, 1], vec![vec![1], vec![most], vec![1]]),
+            (vec![1, most + 1, 1], vec![vec![1], vec![most + 1], vec![1]]),
+            (vec![45_000; 12], vec![vec![45_000; 5], vec![45_000; 5], vec![45_000; 2]]),
+        ] {
+            let calls = calls(entries(&sizes)).into_iter();
+            let calls: Vec<Vec<_>> = calls.map(|call| call.iter().map(size).collect()).collect();
+            assert_eq!(calls, expected, "{sizes:?}");
+        }
+    }
 
     #[test]
     fn errors_say_once_what_is_wrong_and_only_a_malformed_event_is_permanent() {

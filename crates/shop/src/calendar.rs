@@ -17,6 +17,13 @@ use serde::{Deserialize, Serialize};
 /// How many days ahead an order may be picked up, in the shop's calendar.
 pub const MAX_DAYS_AHEAD: i64 = 14;
 
+/// The most opening hours of one day.
+pub const MAX_SPANS: usize = 10;
+
+/// The most dates with special hours: the holidays of some years. With the most items, they fit into
+/// a row of 400 KB.
+pub const MAX_SPECIAL_DATES: usize = 100;
+
 /// A day of the week.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -112,6 +119,15 @@ pub type SpecialHours = BTreeMap<civil::Date, Vec<Hours>>;
 /// Why opening hours are not valid.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidHours {
+    /// A day has more than [`MAX_SPANS`] opening hours.
+    #[error("{field}: must be at most {MAX_SPANS} opening hours")]
+    Spans {
+        /// The path of the day, such as `opening_hours.friday`.
+        field: String,
+    },
+    /// There are special hours for more than [`MAX_SPECIAL_DATES`] dates.
+    #[error("special_hours: must be at most {MAX_SPECIAL_DATES} dates; remove those that are over")]
+    SpecialDates,
     /// Hours end when they begin.
     #[error("{field}.to: must differ from `from`; write 00:00 to 24:00 for a whole day")]
     Empty {
@@ -218,6 +234,9 @@ impl Calendar<'_> {
 
     /// Checks that hours neither are empty nor overlap.
     pub(crate) fn validate(&self) -> Result<(), InvalidHours> {
+        if self.special_hours.len() > MAX_SPECIAL_DATES {
+            return Err(InvalidHours::SpecialDates);
+        }
         // A week and the Monday after it, since Sunday's hours may go on past midnight.
         let monday = civil::date(2024, 1, 1);
         let week = Calendar { special_hours: &SpecialHours::new(), ..*self };
@@ -231,6 +250,9 @@ impl Calendar<'_> {
         let mut earlier: Option<(String, civil::DateTime)> = None;
         for day in first.series(1.day()).take_while(|day| *day <= last) {
             let mut sorted: Vec<_> = self.hours(day).iter().enumerate().collect();
+            if sorted.len() > MAX_SPANS {
+                return Err(InvalidHours::Spans { field: self.field(day) });
+            }
             sorted.sort_by_key(|(_, hours)| hours.from);
             for (index, hours) in sorted {
                 let field = format!("{}[{index}]", self.field(day));

@@ -12,6 +12,7 @@ pub mod event;
 pub mod id;
 pub mod menu;
 pub mod money;
+pub mod name;
 pub mod order;
 pub mod payment;
 pub mod placement;

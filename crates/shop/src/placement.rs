@@ -217,7 +217,7 @@ pub fn place(
         order_id: OrderId::derive(&customer, key),
         customer_id: customer,
         location: menu.location.clone(),
-        location_name: menu.name.clone(),
+        location_name: menu.name.to_string(),
         time_zone: menu.time_zone.clone(),
         status: Status::Placed,
         revision: 1,
@@ -284,7 +284,7 @@ fn price(requests: &[RequestedLine], menu: &Menu, day: civil::Date) -> Result<Ve
             Some(line) => line.quantity += quantity.get(),
             None => lines.push(Line {
                 item: sku.clone(),
-                name: item.name.clone(),
+                name: item.name.to_string(),
                 quantity: quantity.get(),
                 unit_price: item.price,
             }),

@@ -1,6 +1,6 @@
 //! Stripe's JSON, as far as the client reads it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use shop::payment::IntentId;
 
 use crate::intent::{Intent, IntentStatus, Refund};
@@ -11,6 +11,7 @@ const UNUSABLE: &str = "payment_method_unusable";
 
 #[derive(Deserialize)]
 pub(crate) struct WireIntent {
+    #[serde(deserialize_with = "intent_id")]
     pub(crate) id: IntentId,
     status: WireIntentStatus,
     last_payment_error: Option<ErrorDetail>,
@@ -55,6 +56,7 @@ pub(crate) struct WireRefunds {
 #[derive(Deserialize)]
 pub(crate) struct WireRefund {
     status: WireRefundStatus,
+    #[serde(default, deserialize_with = "code")]
     failure_reason: Option<String>,
 }
 
@@ -99,11 +101,37 @@ pub(crate) struct WireError {
 /// method.
 #[derive(Default, Deserialize)]
 pub(crate) struct ErrorDetail {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "code")]
     pub(crate) kind: Option<String>,
+    #[serde(default, deserialize_with = "code")]
     pub(crate) code: Option<String>,
+    #[serde(default, deserialize_with = "code")]
     decline_code: Option<String>,
+    #[serde(default, deserialize_with = "code")]
     pub(crate) param: Option<String>,
+}
+
+/// The length of the longest code that is kept, in characters. Codes end up in rows, events and log
+/// lines; the provider's own have at most half of that.
+pub(crate) const MAX_CODE: usize = 100;
+
+/// Reads a code of the provider, and cuts one that is too long.
+fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let code: Option<String> = Option::deserialize(deserializer)?;
+    Ok(code.map(|code| code.chars().take(MAX_CODE).collect()))
+}
+
+/// The length of the longest id of an intent, as the provider documents it.
+const MAX_ID: usize = 255;
+
+/// Reads the id of an intent.
+pub(crate) fn intent_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IntentId, D::Error> {
+    let id = IntentId::deserialize(deserializer)?;
+    if (1..=MAX_ID).contains(&id.as_str().len()) {
+        Ok(id)
+    } else {
+        Err(de::Error::custom(format_args!("must be 1 to {MAX_ID} characters")))
+    }
 }
 
 impl ErrorDetail {
@@ -115,5 +143,31 @@ impl ErrorDetail {
             (Some(code), _) => code.to_owned(),
             (None, None) => UNUSABLE.to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_code_is_cut_after_100_characters() {
+        let error = |code: &str| {
+            let error = json!({"code": "card_declined", "decline_code": code});
+            serde_json::from_value::<ErrorDetail>(error).unwrap().decline_reason()
+        };
+        assert_eq!(error("insufficient_funds"), "insufficient_funds");
+        assert_eq!(error(&"é".repeat(5_000)), "é".repeat(100));
+    }
+
+    #[test]
+    fn an_intents_id_has_1_to_255_characters() {
+        let intent = |id: &str| {
+            serde_json::from_value::<WireIntent>(json!({"id": id, "status": "succeeded"})).is_ok()
+        };
+        assert!(intent("pi_1") && intent(&"p".repeat(255)));
+        assert!(!intent("") && !intent(&"p".repeat(256)));
     }
 }

@@ -485,7 +485,8 @@ async fn shops_are_listed_by_name_and_then_by_id() {
     let api = api();
     for (location, name) in [("a-berlin", "Zimt"), ("z-lyon", "Amélie"), ("b-lyon", "Amélie")] {
         let location = location.parse().unwrap();
-        api.tables.load(Menu { location, name: name.to_owned(), ..menu(190) });
+        let name = name.to_owned().try_into().unwrap();
+        api.tables.load(Menu { location, name, ..menu(190) });
     }
     let (_, list) = api.send(request("GET /locations", "", |_| ())).await;
     let listed: Vec<_> =

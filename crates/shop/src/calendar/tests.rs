@@ -238,6 +238,30 @@ fn overlapping_and_empty_hours_are_refused_with_their_field() {
 }
 
 #[test]
+fn a_day_has_at_most_10_opening_hours_and_a_calendar_at_most_100_special_dates() {
+    let hours = |count: usize| -> Vec<_> {
+        (0..count)
+            .map(|hour| json!({"from": format!("{hour:02}:00"), "to": format!("{hour:02}:30")}))
+            .collect()
+    };
+    let with = |opening_hours: Value, special_hours: Value| {
+        shop("Europe/Paris", opening_hours, special_hours).validate().map_err(|it| it.to_string())
+    };
+    assert_eq!(with(json!({"friday": hours(10)}), json!({})), Ok(()));
+    assert_eq!(
+        with(json!({"friday": hours(11)}), json!({})),
+        Err("opening_hours.friday: must be at most 10 opening hours".to_owned())
+    );
+    let dates = |count: usize| -> Value {
+        let first = civil::date(2026, 1, 1);
+        first.series(1.day()).take(count).map(|day| (day.to_string(), json!([]))).collect()
+    };
+    assert_eq!(with(json!({}), dates(100)), Ok(()));
+    let error = with(json!({}), dates(101)).unwrap_err();
+    assert!(error.starts_with("special_hours: must be at most 100 dates"), "{error}");
+}
+
+#[test]
 fn hours_that_touch_do_not_overlap() {
     let touching = open_daily(&[("02:00", "12:00"), ("12:00", "18:00"), ("18:00", "02:00")]);
     assert_eq!(touching.validate(), Ok(()));

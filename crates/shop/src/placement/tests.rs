@@ -7,7 +7,14 @@ use serde_json::json;
 use super::*;
 use crate::{
     calendar::OpeningHours,
-    menu::tests::{at, paris},
+    event::OrderEvent,
+    menu::{
+        Item,
+        tests::{at, paris},
+    },
+    name::Name,
+    order::Trigger,
+    stock::Shortage,
 };
 
 /// A Tuesday morning, when the shop is open.
@@ -67,6 +74,49 @@ fn an_item_is_ordered_1_to_100_times() {
     }
     for invalid in [i64::MIN, -1, 0, 101, i64::from(u32::MAX) + 2, i64::MAX] {
         assert_eq!(Pieces::try_from(invalid), Err(InvalidPieces), "{invalid}");
+    }
+}
+
+/// The largest order that can be placed, with names and a note that consist of one character.
+fn largest_order(character: &str) -> Order {
+    let name: Name = character.repeat(Name::MAX_LENGTH).try_into().unwrap();
+    let longest = |start: String| format!("{start:x<64}");
+    let mut menu = paris();
+    menu.location = longest("paris-".to_owned()).parse().unwrap();
+    menu.name = name.clone();
+    let item = |number| Item {
+        sku: longest(format!("item-{number}-")).parse().unwrap(),
+        name: name.clone(),
+        price: 19_999,
+        sold_on: None,
+    };
+    menu.items = (0..MAX_LINES).map(item).collect();
+    let most = i64::from(Pieces::MAX);
+    let request = OrderRequest {
+        location: menu.location.clone(),
+        lines: menu.items.iter().map(|item| line(item.sku.as_str(), most)).collect(),
+        payment_method: "p".repeat(255).parse().unwrap(),
+        note: Some(character.repeat(Note::MAX_LENGTH).try_into().unwrap()),
+        ..request()
+    };
+    placed_from(&request, &menu, at(TUESDAY)).unwrap()
+}
+
+#[test]
+fn the_largest_order_is_far_below_the_limits_of_row_event_and_message() {
+    // JSON escapes a quotation mark with one byte more, and UTF-8 has at most four.
+    for character in ["\"", "\u{1f370}"] {
+        let order = largest_order(character);
+        let short = |line: &Line| Shortage { item: line.item.clone(), requested: 100, left: 99 };
+        let rejected = Trigger::StockRejected(order.lines.iter().map(short).collect());
+        let transition = order.transition(rejected, at(TUESDAY), None).unwrap();
+        for order in [order.clone(), order.after(transition)] {
+            let row = serde_json::to_vec(&order).unwrap().len();
+            assert!(row < 100_000, "a row of 400 KB holds it: {row} bytes");
+            let event = OrderEvent::latest(order).unwrap();
+            let event = serde_json::to_vec(&event).unwrap().len();
+            assert!(event < 50_000, "an event and a message of 256 KB hold it: {event} bytes");
+        }
     }
 }
 
