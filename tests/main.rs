@@ -15,6 +15,7 @@ mod conformance;
 mod denials;
 mod duplicates;
 mod expiry;
+mod frozen;
 mod harness;
 mod import;
 mod notices;

@@ -285,8 +285,7 @@ async fn an_order_that_cannot_be_read_is_neither_missing_nor_replaced(table: imp
     }
 }
 
-async fn a_page_of_orders_may_exceed_one_megabyte(table: impl Corruptible) {
-    let orders = table.orders();
+async fn a_page_of_orders_may_exceed_one_megabyte(orders: impl Orders) {
     let camille = customer();
     let mut newest_first = Vec::new();
     for minute in (0..50).rev() {
@@ -300,5 +299,5 @@ async fn a_page_of_orders_may_exceed_one_megabyte(table: impl Corruptible) {
     }
     let page = Page { limit: 50, after: None };
     assert!(orders.list(&camille, &page).await.unwrap() == newest_first, "an order is missing");
-    assert!(listed(orders, &camille, 40).await == newest_first, "in pages of 40");
+    assert!(listed(&orders, &camille, 40).await == newest_first, "in pages of 40");
 }

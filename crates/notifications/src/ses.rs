@@ -11,6 +11,8 @@ use aws_sdk_sesv2::{
     types::{Body, Content, Destination, EmailContent, Message, MessageTag},
 };
 
+use platform::connections::unshared;
+
 use crate::{
     handler::{Address, MailError, Mailer},
     notice::Notice,
@@ -18,7 +20,8 @@ use crate::{
 
 /// The time limit of a call. SES has no idempotency key, so a call that is abandoned and retried
 /// may send the mail twice: the limit is longer than for other services, and still well within the
-/// function's timeout of 20 seconds.
+/// function's timeout of 20 seconds. For the same reason each mail has a connection of its own: one
+/// that was kept may have died.
 pub const TIME_LIMIT: Duration = Duration::from_secs(8);
 
 /// A mailer that sends through Amazon SES.
@@ -38,11 +41,8 @@ impl Ses {
             config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
         let timeouts =
             timeouts.operation_attempt_timeout(TIME_LIMIT).operation_timeout(TIME_LIMIT).build();
-        Self {
-            client: Client::from_conf(Builder::from(config).timeout_config(timeouts).build()),
-            sender,
-            configuration_set,
-        }
+        let config = Builder::from(config).timeout_config(timeouts).http_client(unshared());
+        Self { client: Client::from_conf(config.build()), sender, configuration_set }
     }
 }
 
@@ -94,10 +94,9 @@ mod tests {
             TooManyRequestsException,
         },
     };
-
     use platform::queue::Retryable;
-    use super::*;
 
+    use super::*;
     use crate::handler::NotificationsError;
 
     #[test]
@@ -128,6 +127,7 @@ mod tests {
             assert!(NotificationsError::from(failure).is_transient());
         }
     }
+
     #[test]
     fn an_error_does_not_hold_the_recipients_address() {
         let message = "Email address is not verified. The following identities failed the check: \

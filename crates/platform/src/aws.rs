@@ -9,7 +9,10 @@ use aws_config::{
 };
 use aws_sdk_sqs::config::SharedCredentialsProvider;
 
-use crate::settings::{self, SettingError};
+use crate::{
+    connections,
+    settings::{self, SettingError},
+};
 
 /// The longest time for one attempt of an operation. An attempt that hangs, as on a connection that
 /// died while the function was frozen, is abandoned early enough for a second one.
@@ -39,6 +42,7 @@ pub fn config() -> Result<SdkConfig, SettingError> {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(settings::text("AWS_REGION")?))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(connections::kept())
         .retry_config(RetryConfig::standard().with_max_attempts(3))
         .timeout_config(timeouts)
         // Bodies are a few kilobytes, and the timeout ends an attempt that stalls.

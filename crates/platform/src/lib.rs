@@ -1,11 +1,13 @@
-//! What every function needs, independent of the domain: settings, SDK clients, queue batches, the
-//! event bus, tables, decoding of messages and rows, time limits, logging, and HTTP.
+//! What every function needs, independent of the domain: settings, SDK clients and their connections,
+//! queue batches, the event bus, tables, decoding of messages and rows, time limits, logging, and
+//! HTTP.
 
 #![warn(missing_docs)]
 
 pub mod aws;
 pub mod bus;
 pub mod cause;
+pub mod connections;
 pub mod decode;
 pub mod http;
 pub mod log;

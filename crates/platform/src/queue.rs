@@ -190,14 +190,18 @@ impl Queue {
 impl Visibility for Queue {
     async fn hide(&self, receipt_handle: &str, wait: Duration) -> Result<(), HideError> {
         let seconds = i32::try_from(wait.as_secs()).unwrap_or(i32::MAX);
-        let change = self
-            .client
-            .change_message_visibility()
-            .queue_url(&self.url)
-            .receipt_handle(receipt_handle);
-        // At the end of an invocation, only the reserve is left.
-        let sent = tokio::time::timeout(RESERVE / 2, change.visibility_timeout(seconds).send());
-        match sent.await {
+        let change = || {
+            let change = self.client.change_message_visibility().queue_url(&self.url);
+            let change = change.receipt_handle(receipt_handle).visibility_timeout(seconds);
+            // At the end of an invocation, only the reserve is left.
+            tokio::time::timeout(RESERVE / 3, change.send())
+        };
+        let mut changed = change().await;
+        if changed.is_err() {
+            // The connection may have died while the function was frozen; the next is a new one.
+            changed = change().await;
+        }
+        match changed {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(HideError(chain(&error))),
             Err(_) => Err(HideError("no answer in time".to_owned())),

@@ -5,13 +5,13 @@ use std::time::Duration;
 use reqwest::{
     Method, RequestBuilder, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
-    redirect,
 };
 use serde::de::DeserializeOwned;
 use shop::payment::IntentId;
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    connections::Connections,
     error::{ConfigError, Error, Failure, Refusal, Unavailable},
     intent::{Intent, IntentStatus, NewIntent, Refund},
     wire::{ErrorDetail, WireError, WireIntent, WireRefund, WireRefunds},
@@ -23,7 +23,7 @@ const API_VERSION: HeaderValue = HeaderValue::from_static("2025-10-29.clover");
 /// A client of the provider's API. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    connections: Connections,
     base_url: Url,
     retries: RetrySettings,
 }
@@ -83,15 +83,8 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization);
         headers.insert(HeaderName::from_static("stripe-version"), API_VERSION);
-        let http = reqwest::Client::builder()
-            .default_headers(headers)
-            .user_agent(concat!("amelie-payment/", env!("CARGO_PKG_VERSION")))
-            .timeout(retries.attempt_timeout)
-            // The key must not leave for another host.
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(ConfigError::Tls)?;
-        Ok(Self { http, base_url, retries })
+        let connections = Connections::new(headers, retries.attempt_timeout);
+        Ok(Self { connections: connections.map_err(ConfigError::Tls)?, base_url, retries })
     }
 
     /// Opens the connection that the first call will use, so that the handshake happens during
@@ -100,7 +93,7 @@ impl Client {
     /// # Errors
     /// The provider cannot be reached. Later calls try again on their own.
     pub async fn connect(&self) -> Result<(), Unavailable> {
-        self.http.head(self.base_url.clone()).send().await?;
+        self.connections.current().http.head(self.base_url.clone()).send().await?;
         Ok(())
     }
 
@@ -234,7 +227,7 @@ impl Client {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}/v1/{path}", self.base_url.path().trim_end_matches('/')));
-        self.http.request(method, url)
+        self.connections.current().http.request(method, url)
     }
 
     /// Applies the timeout of a whole call.
@@ -256,7 +249,7 @@ impl Client {
     ) -> Result<T, Failure> {
         let mut key = idempotency_key.map(str::to_owned);
         for attempt in 1..self.retries.max_attempts {
-            let failure = match self.send_once(request(), key.as_deref()).await {
+            let failure = match self.attempt(&request, key.as_deref()).await {
                 Err(failure) if failure.is_retryable() => failure,
                 result => return result,
             };
@@ -265,7 +258,21 @@ impl Client {
             }
             sleep(self.retries.delay(attempt, fastrand::f64())).await;
         }
-        self.send_once(request(), key.as_deref()).await
+        self.attempt(&request, key.as_deref()).await
+    }
+
+    /// Sends a request once. If the connection may be dead, later requests use another.
+    async fn attempt<T: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        idempotency_key: Option<&str>,
+    ) -> Result<T, Failure> {
+        let used = self.connections.current().number;
+        let result = self.send_once(request(), idempotency_key).await;
+        if result.as_ref().is_err_and(Failure::blames_connection) {
+            self.connections.replace(used);
+        }
+        result
     }
 
     async fn send_once<T: DeserializeOwned>(

@@ -113,6 +113,11 @@ impl Failure {
         }
     }
 
+    /// Whether the connection may be dead.
+    pub(crate) fn blames_connection(&self) -> bool {
+        matches!(self, Self::Unanswered(Unavailable::TimedOut | Unavailable::Disconnected))
+    }
+
     /// Whether the idempotency key must change before the next attempt. The provider replays an
     /// answered failure for the same key. A key whose answer was lost is kept: this is the case
     /// that keys are for.

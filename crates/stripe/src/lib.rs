@@ -11,6 +11,7 @@
 
 mod books;
 mod client;
+mod connections;
 mod error;
 mod intent;
 mod wire;
