@@ -21,6 +21,7 @@ use shop::{
     stock::{Demand, Reservation, stock_expiry},
 };
 use stripe::{BookedIntent, BookedRefund, IntentStatus};
+use tables::stock::Key;
 
 use self::case::Case;
 pub(crate) use self::difference::{Difference, Pending};
@@ -88,15 +89,49 @@ pub(crate) struct Reconciliation {
 /// All orders, each with whether it is pending.
 type Judged<'a> = HashMap<OrderId, (&'a Order, bool)>;
 
+/// What rows that cannot be read are about. It is not compared with anything, since a row that is
+/// there would look like a missing one.
+#[derive(Default)]
+struct Unreadable {
+    orders: BTreeSet<OrderId>,
+    holds: BTreeSet<HoldKey>,
+}
+
+impl Unreadable {
+    fn of(rows: &[UnreadableRow]) -> Self {
+        let mut unreadable = Self::default();
+        for row in rows {
+            match row.key.parse() {
+                Ok(Key::Held { location, day, item }) => {
+                    unreadable.holds.insert(HoldKey { location, day, item });
+                }
+                Ok(Key::Reservation(order)) => {
+                    unreadable.orders.insert(order);
+                }
+                Ok(Key::Plan(_)) => {}
+                // The keys of the other tables are ids of orders, except those of menus.
+                Err(_) => unreadable.orders.extend(row.key.parse::<OrderId>()),
+            }
+        }
+        unreadable
+    }
+}
+
 impl Books {
     /// Compares all books with each other.
     pub(crate) fn reconcile(&self) -> Reconciliation {
         let payments: HashMap<OrderId, &PaymentRow> =
             self.payments.iter().map(|row| (row.order_id, row)).collect();
         let accounts = self.accounts();
+        let unreadable = Unreadable::of(&self.unreadable);
         let mut result = Reconciliation::default();
         let mut judged = Judged::new();
         for order in &self.orders {
+            if unreadable.orders.contains(&order.order_id) {
+                result.pending.push((order.order_id, Pending::Unreadable));
+                judged.insert(order.order_id, (order, true));
+                continue;
+            }
             let case = Case {
                 read_at: self.read_at,
                 confirm_within: self.confirm_within,
@@ -113,16 +148,17 @@ impl Books {
             result.pending.extend(pending.map(|reason| (order.order_id, reason)));
             judged.insert(order.order_id, (order, pending.is_some()));
         }
-        let orphans = self
-            .payments
-            .iter()
-            .filter(|row| row.payment.intent().is_some() && !judged.contains_key(&row.order_id));
+        let orphans = self.payments.iter().filter(|row| {
+            row.payment.intent().is_some()
+                && !judged.contains_key(&row.order_id)
+                && !unreadable.orders.contains(&row.order_id)
+        });
         result.differences.extend(
             orphans.map(|row| Difference::NoOrder { order: row.order_id, row: row.payment.name() }),
         );
         result.differences.extend(self.unreadable.iter().cloned().map(Difference::Unreadable));
         compare_intents(accounts, &payments, &judged, &mut result.differences);
-        self.compare_holds(&judged, &mut result.differences);
+        self.compare_holds(&judged, &unreadable, &mut result.differences);
         result
     }
 
@@ -145,12 +181,20 @@ impl Books {
     /// Compares the held pieces with the reservations. Those of pending orders may or may not be
     /// counted. What was held for a day long past is not compared: its rows are being deleted, some
     /// earlier than others.
-    fn compare_holds(&self, judged: &Judged<'_>, differences: &mut Vec<Difference>) {
+    fn compare_holds(
+        &self,
+        judged: &Judged<'_>,
+        unreadable: &Unreadable,
+        differences: &mut Vec<Difference>,
+    ) {
         let mut held: BTreeMap<HoldKey, i64> = BTreeMap::new();
         let mut uncertain: BTreeMap<HoldKey, i64> = BTreeMap::new();
         for (order, reservation) in &self.stock.reservations {
             match (reservation, judged.get(order)) {
                 (Reservation::Held(demand), Some((_, false))) => add(&mut held, demand),
+                (Reservation::Held(demand), None) if unreadable.orders.contains(order) => {
+                    add(&mut uncertain, demand);
+                }
                 (Reservation::Held(demand), None) => {
                     add(&mut held, demand);
                     differences.push(Difference::StillHeld { order: *order, status: None });
@@ -165,7 +209,8 @@ impl Books {
         }
         let keys: BTreeSet<&HoldKey> = held.keys().chain(self.stock.held.keys()).collect();
         let stands = |key: &&HoldKey| stock_expiry(key.day) > self.read_at.as_second();
-        for key in keys.into_iter().filter(stands) {
+        let is_readable = |key: &&HoldKey| !unreadable.holds.contains(key);
+        for key in keys.into_iter().filter(stands).filter(is_readable) {
             let at = |counts: &BTreeMap<HoldKey, i64>| counts.get(key).copied().unwrap_or_default();
             let (counted, held) = (at(&self.stock.held), at(&held));
             if !(held..=held + at(&uncertain)).contains(&counted) {

@@ -25,11 +25,14 @@ pub(crate) enum Pending {
     Deciding(Timestamp),
     /// It ended early, and its stock or money has not been returned yet.
     Undoing,
+    /// One of its rows cannot be read.
+    Unreadable,
 }
 
 impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unreadable => f.write_str("cannot be judged: one of its rows cannot be read"),
             Self::Changing => f.write_str("changed while the books were read"),
             Self::Deciding(deadline) => {
                 write!(f, "will be confirmed, or expires at {}", moment(*deadline))

@@ -417,3 +417,26 @@ fn stock_of_a_day_long_past_may_be_deleted() {
     let deleted = books.read_at("2026-12-31T00:00:00Z");
     assert_eq!(deleted.differences(), <[String; 0]>::default());
 }
+
+#[test]
+fn a_row_that_cannot_be_read_is_the_only_difference_of_its_order() {
+    let row = |table, key: String| UnreadableRow { table, key, reason: "`state` is".to_owned() };
+    let confirmed = || Books::empty().with_confirmed("o");
+    let order = id("o");
+    let mut without_order = confirmed();
+    without_order.orders.clear();
+    without_order.unreadable = vec![row("OrdersTable", order.to_string())];
+    let mut without_payment = confirmed();
+    without_payment.payments.clear();
+    without_payment.unreadable = vec![row("PaymentsTable", order.to_string())];
+    let mut without_reservation = confirmed();
+    without_reservation.stock.reservations.clear();
+    without_reservation.unreadable = vec![row("StockTable", format!("order#{order}"))];
+    let mut without_count = confirmed();
+    without_count.stock.held.clear();
+    without_count.unreadable = vec![row("StockTable", "held#paris#2026-11-24#croissant".into())];
+    for books in [without_order, without_payment, without_reservation, without_count] {
+        let [difference] = &books.differences()[..] else { panic!("{:?}", books.differences()) };
+        assert!(difference.contains("cannot be read: `state` is"), "{difference}");
+    }
+}
