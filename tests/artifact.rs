@@ -6,7 +6,7 @@ use std::{env, fs, path::PathBuf};
 
 use object::{
     Architecture, Object,
-    read::elf::{ElfFile64, FileHeader, SectionHeader},
+    read::elf::{ElfFile64, FileHeader},
 };
 
 /// The newest glibc that the runtime `provided.al2023` has.

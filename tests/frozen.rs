@@ -167,12 +167,13 @@ async fn new_table(system: &System) -> String {
     name
 }
 
-/// New orders of a customer, each with time to be charged.
+/// New orders of a customer, each with time to be charged and to be picked up.
 fn orders<const N: usize>(customer: &str) -> [Order; N] {
     std::array::from_fn(|_| Order {
         order_id: Uuid::new_v4().to_string().parse().unwrap(),
         customer_id: CustomerId::new(customer),
         deadline: Timestamp::now() + 15.minutes(),
+        pickup_at: Timestamp::now() + 1.hour(),
         ..fixtures::order()
     })
 }

@@ -102,11 +102,22 @@ impl Template {
         mappings
     }
 
+    /// The logical ids and properties of the rules of the stack's event bus.
+    #[must_use]
+    pub fn rules(&self) -> Vec<(&str, &Value)> {
+        let mut rules = self.all("AWS::Events::Rule");
+        rules.retain(|(_, rule)| {
+            let bus = &rule["EventBusName"];
+            !bus.is_null() && self.resource(target(bus))["Type"] == "AWS::Events::EventBus"
+        });
+        rules
+    }
+
     /// The event types that rules put into a queue.
     #[must_use]
     pub fn events_of(&self, queue: &str) -> BTreeSet<&str> {
         let id = format!("{queue}Queue");
-        let rules = self.all("AWS::Events::Rule").into_iter();
+        let rules = self.rules().into_iter();
         let rules = rules
             .filter(|(_, rule)| list(&rule["Targets"]).any(|to| target(&to["Arn"]) == id))
             .flat_map(|(_, rule)| list(&rule["EventPattern"]["detail-type"]));

@@ -54,7 +54,7 @@ fn the_rules_put_into_each_queue_the_events_that_it_takes() {
 
 #[test]
 fn a_rule_names_the_sources_of_its_events() {
-    for (rule, properties) in Template::on_aws().all("AWS::Events::Rule") {
+    for (rule, properties) in Template::on_aws().rules() {
         let pattern = &properties["EventPattern"];
         let mut by_source: BTreeMap<&str, &str> = BTreeMap::new();
         for event in resources::list(&pattern["detail-type"]).filter_map(|event| event.as_str()) {

@@ -25,7 +25,8 @@ async fn main() -> Result<(), Error> {
     // Init runs on a full CPU before any request waits, so connect and read the menus here.
     intake.prepare(Timestamp::now()).await;
     run(service_fn(async |event: LambdaEvent<Request>| {
-        let handled = intake.handle(event.payload, Timestamp::now());
+        // Boxed, because the compiler gives up on the layout of a future that is nested this deep.
+        let handled = Box::pin(intake.handle(event.payload, Timestamp::now()));
         let answer = time_limit::within(&event.context, RESERVE, handled).await;
         Ok::<_, Error>(answer.unwrap_or_else(|error| {
             tracing::error!(error = chain(&error), "could not answer a request");

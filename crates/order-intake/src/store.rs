@@ -97,8 +97,8 @@ impl Menus for DynamoDb {
 
     async fn menus(&self) -> Result<Vec<Menu>, StoreError> {
         let scan = self.menus.client().scan().table_name(self.menus.name());
-        let rows = scan.send().await.map_err(|error| StoreError::call("Scan", error))?.items;
-        Ok(self.menus.decode_readable(rows.unwrap_or_default()))
+        let rows = scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        Ok(self.menus.decode_readable(rows.map_err(|error| StoreError::call("Scan", error))?))
     }
 
     async fn locations(&self) -> Result<Vec<Location>, StoreError> {

@@ -1,9 +1,10 @@
 //! The HTTP connections of the AWS clients.
 //!
-//! A function is frozen between its invocations, and kept connections may die meanwhile. If the peer
-//! says so, the next call notices at once and opens another. If nobody says so, because a gateway
-//! on the way has forgotten the connection, the next call waits for an answer until it times out,
-//! and so would its retry on the next kept connection. Therefore one failure ends all of them.
+//! A function is frozen between its invocations, and kept connections may die meanwhile. If the
+//! peer says so, the next call notices at once and opens another. If nobody says so, because a
+//! gateway on the way has forgotten the connection, the next call waits for an answer until it
+//! times out, and so would its retry on the next kept connection. Therefore one failure ends all of
+//! them.
 
 use std::{
     fmt,

@@ -1,6 +1,6 @@
-//! What every function needs, independent of the domain: settings, SDK clients and their connections,
-//! queue batches, the event bus, tables, decoding of messages and rows, time limits, logging, and
-//! HTTP.
+//! What every function needs, independent of the domain: settings, SDK clients and their
+//! connections, queue batches, the event bus, tables, decoding of messages and rows, time limits,
+//! logging, and HTTP.
 
 #![warn(missing_docs)]
 

@@ -41,9 +41,9 @@ const WAITS: usize = MAX_RECEIVES as usize - 1;
 
 /// The schedule of the waits after transient failures.
 ///
-/// Each wait exceeds the one before by the same factor, as far as [`MAX_WAIT`] allows. After a fault
-/// of seconds a message therefore waits for seconds, and yet a fault that is repaired within the
-/// budget sends no message to the dead-letter queue.
+/// Each wait exceeds the one before by the same factor, as far as [`MAX_WAIT`] allows. After a
+/// fault of seconds a message therefore waits for seconds, and yet a fault that is repaired within
+/// the budget sends no message to the dead-letter queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// In seconds, the unit of SQS.

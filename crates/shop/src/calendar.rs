@@ -20,8 +20,8 @@ pub const MAX_DAYS_AHEAD: i64 = 14;
 /// The most opening hours of one day.
 pub const MAX_SPANS: usize = 10;
 
-/// The most dates with special hours: the holidays of some years. With the most items, they fit into
-/// a row of 400 KB.
+/// The most dates with special hours: the holidays of some years. With the most items, they fit
+/// into a row of 400 KB.
 pub const MAX_SPECIAL_DATES: usize = 100;
 
 /// A day of the week.

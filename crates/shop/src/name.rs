@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{self, Unprintable};
 
-/// The name of a shop or an item: 1 to 100 characters of [text](crate::text).
+/// The name of a shop or an item: one line of 1 to 100 visible characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]

@@ -72,8 +72,8 @@ pub enum Progress {
     },
 }
 
-/// Reads the row's fields one by one. The variants as they are written could be read as well, but an
-/// error would not name the field.
+/// Reads the row's fields one by one. The variants as they are written could be read as well, but
+/// an error would not name the field.
 impl<'de> Deserialize<'de> for Payment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use jiff::SignedDuration;
-use shop::{TOMBSTONE_DAYS, menu::MAX_DAYS_AHEAD};
+use shop::{TOMBSTONE_DAYS, calendar::MAX_DAYS_AHEAD};
 
 pub use crate::engine::trace::Verbosity;
 use crate::{
@@ -103,9 +103,9 @@ impl Run {
         }
         self.check_rest()?;
 
-        // Even when all tombstones are gone, and all stock of past days, repeated requests, repeated
-        // events and late cancellations change nothing else.
-        // Stock expires later than tombstones by as much as an order is placed ahead, and a few days.
+        // Even when all tombstones are gone, and all stock of past days, repeated requests,
+        // repeated events and late cancellations change nothing else. Stock expires later than
+        // tombstones by as much as an order is placed ahead, and a few days.
         let lifetime = SignedDuration::from_hours(24 * (TOMBSTONE_DAYS + MAX_DAYS_AHEAD + 3));
         self.world.advance_to(self.world.now() + lifetime + SLOWEST_DELETION);
         self.world.core.trace("TTL", || "all tombstones and past stock are deleted".to_owned());

@@ -380,8 +380,8 @@ impl Workload {
         }
     }
 
-    /// Something is down for a while, or Lambda is throttled. Operators redrive dead letters and announce orders again;
-    /// meanwhile the provider forgets its idempotency keys.
+    /// Something is down for a while, or Lambda is throttled. Operators redrive dead letters and
+    /// announce orders again; meanwhile the provider forgets its idempotency keys.
     fn start_outages_and_repairs(&self) {
         let (world, luck) = (&self.world, &self.world.core.luck);
         if luck.chance(250) && luck.odds().fails > 0 {

@@ -31,8 +31,8 @@ pub enum Key {
         day: civil::Date,
         item: ItemId,
     },
-    /// `order#<order id>`: an order's [reservation](shop::stock::Reservation). The row expires after
-    /// the pickup day or, once nothing is held, [as a tombstone](shop::tombstone_expiry).
+    /// `order#<order id>`: an order's [reservation](shop::stock::Reservation). The row expires
+    /// after the pickup day or, once nothing is held, [as a tombstone](shop::tombstone_expiry).
     Reservation(OrderId),
 }
 

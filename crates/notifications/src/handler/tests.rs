@@ -262,8 +262,8 @@ fn errors_say_once_what_is_wrong_and_only_some_are_retried() {
         (
             MailError::NotTaken(code()).into(),
             true,
-            "SES did not accept the mail (Code); check that the sender is verified, that the account \
-             is out of the SES sandbox, and how much of its quota it uses",
+            "SES did not accept the mail (Code); check that the sender is verified, that the \
+             account is out of the SES sandbox, and how much of its quota it uses",
         ),
         (
             NotificationsError::Busy,

@@ -135,7 +135,9 @@ fn helps_until(order: &Order) -> Option<Timestamp> {
     if about_money || event == OrderEventType::PaymentChanged {
         return None;
     }
-    let next_day = order.pickup_day.tomorrow().expect("a day of this century");
+    // A pickup past midnight counts for the day before.
+    let last_day = order.pickup_day.max(order.pickup_at.to_zoned(order.time_zone.clone()).date());
+    let next_day = last_day.tomorrow().expect("a day of this century");
     let end = next_day.to_zoned(order.time_zone.clone()).expect("a day of this century");
     Some(end.timestamp())
 }

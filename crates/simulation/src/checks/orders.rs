@@ -56,7 +56,8 @@ impl Check for Orders {
                 if *handed < receives.div_ceil(2) =>
             {
                 return violation(format!(
-                    "{} gave up {}, which it received {receives} times and handed over {handed} times",
+                    "{} gave up {}, which it received {receives} times and handed over {handed} \
+                     times",
                     message.queue,
                     described(message)
                 ));
