@@ -150,6 +150,18 @@ fn a_retry_budget_is_one_that_the_waits_can_last_and_leaves_operators_a_week() {
 }
 
 #[test]
+fn the_waits_of_every_retry_budget_are_documented() {
+    let document = include_str!("../../docs/operations.md");
+    for (name, budget) in budgets() {
+        let budget = u32::try_from(number(&budget, "Default")).unwrap();
+        let backoff = Backoff::outlasting(budget);
+        let waits: Vec<_> = backoff.waits().map(|wait| wait.as_secs().to_string()).collect();
+        let waits = waits.join(", ");
+        assert!(document.contains(&waits), "docs/operations.md does not say of {name}: {waits}");
+    }
+}
+
+#[test]
 fn charges_outlast_the_deadline_and_notices_a_days_quota_of_mail() {
     let (parameters, budgets) = (section("Parameters"), budgets());
     let budget = |name: &str| number(&budgets[name], "Default");
