@@ -357,7 +357,7 @@ async fn an_event_that_a_rule_could_not_deliver_is_sent_to_its_target() {
 }
 
 #[tokio::test]
-async fn a_redriven_stream_record_is_published_if_it_can_be_read_and_stays_otherwise() {
+async fn a_redriven_stream_record_is_published_if_it_or_its_row_can_be_read_and_stays_otherwise() {
     let system = System::shared().await;
     let camille = system.customer().await;
     let order = camille.place(&croissants(&system.shop().await, 1)).await;
@@ -385,7 +385,7 @@ async fn a_redriven_stream_record_is_published_if_it_can_be_read_and_stays_other
         .find(|row| row["order_id"] == *order)
         .unwrap();
     let mut repaired: Value = serde_json::from_str(&unreadable.replace(&broken, &order)).unwrap();
-    let image: serde_dynamo::Item = serde_dynamo::to_item(row).unwrap();
+    let image: serde_dynamo::Item = serde_dynamo::to_item(row.clone()).unwrap();
     repaired["dynamodb"]["NewImage"] = serde_json::to_value(image).unwrap();
     dead_letters.send(&[repaired.to_string()]).await;
 
@@ -408,4 +408,15 @@ async fn a_redriven_stream_record_is_published_if_it_can_be_read_and_stays_other
     );
     let left = dead_letters.messages().await;
     assert!(left.contains(&unreadable) && !left.iter().any(|letter| letter.contains(&order)));
+
+    // Once the row is corrected, there is nothing left to keep the record for.
+    let mut row = row;
+    row["order_id"] = json!(broken);
+    let row = serde_dynamo::to_item(row).unwrap();
+    system.dynamodb.put_item().table_name(table).set_item(Some(row)).send().await.unwrap();
+    let healed = system.ops(&["dlq", "redrive", "relay", "--order", &broken]).await;
+    assert!(healed.status == 0 && healed.text.contains("1 published"), "{healed:?}");
+    assert!(!dead_letters.messages().await.iter().any(|letter| letter.contains(&broken)));
+    let delete = system.dynamodb.delete_item().table_name(table);
+    delete.key("order_id", AttributeValue::S(broken)).send().await.unwrap();
 }

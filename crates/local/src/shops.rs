@@ -2,13 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fmt, fs,
     path::Path,
 };
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client as DynamoDb;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
 use shop::{id::ItemId, menu::Menu, stock::BakePlan};
 use stack::Outputs;
 use tables::stock::Key;
@@ -45,7 +48,68 @@ pub fn read(path: &Path) -> Result<Vec<Shop>, Error> {
     parse(&text).map_err(|reason| Error::Shops { path: path.to_owned(), reason })
 }
 
+/// JSON in which no object has a name twice. Maps would keep the last value without a word.
+struct WithoutRepeatedNames;
+
+impl<'de> Deserialize<'de> for WithoutRepeatedNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for WithoutRepeatedNames {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            map.next_value::<Self>()?;
+            if seen.contains(&name) {
+                return Err(de::Error::custom(format!("`{name}` appears twice; keep one")));
+            }
+            seen.insert(name);
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+}
+
 fn parse(text: &str) -> Result<Vec<Shop>, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize::<_, WithoutRepeatedNames>(&mut json)
+        .map_err(|error| error.to_string())?;
     let mut json = serde_json::Deserializer::from_str(text);
     let shops: Vec<Shop> =
         serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string())?;
@@ -194,6 +258,19 @@ mod tests {
             reason(&json!([shop]))
         );
 
+        let twice = json!([paris()]).to_string();
+        let twice = twice.replacen(r#""monday":["#, r#""monday":[],"monday":["#, 1);
+        let error = parse(&twice).unwrap_err();
+        assert!(error.starts_with("[0].menu.opening_hours: `monday` appears twice"), "{error}");
+
+        let mut shop = paris();
+        shop["menu"]["opening_hours"]["monday"][0]["from"] = json!("6:30");
+        let reason = reason(&json!([shop]));
+        assert!(reason.starts_with("[0].menu.opening_hours.monday[0].from"), "{reason}");
+    }
+
+    #[test]
+    fn an_item_that_is_baked_is_on_the_menu() {
         let mut shop = paris();
         shop["bake_plan"]["crossiant"] = json!(5);
         assert_eq!(reason(&json!([shop])), "[0].bake_plan: `crossiant` is not on the menu");

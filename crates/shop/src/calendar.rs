@@ -12,7 +12,7 @@ use jiff::{
     tz::{AmbiguousOffset, TimeZone},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// How many days ahead an order may be picked up, in the shop's calendar.
 pub const MAX_DAYS_AHEAD: i64 = 14;
@@ -25,9 +25,7 @@ pub const MAX_SPANS: usize = 10;
 pub const MAX_SPECIAL_DATES: usize = 100;
 
 /// A day of the week.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are enough")]
 pub enum Weekday {
@@ -38,6 +36,29 @@ pub enum Weekday {
     Friday,
     Saturday,
     Sunday,
+}
+
+impl Weekday {
+    const ALL: [(&str, Self); 7] = [
+        ("monday", Self::Monday),
+        ("tuesday", Self::Tuesday),
+        ("wednesday", Self::Wednesday),
+        ("thursday", Self::Thursday),
+        ("friday", Self::Friday),
+        ("saturday", Self::Saturday),
+        ("sunday", Self::Sunday),
+    ];
+}
+
+// Derived, it would be read as an enum, whose name is missing from the path of an error.
+impl<'de> Deserialize<'de> for Weekday {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let day = Self::ALL.into_iter().find(|(name, _)| *name == text);
+        day.map(|(_, day)| day).ok_or_else(|| {
+            de::Error::custom(format!("`{text}` is not a day; write monday to sunday"))
+        })
+    }
 }
 
 impl From<civil::Weekday> for Weekday {

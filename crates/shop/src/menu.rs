@@ -124,6 +124,9 @@ pub enum InvalidMenu {
     /// A price is 0 or above [`MAX_TOTAL`].
     #[error("items: the price of `{0}` must be 1 to {MAX_TOTAL} minor units")]
     Price(ItemId),
+    /// The time zone is not in the time zone database, by which mails and calendars know it.
+    #[error("time_zone: must be an IANA name, such as Europe/Paris, and not an offset")]
+    TimeZone,
     /// Opening hours are empty or overlap.
     #[error(transparent)]
     Hours(#[from] InvalidHours),
@@ -135,6 +138,9 @@ impl Menu {
     /// # Errors
     /// The first error found.
     pub fn validate(&self) -> Result<(), InvalidMenu> {
+        if self.time_zone.iana_name().is_none() {
+            return Err(InvalidMenu::TimeZone);
+        }
         if !(1..=MAX_ITEMS).contains(&self.items.len()) {
             return Err(InvalidMenu::Items);
         }
@@ -235,6 +241,17 @@ pub(crate) mod tests {
         let invalid = Err(InvalidMenu::Price("croissant".parse().unwrap()));
         assert_eq!((priced(1), priced(MAX_TOTAL)), (Ok(()), Ok(())));
         assert_eq!((priced(0), priced(MAX_TOTAL + 1)), (invalid.clone(), invalid));
+    }
+
+    #[test]
+    fn a_time_zone_has_a_name() {
+        let in_zone = |time_zone: &str| {
+            let mut menu = json!(paris());
+            menu["time_zone"] = json!(time_zone);
+            serde_json::from_value::<Menu>(menu).unwrap().validate()
+        };
+        assert_eq!(in_zone("+01:00"), Err(InvalidMenu::TimeZone));
+        assert_eq!((in_zone("America/New_York"), in_zone("UTC")), (Ok(()), Ok(())));
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub enum InvalidName {
     /// It is empty or too long.
     #[error("must be 1 to {} characters", Name::MAX_LENGTH)]
     Length,
+    /// It is nothing but space.
+    #[error("must not be blank")]
+    Blank,
     /// It has a character that people cannot read.
     #[error(transparent)]
     Unprintable(#[from] Unprintable),
@@ -44,6 +47,9 @@ impl TryFrom<String> for Name {
         let length = text.chars().take(Self::MAX_LENGTH + 1).count();
         if !(1..=Self::MAX_LENGTH).contains(&length) {
             return Err(InvalidName::Length);
+        }
+        if text.trim().is_empty() {
+            return Err(InvalidName::Blank);
         }
         text::check(&text)?;
         Ok(Self(text))
@@ -73,6 +79,13 @@ mod tests {
         }
         for bad in ["", &"a".repeat(101), &"\u{1f370}".repeat(101)] {
             assert_eq!(Name::try_from(bad.to_owned()), Err(InvalidName::Length), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_more_than_space() {
+        for blank in [" ", "\u{a0}\u{2003}"] {
+            assert_eq!(Name::try_from(blank.to_owned()), Err(InvalidName::Blank));
         }
     }
 

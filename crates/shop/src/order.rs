@@ -117,15 +117,19 @@ pub enum Rejection {
 }
 
 /// The provider's token for the customer's payment method: 1 to 255 ASCII letters, digits and
-/// underscores. Its debug form is `…`, so that no log line holds a token.
+/// underscores, with at least one letter, so that it is not the number of a card. Its debug form is
+/// `…`, so that no log line holds a token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct PaymentMethod(String);
 
 impl PaymentMethod {
+    /// The most characters of a token.
+    pub const MAX_LENGTH: usize = 255;
+
     /// What a token looks like, for JSON Schemas.
-    pub const PATTERN: &str = "^[A-Za-z0-9_]{1,255}$";
+    pub const PATTERN: &str = "^[0-9_]*[A-Za-z][A-Za-z0-9_]*$";
 
     /// The token, for the provider alone.
     #[must_use]
@@ -136,7 +140,10 @@ impl PaymentMethod {
 
 /// Why a text is not a payment method. It does not show the text, which may be a real token.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("must be 1 to 255 letters, digits and underscores")]
+#[error(
+    "must be 1 to 255 letters, digits and underscores: the provider's id of a payment method, and \
+     never the number of a card"
+)]
 pub struct InvalidPaymentMethod;
 
 impl TryFrom<String> for PaymentMethod {
@@ -144,7 +151,8 @@ impl TryFrom<String> for PaymentMethod {
 
     fn try_from(token: String) -> Result<Self, InvalidPaymentMethod> {
         let valid = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
-        if (1..=255).contains(&token.len()) && token.bytes().all(valid) {
+        let is_number = !token.bytes().any(|c| c.is_ascii_alphabetic());
+        if (1..=Self::MAX_LENGTH).contains(&token.len()) && token.bytes().all(valid) && !is_number {
             Ok(Self(token))
         } else {
             Err(InvalidPaymentMethod)

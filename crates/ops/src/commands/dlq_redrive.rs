@@ -116,10 +116,15 @@ impl Action {
                     Self::Publish(events)
                 }
             }
-            Remedy::Unreadable(reason) => Self::Keep(format!(
-                "still cannot be read: {reason}. Correct the relay and redrive, or correct the row \
-                 and publish the order"
-            )),
+            // The change stays as it was written. If the row has been corrected since, its last
+            // event says all that there is to say.
+            Remedy::Unreadable(reason) => match corrected(deployment, letter).await? {
+                Some(event) => Self::Publish(vec![event]),
+                None => Self::Keep(format!(
+                    "still cannot be read: {reason}. Correct the row, or deploy a version that can \
+                     read it, and redrive"
+                )),
+            },
             Remedy::Unknown => {
                 Self::Keep("does not say where it belongs; check it, and delete it".to_owned())
             }
@@ -170,6 +175,19 @@ impl fmt::Display for Totals {
             write!(f, ", {others} about other orders")?;
         }
         Ok(())
+    }
+}
+
+/// The last event of the order that a letter is about, if its row can be read.
+async fn corrected(
+    deployment: &Deployment,
+    letter: &DeadLetter,
+) -> Result<Option<OrderEvent>, Error> {
+    let Some(id) = letter.order().and_then(|order| order.parse().ok()) else { return Ok(None) };
+    match Tables::of(deployment).order(id).await {
+        Ok(order) => Ok(order.and_then(OrderEvent::latest)),
+        Err(Error::Row(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

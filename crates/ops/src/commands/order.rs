@@ -115,21 +115,37 @@ fn print(report: &OrderReport) -> Result<(), Error> {
 fn facts(report: &OrderReport) -> [(&'static str, String); 9] {
     let order = &report.order;
     let none = || "none".to_owned();
-    let payment = report.payment.as_ref().map_or_else(none, |row| {
-        let intent = row
-            .payment
-            .intent()
-            .map_or_else(String::new, |intent| format!(", intent {}", intent.as_str()));
-        let reason = row.payment.reason().map_or_else(String::new, |reason| format!(" ({reason})"));
-        format!("{}{reason}, {}{intent}", row.payment.name(), row.price)
-    });
+    // What cannot be read is not taken for missing.
+    let missing = |table| match report.unreadable.iter().any(|row| row.table == table) {
+        true => "cannot be read, see below".to_owned(),
+        false => none(),
+    };
+    let payment = report.payment.as_ref().map_or_else(
+        || missing("PaymentsTable"),
+        |row| {
+            let intent = row
+                .payment
+                .intent()
+                .map_or_else(String::new, |intent| format!(", intent {}", intent.as_str()));
+            let reason =
+                row.payment.reason().map_or_else(String::new, |reason| format!(" ({reason})"));
+            format!("{}{reason}, {}{intent}", row.payment.name(), row.price)
+        },
+    );
     let provider = match &report.account {
         Ok(Some((intent, refunds))) => Account::of(intent, refunds).to_string(),
+        // The row of the payment names the intent.
+        Ok(None) if report.payment.is_none() => match missing("PaymentsTable") {
+            unreadable if unreadable != none() => {
+                "unknown; `cargo ops reconcile` compares the provider's books".to_owned()
+            }
+            none => none,
+        },
         Ok(None) => none(),
         Err(error) => error.to_string(),
     };
-    let notice = report.notice.as_ref().map_or_else(none, notified);
-    let reservation = report.reservation.as_ref().map_or_else(none, reserved);
+    let notice = report.notice.as_ref().map_or_else(|| missing("NoticesTable"), notified);
+    let reservation = report.reservation.as_ref().map_or_else(|| missing("StockTable"), reserved);
     let letters = report
         .dead_letters
         .iter()

@@ -31,7 +31,7 @@ pub(crate) struct OrderBody {
     lines: Vec<LineBody>,
     /// The payment provider's token for the payment method: 1 to 255 letters, digits and
     /// underscores.
-    #[schemars(regex(pattern = PaymentMethod::PATTERN))]
+    #[schemars(length(max = PaymentMethod::MAX_LENGTH), regex(pattern = PaymentMethod::PATTERN))]
     payment_method: String,
     /// When to pick the order up, in RFC 3339 with an offset: after the shop's lead time, within
     /// its opening hours, and at most 14 days ahead. If absent, as soon as possible today.
@@ -245,7 +245,8 @@ mod tests {
     fn an_invalid_field_is_reported_with_its_limit() {
         const NAME: &str =
             "must be 1 to 64 characters, each a lower-case letter, a digit or a hyphen";
-        const TOKEN: &str = "must be 1 to 255 letters, digits and underscores";
+        const TOKEN: &str = "must be 1 to 255 letters, digits and underscores: the provider's id \
+                             of a payment method, and never the number of a card";
         const TEXT: &str = "must be one line without control characters and invisible \
                             characters: character";
         let line = json!({"item": "croissant", "quantity": 1});
@@ -255,6 +256,7 @@ mod tests {
             ("/lines", json!(vec![line; 51]), "lines: must be 1 to 50 lines".into()),
             ("/lines/0/item", json!(""), format!("lines[0].item: {NAME}")),
             ("/payment_method", json!("pm card"), format!("payment_method: {TOKEN}")),
+            ("/payment_method", json!("4242424242424242"), format!("payment_method: {TOKEN}")),
             ("/payment_method", json!(""), format!("payment_method: {TOKEN}")),
             ("/payment_method", json!("p".repeat(256)), format!("payment_method: {TOKEN}")),
             ("/note", json!("é".repeat(501)), "note: must be at most 500 characters".into()),

@@ -146,8 +146,8 @@ fn check_standing(rest: &Rest) -> Result<(), Violation> {
     let standing = rest.held.keys().find(|(_, day, _)| *day < oldest);
     match standing {
         Some((shop, day, item)) => {
-            let now = rest.now;
-            violation(format!("the {item} of {shop} that are held on {day} still stand at {now}"))
+            let today = rest.now.to_zoned(TimeZone::UTC).date();
+            violation(format!("{item} held at {shop} on {day} still stands on {today}"))
         }
         None => Ok(()),
     }
