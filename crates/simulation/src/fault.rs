@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::campaign::Campaign;
 
 /// What a copy of the workspace needs in order to build, besides its manifest.
-const SOURCES: [&str; 5] = [".cargo", "Cargo.lock", "crates", "template.yaml", "tests"];
+const SOURCES: [&str; 6] = [".cargo", "Cargo.lock", "crates", "events", "template.yaml", "tests"];
 
 /// What has to catch a group of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
