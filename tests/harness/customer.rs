@@ -26,7 +26,7 @@ impl System {
         self.signed_in(&Uuid::new_v4().simple().to_string()).await
     }
 
-    /// Signs a customer in, and up if there is none of that name.
+    /// Signs a customer in, after signing them up if that name is new.
     pub(crate) async fn signed_in(&self, name: &str) -> Customer<'_> {
         let token = self.stack.token(name, false).await.unwrap();
         let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();

@@ -1,5 +1,5 @@
 //! The functions' timeouts. Calls end first, then the function's own limit, then Lambda's, and the
-//! API's last, so that whoever waits is told what failed.
+//! API's last, so that the caller is told what failed.
 
 use std::time::Duration;
 
