@@ -124,5 +124,9 @@ async fn an_unreadable_payment_hides_nothing_else_about_its_order() {
     let unreadable =
         format!("the row {id} of the PaymentsTable cannot be read: `intent` is missing");
     assert_eq!((shown.status, shown.lines(&unreadable).len()), (1, 1), "{shown:?}");
+    // Neither is taken for missing.
+    for fact in ["  payment       cannot be read", "  provider      unknown"] {
+        assert_eq!(shown.lines(fact).len(), 1, "{fact}: {shown:?}");
+    }
     assert_eq!(shown.lines("order.confirmed, revision 3").len(), 1, "{shown:?}");
 }

@@ -116,9 +116,9 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 9] {
     let order = &report.order;
     let none = || "none".to_owned();
     // What cannot be read is not taken for missing.
-    let missing = |table| match report.unreadable.iter().any(|row| row.table == table) {
-        true => "cannot be read, see below".to_owned(),
-        false => none(),
+    let is_unreadable = |table| report.unreadable.iter().any(|row| row.table == table);
+    let missing = |table| {
+        if is_unreadable(table) { "cannot be read, see below".to_owned() } else { none() }
     };
     let payment = report.payment.as_ref().map_or_else(
         || missing("PaymentsTable"),
@@ -135,12 +135,9 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 9] {
     let provider = match &report.account {
         Ok(Some((intent, refunds))) => Account::of(intent, refunds).to_string(),
         // The row of the payment names the intent.
-        Ok(None) if report.payment.is_none() => match missing("PaymentsTable") {
-            unreadable if unreadable != none() => {
-                "unknown; `cargo ops reconcile` compares the provider's books".to_owned()
-            }
-            none => none,
-        },
+        Ok(None) if is_unreadable("PaymentsTable") => {
+            "unknown; `cargo ops reconcile` compares the provider's books".to_owned()
+        }
         Ok(None) => none(),
         Err(error) => error.to_string(),
     };
