@@ -30,4 +30,5 @@ mod repair;
 mod samples;
 mod sizes;
 mod stock;
+mod telemetry;
 mod unreadable_rows;

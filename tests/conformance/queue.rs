@@ -9,9 +9,9 @@ use aws_sdk_sqs::{
     types::{MessageSystemAttributeName, QueueAttributeName},
 };
 use platform::queue::{Backoff, Queue, Retryable};
-use uuid::Uuid;
 
 use crate::harness::{System, eventually};
+use uuid::Uuid;
 
 /// How long SQS hides a message by default, in seconds: longer than a test waits.
 const VISIBILITY_TIMEOUT: &str = "3600";
@@ -73,7 +73,7 @@ impl OneMessage {
         let event = self.receive().await.unwrap();
         let id = event.records[0].message_id.clone().unwrap();
         let handle = async |_: String| Err(Failure { transient });
-        let answer = self.queue.process(&fixtures::context(), event, |_| Uuid::nil(), handle).await;
+        let answer = self.queue.process(&fixtures::context(), event, handle).await;
         let failed: Vec<_> =
             answer.batch_item_failures.iter().map(|failure| &failure.item_identifier).collect();
         assert_eq!(failed, [&id]);

@@ -134,7 +134,6 @@ fn check<T: DeserializeOwned, E: Retryable>(
     let answer = block_on(QUEUE.process(
         &context,
         event,
-        |_| Uuid::nil(),
         async |message: T| {
             let outcome = handle(message).await;
             refused.set(refused.get() + usize::from(outcome.is_err()));

@@ -146,6 +146,7 @@ fn settings(aws: &Aws, user_pool: String, provider: String) -> Result<Vec<(&'sta
         ("PAYMENTS_TABLE", "payments".to_owned()),
         ("NOTICES_TABLE", "notices".to_owned()),
         ("EVENT_BUS", NAME.to_owned()),
+        ("METRICS_NAMESPACE", NAME.to_owned()),
         ("USER_POOL_ID", user_pool),
         ("SENDER_ADDRESS", "orders@example.com".to_owned()),
         ("CONFIGURATION_SET", NAME.to_owned()),

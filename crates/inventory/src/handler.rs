@@ -113,7 +113,7 @@ impl<S: Stock, B: EventBus> Inventory<S, B> {
     ) -> Result<(), InventoryError> {
         let order_id = order.order_id;
         if now >= order.deadline {
-            tracing::info!(%order_id, "not reserved: the deadline has passed");
+            tracing::info!("not reserved: the deadline has passed");
             return Ok(());
         }
         // Most orders arrive once, so no reservation is assumed rather than read first.
@@ -160,7 +160,7 @@ impl<S: Stock, B: EventBus> Inventory<S, B> {
             };
             match write {
                 Write::Committed => {
-                    tracing::info!(order_id = %order, state = next.name(), "reservation written");
+                    tracing::info!(state = next.name(), "reservation written");
                     return Ok(Some(next));
                 }
                 Write::Conflict(row) => current = Some(row),
@@ -179,14 +179,14 @@ fn announcement(
 ) -> Option<InventoryEvent> {
     match reservation {
         Reservation::Held(_) => {
-            Some(InventoryEvent::reserved(StockReserved { order_id }, now, cause.event_id))
+            Some(InventoryEvent::reserved(StockReserved { order_id }, now, cause))
         }
         Reservation::Rejected { shortages } => {
             let data = StockRejected { order_id, shortages };
-            Some(InventoryEvent::rejected(data, now, cause.event_id))
+            Some(InventoryEvent::rejected(data, now, cause))
         }
         Reservation::Released => {
-            tracing::info!(%order_id, "not reserved: the order ended before");
+            tracing::info!("not reserved: the order ended before");
             None
         }
     }

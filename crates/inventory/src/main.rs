@@ -2,11 +2,11 @@
 
 use inventory::{handler::Inventory, store::DynamoDb};
 use jiff::Timestamp;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::{Error, LambdaEvent};
 use platform::{
     aws,
     bus::EventBridge,
-    log,
+    function, log,
     queue::{Backoff, Queue},
     settings,
 };
@@ -14,7 +14,7 @@ use shop::event::{INVENTORY, OrderEvent};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    log::init();
+    log::init(env!("CARGO_PKG_NAME"));
     let config = aws::config()?;
     let queue = Queue::new(
         &config,
@@ -25,11 +25,9 @@ async fn main() -> Result<(), Error> {
         stock: DynamoDb::new(&config, settings::text("STOCK_TABLE")?),
         bus: EventBridge::new(&config, settings::text("EVENT_BUS")?, INVENTORY),
     };
-    run(service_fn(async |event: LambdaEvent<_>| {
+    function::run(async |event: LambdaEvent<_>| {
         let handle = async |event: OrderEvent| inventory.handle(event, Timestamp::now()).await;
-        Ok::<_, Error>(
-            queue.process(&event.context, event.payload, OrderEvent::correlation_id, handle).await,
-        )
-    }))
+        Ok(queue.process(&event.context, event.payload, handle).await)
+    })
     .await
 }

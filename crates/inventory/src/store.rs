@@ -158,7 +158,7 @@ impl Stock for DynamoDb {
                 .filter(|(held, line)| {
                     if condition_failed(line) {
                         tracing::warn!(
-                            order_id = %order, day = %demand.pickup_day, item = %held.item,
+                            day = %demand.pickup_day, item = %held.item,
                             "the released pieces are no longer counted: their row has expired"
                         );
                     }

@@ -8,10 +8,12 @@ The argument is the file in which IAM's decisions about the roles of the functio
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import sys
 import threading
+import time
 
 
 def end_with_parent():
@@ -32,6 +34,7 @@ threading.Thread(target=end_with_parent, daemon=True).start()
 from hypercorn.config import Config  # noqa: E402
 from ministack import app  # noqa: E402
 from ministack.core import iam_evaluator  # noqa: E402
+from ministack.services import apigateway  # noqa: E402
 
 # The AWS services that the functions call speak HTTP/1.1 over TLS.
 Config.alpn_protocols = ["http/1.1"]
@@ -64,6 +67,19 @@ def record_authorizations(path):
     iam_evaluator.enforce = recording
 
 
+def trace_requests():
+    """Adds the header with a trace's id that HTTP APIs add to each request."""
+    execute = apigateway.handle_execute
+
+    async def traced(api_id, stage, path, method, headers, *others, **named):
+        root = f"1-{int(time.time()):08x}-{secrets.token_hex(12)}"
+        headers = {"x-amzn-trace-id": f"Root={root}", **(headers or {})}
+        return await execute(api_id, stage, path, method, headers, *others, **named)
+
+    apigateway.handle_execute = traced
+
+
 # The emulator parses the remaining arguments.
 record_authorizations(sys.argv.pop(1))
+trace_requests()
 app.main()

@@ -20,7 +20,10 @@ use shop::{
 };
 use tables::notices::Outcome;
 
-use crate::notice::{Notice, Templates, helps_until};
+use crate::{
+    metrics,
+    notice::{Notice, Templates, helps_until},
+};
 
 /// The last revision of each order that its customer was notified of.
 pub trait Notices {
@@ -182,18 +185,22 @@ impl<N: Notices, C: Customers, M: Mailer> Notifications<N, C, M> {
         match self.notices.claim(&claim, now).await? {
             Claimed::Granted => {}
             Claimed::Done => {
-                tracing::info!(%order_id, revision, "no notice: sent before, or overtaken");
+                tracing::info!(revision, "no notice: sent before, or overtaken");
                 return Ok(());
             }
             Claimed::Busy => return Err(NotificationsError::Busy),
         }
         match self.notify(event, &notice, now).await {
-            Ok(outcome) => Ok(self.notices.settle(&claim, outcome).await?),
+            Ok(outcome) => {
+                self.notices.settle(&claim, outcome).await?;
+                metrics::record(outcome);
+                Ok(())
+            }
             Err(error) => {
                 // Lets the next delivery claim at once. If this fails, it waits until the claim
                 // lapses.
                 if let Err(error) = self.notices.release(&claim).await {
-                    tracing::warn!(%order_id, error = chain(&error), "the claim was not released");
+                    tracing::warn!(error = chain(&error), "the claim was not released");
                 }
                 Err(error)
             }
@@ -208,23 +215,23 @@ impl<N: Notices, C: Customers, M: Mailer> Notifications<N, C, M> {
         now: Timestamp,
     ) -> Result<Outcome, NotificationsError> {
         let order = &event.detail.data;
-        let (order_id, revision, subject) = (order.order_id, order.revision, &notice.subject);
+        let (revision, subject) = (order.revision, &notice.subject);
         if helps_until(event).is_some_and(|end| end <= now) {
-            tracing::warn!(%order_id, revision, subject, "notice dropped: too late to help");
+            tracing::warn!(revision, subject, "notice dropped: too late to help");
             return Ok(Outcome::TooLate);
         }
         match self.customers.contact(&order.customer_id).await? {
             Contact::Verified(address) => {
                 self.mailer.send(&address, notice).await?;
-                tracing::info!(%order_id, revision, subject, "notice sent");
+                tracing::info!(revision, subject, "notice sent");
                 Ok(Outcome::Sent)
             }
             Contact::Unverified => {
-                tracing::warn!(%order_id, revision, subject, "notice dropped: unverified address");
+                tracing::warn!(revision, subject, "notice dropped: unverified address");
                 Ok(Outcome::Unverified)
             }
             Contact::None => {
-                tracing::warn!(%order_id, revision, subject, "notice dropped: no address");
+                tracing::warn!(revision, subject, "notice dropped: no address");
                 Ok(Outcome::NoAddress)
             }
         }

@@ -3,6 +3,7 @@
 pub mod cognito;
 pub mod handler;
 pub mod memory;
+mod metrics;
 pub mod notice;
 pub mod ses;
 pub mod store;

@@ -1,12 +1,12 @@
 //! The function behind the notice queue.
 
 use jiff::Timestamp;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::{Error, LambdaEvent};
 use notifications::{
     cognito::UserPool, handler::Notifications, notice::Templates, ses::Ses, store::DynamoDb,
 };
 use platform::{
-    aws, log,
+    aws, function, log,
     queue::{Backoff, Queue},
     settings,
 };
@@ -14,7 +14,7 @@ use shop::event::OrderEvent;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    log::init();
+    log::init(env!("CARGO_PKG_NAME"));
     let config = aws::config()?;
     let backoff = Backoff::outlasting(settings::seconds("RETRY_BUDGET_SECONDS")?);
     let queue = Queue::new(&config, settings::text("NOTICE_QUEUE_URL")?, backoff);
@@ -28,14 +28,12 @@ async fn main() -> Result<(), Error> {
         ),
         templates: Templates::new()?,
     };
-    run(service_fn(async |event: LambdaEvent<_>| {
+    function::run(async |event: LambdaEvent<_>| {
         // Lambda ends the invocation at its deadline.
         let until = Timestamp::try_from(event.context.deadline())?;
         let handle =
             async |event: OrderEvent| notifications.handle(&event, Timestamp::now(), until).await;
-        Ok::<_, Error>(
-            queue.process(&event.context, event.payload, OrderEvent::correlation_id, handle).await,
-        )
-    }))
+        Ok(queue.process(&event.context, event.payload, handle).await)
+    })
     .await
 }

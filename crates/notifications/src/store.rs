@@ -47,8 +47,8 @@ impl DynamoDb {
         match update.commit::<IgnoredAny>(&self.table).await {
             Ok(Write::Committed) => Ok(()),
             Ok(Write::Conflict(_)) | Err(StoreError::MissingRow) => {
-                let (order_id, revision) = (claim.order, claim.revision);
-                tracing::warn!(%order_id, revision, "the claim was taken over before it ended");
+                let revision = claim.revision;
+                tracing::warn!(revision, "the claim was taken over before it ended");
                 Ok(())
             }
             Err(error) => Err(error),

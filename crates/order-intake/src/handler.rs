@@ -10,8 +10,10 @@ use shop::{
     id::{CustomerId, IdempotencyKey, OrderId},
     order::{Order, Status, Trigger},
     placement::{self, OrderRequest},
+    trace::TraceParent,
 };
 use tables::orders::{Outcome, TriggerError};
+use tracing::{Instrument, Span, field};
 
 use crate::{
     menus::{MenuCache, Menus},
@@ -65,8 +67,20 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
 
     /// Answers a request. Errors are answers, too.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Response {
+        let trace = request::trace(&request);
+        let trace_id = trace.as_ref().map(TraceParent::trace_id);
+        let span = tracing::info_span!("request", trace_id, order_id = field::Empty);
+        self.answer(request, trace, now).instrument(span).await
+    }
+
+    async fn answer(
+        &self,
+        request: Request,
+        trace: Option<TraceParent>,
+        now: Timestamp,
+    ) -> Response {
         let answer = match request.route_key.as_deref().and_then(Route::from_key) {
-            Some(Route::PlaceOrder) => self.place(&request, now).await,
+            Some(Route::PlaceOrder) => self.place(&request, trace, now).await,
             Some(Route::ListOrders) => self.list(&request).await,
             Some(Route::ShowOrder) => self.show(&request).await,
             Some(Route::CancelOrder) => self.cancel(&request, now).await,
@@ -83,17 +97,24 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
         })
     }
 
-    async fn place(&self, request: &Request, now: Timestamp) -> Result<Response, Failure> {
+    async fn place(
+        &self,
+        request: &Request,
+        trace: Option<TraceParent>,
+        now: Timestamp,
+    ) -> Result<Response, Failure> {
         let customer = request::customer(request)?;
         let key = request::idempotency_key(request)?;
         let wanted = request::order(request)?;
 
-        let order = match self.new_order(&wanted, &customer, &key, now).await? {
+        let id = OrderId::derive(&customer, &key);
+        about(id);
+        let new = self.new_order(&wanted, &customer, &key, now).await?;
+        let order = match new.map(|order| Order { traceparent: trace, ..order }) {
             Ok(order) => match self.orders.put(&order).await? {
                 Write::Conflict(first) => replay(first, &wanted)?,
                 Write::Committed => {
                     tracing::info!(
-                        order_id = %order.order_id,
                         location = %order.location,
                         total = order.total,
                         "order placed"
@@ -102,7 +123,7 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
                 }
             },
             // The same request may have been accepted before the menu or the clock changed.
-            Err(refusal) => match self.orders.get(OrderId::derive(&customer, &key)).await? {
+            Err(refusal) => match self.orders.get(id).await? {
                 Some(first) => replay(first, &wanted)?,
                 None => return Err(refusal.into()),
             },
@@ -151,6 +172,7 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
     async fn own_order(&self, request: &Request) -> Result<Order, Failure> {
         let customer = request::customer(request)?;
         let id = request::order_id(request)?;
+        about(id);
         let order = self.orders.get(id).await?.filter(|order| order.customer_id == customer);
         Ok(order.ok_or_else(no_such_order)?)
     }
@@ -175,6 +197,11 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
     async fn locations(&self, now: Timestamp) -> Result<Response, Failure> {
         Ok(json(200, &LocationsView { locations: &self.menus.locations(now).await? }))
     }
+}
+
+/// Puts the order's id on all further log lines of the request.
+fn about(order: OrderId) {
+    Span::current().record("order_id", field::display(order));
 }
 
 /// The order that the same request has placed before.

@@ -1,11 +1,12 @@
 //! The Lambda function behind the customers' HTTP API.
 
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::{Error, LambdaEvent};
 use order_intake::{handler::OrderIntake, store::DynamoDb};
 use platform::{
     aws,
     cause::chain,
+    function,
     http::{Problem, Request},
     log, settings,
     time_limit::{self, RESERVE},
@@ -13,7 +14,7 @@ use platform::{
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    log::init();
+    log::init(env!("CARGO_PKG_NAME"));
     let config = aws::config()?;
     let store =
         DynamoDb::new(&config, settings::text("ORDERS_TABLE")?, settings::text("MENU_TABLE")?);
@@ -24,14 +25,14 @@ async fn main() -> Result<(), Error> {
     );
     // Init runs on a full CPU before any request waits, so connect and read the menus here.
     intake.prepare(Timestamp::now()).await;
-    run(service_fn(async |event: LambdaEvent<Request>| {
+    function::run(async |event: LambdaEvent<Request>| {
         // Boxed, because the compiler gives up on the layout of a future that is nested this deep.
         let handled = Box::pin(intake.handle(event.payload, Timestamp::now()));
         let answer = time_limit::within(&event.context, RESERVE, handled).await;
-        Ok::<_, Error>(answer.unwrap_or_else(|error| {
+        Ok(answer.unwrap_or_else(|error| {
             tracing::error!(error = chain(&error), "could not answer a request");
             Problem::unavailable().into()
         }))
-    }))
+    })
     .await
 }

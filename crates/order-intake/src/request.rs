@@ -8,6 +8,7 @@ use platform::http::{Problem, ProblemType, Request, json_body};
 use shop::{
     id::{CustomerId, IdempotencyKey, LocationId, OrderId},
     placement::OrderRequest,
+    trace::TraceParent,
 };
 
 pub use page::{Page, Position};
@@ -52,6 +53,13 @@ pub(crate) fn location(request: &Request) -> Result<LocationId, Problem> {
     path_parameter(request, "location")
         .parse()
         .map_err(|error| Problem::invalid_field(400, "location", error))
+}
+
+/// The trace that the caller began, or else the one of API Gateway.
+pub(crate) fn trace(request: &Request) -> Option<TraceParent> {
+    let header = |name| request.headers.get(name)?.to_str().ok();
+    let callers = header("traceparent").and_then(|text| text.parse().ok());
+    callers.or_else(|| header("X-Amzn-Trace-Id").and_then(TraceParent::from_amazon))
 }
 
 fn path_parameter<'a>(request: &'a Request, name: &str) -> &'a str {

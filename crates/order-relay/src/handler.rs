@@ -1,14 +1,18 @@
 //! The use case: publish every committed change of an order, in the order of the stream.
 
 use aws_lambda_events::dynamodb::EventRecord;
+use jiff::Timestamp;
 use platform::{
     bus::{self, EventBus, PublishError},
     cause::chain,
     decode::{self, DecodeError},
+    queue::RECORDS_DEAD_LETTERED,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shop::{event::OrderEvent, order::Order};
+use shop::{event::OrderEvent, order::Order, trace::TraceParent};
+
+use crate::metrics;
 
 /// A batch of the stream. Its records are parsed one by one, so that an unreadable record affects
 /// no other.
@@ -74,10 +78,14 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
     /// overtake an earlier one.
     pub async fn handle(&self, batch: StreamEvent) -> Result<(), RelayError> {
         let mut events = Vec::with_capacity(batch.records.len());
+        let mut placed_at = Vec::with_capacity(batch.records.len());
         let mut unreadable = Vec::new();
         for record in &batch.records {
-            match read(record) {
-                Ok(Some(event)) => events.push(event),
+            match change(record) {
+                Ok(Some(change)) => {
+                    events.push(change.event);
+                    placed_at.push(change.placed_at);
+                }
                 Ok(None) => {}
                 Err(reason) => unreadable.push((record, reason)),
             }
@@ -87,10 +95,19 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
         for (record, reason) in unreadable {
             tracing::error!(error = chain(&reason), "record sent to the dead-letter queue");
             self.dead_letters.send(record, &reason).await?;
+            ::metrics::counter!(RECORDS_DEAD_LETTERED).increment(1);
         }
-        for OrderEvent { event_type, detail } in &events {
-            let (order_id, revision) = (detail.data.order_id, detail.data.revision);
-            tracing::info!(%order_id, revision, event = ?event_type, "published");
+        for (event, placed_at) in events.iter().zip(placed_at) {
+            let OrderEvent { event_type, detail } = event;
+            tracing::info!(
+                order_id = %detail.data.order_id,
+                trace_id = detail.metadata.traceparent.as_ref().map(TraceParent::trace_id),
+                revision = detail.data.revision,
+                event = ?event_type,
+                location = %detail.data.location,
+                "published"
+            );
+            metrics::record(event, placed_at);
         }
         Ok(())
     }
@@ -101,6 +118,17 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
 /// # Errors
 /// The record does not hold an order that a transition has written.
 pub fn read(record: &RawValue) -> Result<Option<OrderEvent>, Unreadable> {
+    Ok(change(record)?.map(|change| change.event))
+}
+
+/// A committed change of an order.
+struct Change {
+    event: OrderEvent,
+    /// When the order was placed.
+    placed_at: Timestamp,
+}
+
+fn change(record: &RawValue) -> Result<Option<Change>, Unreadable> {
     // The record holds all that the event does, in a longer form.
     let size = record.get().len();
     if size > bus::MAX_SIZE {
@@ -111,7 +139,9 @@ pub fn read(record: &RawValue) -> Result<Option<OrderEvent>, Unreadable> {
         return Ok(None);
     }
     let order: Order = decode::item(record.change.new_image).map_err(Unreadable::Order)?;
-    OrderEvent::latest(order).map(Some).ok_or(Unreadable::NoHistory)
+    let placed_at = order.placed_at;
+    let event = OrderEvent::latest(order).ok_or(Unreadable::NoHistory)?;
+    Ok(Some(Change { event, placed_at }))
 }
 
 #[cfg(test)]

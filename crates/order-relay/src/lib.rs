@@ -3,3 +3,4 @@
 pub mod dead_letters;
 pub mod handler;
 pub mod memory;
+mod metrics;

@@ -19,17 +19,6 @@ pub enum Report {
     Payment(PaymentEvent),
 }
 
-impl Report {
-    /// The id that all events about the same order share.
-    #[must_use]
-    pub const fn correlation_id(&self) -> Uuid {
-        match self {
-            Self::Inventory(event) => event.correlation_id(),
-            Self::Payment(event) => event.correlation_id(),
-        }
-    }
-}
-
 /// Why handling a message failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
@@ -211,13 +200,6 @@ mod tests {
         let event = fixtures::order_event(OrderEventType::Placed);
         status.expire(event, at("2026-11-24T08:15:00Z")).await.unwrap();
         assert_eq!(row(&status).await.status, Status::Confirmed);
-    }
-
-    #[test]
-    fn a_report_is_correlated_by_its_order() {
-        for report in [reserved(), captured()] {
-            assert_eq!(report.correlation_id().to_string(), ORDER);
-        }
     }
 
     #[test]

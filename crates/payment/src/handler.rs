@@ -18,7 +18,10 @@ use shop::{
 };
 use stripe::{Intent, IntentStatus, NewIntent, Refund};
 
-use crate::provider::{Provider, ProviderError};
+use crate::{
+    metrics,
+    provider::{Provider, ProviderError},
+};
 
 /// The payments of all orders, one row each.
 pub trait Payments {
@@ -97,7 +100,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
             | OrderEventType::PaymentChanged => None,
         };
         if let Some(payment) = &payment {
-            tracing::info!(order_id = %order.order_id, state = payment.name(), "payment");
+            tracing::info!(state = payment.name(), "payment");
         }
         let cause = &event.detail.metadata;
         if let Some(outcome) = payment.and_then(|payment| outcome(payment, cause, order, now)) {
@@ -116,8 +119,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         let (payment, known) = match self.payments.find(order.order_id).await? {
             Some(payment) => (payment, None),
             None if expired => {
-                let order_id = order.order_id;
-                tracing::info!(%order_id, "not charged: the deadline has passed");
+                tracing::info!("not charged: the deadline has passed");
                 return Ok(None);
             }
             None => self.begin(order, now).await?,
@@ -132,8 +134,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         };
         let status = match known {
             IntentStatus::Unconfirmed if expired => {
-                let order_id = order.order_id;
-                tracing::info!(%order_id, "not confirmed: the deadline has passed");
+                tracing::info!("not confirmed: the deadline has passed");
                 return Ok(Some(payment));
             }
             IntentStatus::Unconfirmed => self.provider.confirm(intent).await?.status,
@@ -241,7 +242,10 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         };
         match self.payments.write(order.order_id, order.price(), Some(&payment), &next, now).await?
         {
-            Write::Committed => Ok(next),
+            Write::Committed => {
+                metrics::record(&next, order.price());
+                Ok(next)
+            }
             Write::Conflict(first) => Ok(first),
         }
     }
@@ -254,7 +258,7 @@ fn outcome(
     order: &OrderData,
     now: Timestamp,
 ) -> Option<PaymentEvent> {
-    let (order_id, cause) = (order.order_id, cause.event_id);
+    let order_id = order.order_id;
     let made = PaymentMade { order_id, amount: order.total, currency: order.currency };
     let failed = |reason| PaymentFailed { order_id, reason };
     let Payment::Committed { progress, .. } = payment else { return None };

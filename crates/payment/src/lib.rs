@@ -2,6 +2,7 @@
 
 pub mod handler;
 pub mod memory;
+mod metrics;
 pub mod provider;
 pub mod store;
 pub mod stripe_provider;

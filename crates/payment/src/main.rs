@@ -2,12 +2,12 @@
 
 use aws_lambda_events::sqs::SqsEvent;
 use jiff::Timestamp;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::{Error, LambdaEvent};
 use payment::{handler::Cashier, store::DynamoDb, stripe_provider::StripeProvider};
 use platform::{
     aws,
     bus::EventBridge,
-    log,
+    function, log,
     queue::{Backoff, Queue},
     settings,
 };
@@ -15,7 +15,7 @@ use shop::event::{OrderEvent, PAYMENT};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    log::init();
+    log::init(env!("CARGO_PKG_NAME"));
     let config = aws::config()?;
     let outlasting = |name| settings::seconds(name).map(Backoff::outlasting);
     let charges = Queue::new(
@@ -38,13 +38,11 @@ async fn main() -> Result<(), Error> {
         bus: EventBridge::new(&config, settings::text("EVENT_BUS")?, PAYMENT),
     };
     cashier.provider.connect().await;
-    run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+    function::run(async |event: LambdaEvent<SqsEvent>| {
         let batch = event.payload;
         let queue = if refunds.is_source_of(&batch) { &refunds } else { &charges };
         let handle = async |event: OrderEvent| cashier.handle(event, Timestamp::now()).await;
-        Ok::<_, Error>(
-            queue.process(&event.context, batch, OrderEvent::correlation_id, handle).await,
-        )
-    }))
+        Ok(queue.process(&event.context, batch, handle).await)
+    })
     .await
 }

@@ -1,6 +1,6 @@
 //! What every function needs, independent of the domain: settings, SDK clients and their
 //! connections, queue batches, the event bus, tables, decoding of messages and rows, time limits,
-//! logging, and HTTP.
+//! logs, metrics, and HTTP.
 
 #![warn(missing_docs)]
 
@@ -9,8 +9,10 @@ pub mod bus;
 pub mod cause;
 pub mod connections;
 pub mod decode;
+pub mod function;
 pub mod http;
 pub mod log;
+pub mod metrics;
 pub mod queue;
 pub mod settings;
 pub mod table;

@@ -172,7 +172,6 @@ impl Queue {
         &self,
         context: &Context,
         event: SqsEvent,
-        correlation: impl Fn(&T) -> Uuid,
         handle: impl AsyncFn(T) -> Result<(), E>,
     ) -> SqsBatchResponse
     where
@@ -183,7 +182,7 @@ impl Queue {
             let handled = time_limit::within(context, RESERVE, handle(message)).await;
             handled.map_err(InTime::OutOfTime)?.map_err(InTime::Failed)
         };
-        process(self, self.backoff, event, correlation, handle).await
+        process(self, self.backoff, event, handle).await
     }
 }
 
@@ -213,23 +212,29 @@ impl Visibility for Queue {
 ///
 /// A record that cannot be read or whose handler panics fails alone. It is visible again at once,
 /// since a retry fails the same way, until SQS moves it to the dead-letter queue. A transient
-/// failure waits according to `backoff`. `correlation` is the id under which a message's failure
-/// is logged.
+/// failure waits according to `backoff`.
+///
+/// All log lines of a record carry its message's id, and the order and the trace that the event
+/// in it belongs to. A failure is counted in the metric [`RECORDS_FAILED`] by its cause, and the
+/// last one of a record in [`RECORDS_DEAD_LETTERED`] as well.
 pub async fn process<T, E>(
     visibility: &impl Visibility,
     backoff: Backoff,
     event: SqsEvent,
-    correlation: impl Fn(&T) -> Uuid,
     handle: impl AsyncFn(T) -> Result<(), E>,
 ) -> SqsBatchResponse
 where
     T: DeserializeOwned,
     E: Retryable,
 {
-    let records = event.records.iter().map(async |record| {
-        let failure = handle_record(record, &correlation, &handle).await.err()?;
-        retry_later(visibility, backoff, record, &failure).await;
-        Some(record.message_id.clone().unwrap_or_default())
+    let records = event.records.iter().map(|record| {
+        let handle = &handle;
+        async move {
+            let error = handle_record(record, handle).await.err()?;
+            retry_later(visibility, backoff, record, &error).await;
+            Some(record.message_id.clone().unwrap_or_default())
+        }
+        .instrument(span(record))
     });
     let failed = join_all(records).await;
     let mut response = SqsBatchResponse::default();
@@ -237,11 +242,12 @@ where
     response
 }
 
-/// A record's error, with the id under which it is logged.
-struct Failure<E> {
-    correlation_id: Option<Uuid>,
-    error: RecordError<E>,
-}
+/// The metric that counts each failure of a record, with the label `Cause`.
+pub const RECORDS_FAILED: &str = "RecordsFailed";
+
+/// The metric that counts records on their way to a dead-letter queue. It is known at once, while
+/// the metrics of a queue that was empty come minutes later.
+pub const RECORDS_DEAD_LETTERED: &str = "RecordsDeadLettered";
 
 /// Why a record failed.
 #[derive(Debug, thiserror::Error)]
@@ -254,47 +260,55 @@ enum RecordError<E> {
     Failed(E),
 }
 
+impl<E: Retryable> RecordError<E> {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.is_transient())
+    }
+
+    /// The kind of failure, as a metric's label.
+    fn cause(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Panicked => "panicked",
+            Self::Failed(_) if self.is_transient() => "transient",
+            Self::Failed(_) => "permanent",
+        }
+    }
+}
+
 async fn handle_record<T, E>(
     record: &SqsMessage,
-    correlation: &impl Fn(&T) -> Uuid,
     handle: &impl AsyncFn(T) -> Result<(), E>,
-) -> Result<(), Failure<E>>
+) -> Result<(), RecordError<E>>
 where
     T: DeserializeOwned,
     E: Retryable,
 {
     let body = record.body.as_deref().unwrap_or_default();
-    let message: T = decode::json(body).map_err(|error| Failure {
-        correlation_id: correlation_of_unreadable(body),
-        error: RecordError::Unreadable(error),
-    })?;
-    let correlation_id = Some(correlation(&message));
-    let span = tracing::info_span!("record", message_id = record.message_id);
+    let message = decode::json(body).map_err(RecordError::Unreadable)?;
     // A panic cannot leave anything half-written that another record's handler reads: all state
     // is in tables.
-    let result = AssertUnwindSafe(handle(message)).catch_unwind().instrument(span).await;
-    let error = match result {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => RecordError::Failed(error),
-        Err(_panic) => RecordError::Panicked,
-    };
-    Err(Failure { correlation_id, error })
+    match AssertUnwindSafe(handle(message)).catch_unwind().await {
+        Ok(handled) => handled.map_err(RecordError::Failed),
+        Err(_panic) => Err(RecordError::Panicked),
+    }
 }
 
-/// Logs a failure and sets the wait before the record is received again.
+/// Logs and counts a failure, and sets the wait before the record is received again.
 async fn retry_later<E: Retryable>(
     visibility: &impl Visibility,
     backoff: Backoff,
     record: &SqsMessage,
-    Failure { correlation_id, error }: &Failure<E>,
+    error: &RecordError<E>,
 ) {
     let receives = receives(record);
-    let transient = matches!(error, RecordError::Failed(error) if error.is_transient());
+    let transient = error.is_transient();
     let wait = if transient { backoff.wait(receives, fastrand::f64()) } else { Duration::ZERO };
+    metrics::counter!(RECORDS_FAILED, "Cause" => error.cause()).increment(1);
+    if receives >= MAX_RECEIVES {
+        metrics::counter!(RECORDS_DEAD_LETTERED).increment(1);
+    }
     tracing::error!(
-        message_id = record.message_id,
-        // The operators' tools look for this name: events are correlated by their order.
-        order_id = correlation_id.map(tracing::field::display),
         receives,
         transient,
         wait_seconds = wait.as_secs(),
@@ -306,11 +320,7 @@ async fn retry_later<E: Retryable>(
     let wait = if receives < MAX_RECEIVES { wait } else { Duration::ZERO };
     let handle = record.receipt_handle.as_deref().unwrap_or_default();
     if let Err(error) = visibility.hide(handle, wait).await {
-        tracing::warn!(
-            message_id = record.message_id,
-            error = chain(&error),
-            "the message keeps its previous visibility timeout"
-        );
+        tracing::warn!(error = chain(&error), "the message keeps its previous visibility timeout");
     }
 }
 
@@ -322,24 +332,44 @@ fn receives(record: &SqsMessage) -> u32 {
         .unwrap_or(1)
 }
 
-/// The correlation id of a body that is an event's envelope around data that cannot be read. Only
-/// such bodies are parsed twice, so that the log line of a broken event still says what the event
-/// is about.
-fn correlation_of_unreadable(body: &str) -> Option<Uuid> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        detail: Detail,
+/// The span of a record. Its fields come from the envelope alone, so that the log lines of an
+/// event that cannot be read still say what the event is about.
+fn span(record: &SqsMessage) -> tracing::Span {
+    let origin = Origin::of(record.body.as_deref().unwrap_or_default());
+    tracing::info_span!(
+        "record",
+        message_id = record.message_id,
+        order_id = origin.correlation_id.map(tracing::field::display),
+        trace_id = origin.trace_id(),
+    )
+}
+
+/// What the event in a message follows from.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+struct Origin {
+    /// The order.
+    correlation_id: Option<Uuid>,
+    traceparent: Option<String>,
+}
+
+impl Origin {
+    fn of(body: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Envelope {
+            detail: Detail,
+        }
+        #[derive(Deserialize)]
+        struct Detail {
+            metadata: Origin,
+        }
+        let envelope = serde_json::from_str(body);
+        envelope.map(|envelope: Envelope| envelope.detail.metadata).unwrap_or_default()
     }
-    #[derive(Deserialize)]
-    struct Detail {
-        metadata: Metadata,
+
+    /// The second of the four parts of a W3C `traceparent`.
+    fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
     }
-    #[derive(Deserialize)]
-    struct Metadata {
-        correlation_id: Uuid,
-    }
-    let envelope: Envelope = serde_json::from_str(body).ok()?;
-    Some(envelope.detail.metadata.correlation_id)
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::{
     money::{Currency, Money},
     order::{Line, Order, OrderEventType, PaymentMethod, PaymentStatus, Rejection, Status},
     stock::{Demand, Shortage},
+    trace::TraceParent,
 };
 
 /// `source` of the order domain's events.
@@ -39,11 +40,11 @@ pub const INVENTORY: &str = "amelie.inventory";
 pub const PAYMENT: &str = "amelie.payment";
 
 /// The version of the events from [`ORDERS`].
-pub const ORDERS_VERSION: u32 = 1;
+pub const ORDERS_VERSION: u32 = 2;
 /// The version of the events from [`INVENTORY`].
-pub const INVENTORY_VERSION: u32 = 1;
+pub const INVENTORY_VERSION: u32 = 2;
 /// The version of the events from [`PAYMENT`].
-pub const PAYMENT_VERSION: u32 = 1;
+pub const PAYMENT_VERSION: u32 = 2;
 
 /// Metadata common to all events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +61,10 @@ pub struct Metadata {
     /// The id of the event that caused this one; absent if a person caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
+    /// The trace of the request that placed the order. Events have it since version 2, if the
+    /// request had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
 }
 
 /// The `detail` of an event.
@@ -142,12 +147,6 @@ impl OrderData {
 }
 
 impl OrderEvent {
-    /// The id that all events about the same order share.
-    #[must_use]
-    pub const fn correlation_id(&self) -> Uuid {
-        self.detail.metadata.correlation_id
-    }
-
     /// The event of an order's latest transition, or `None` for a row without a history, which no
     /// transition leaves behind.
     #[must_use]
@@ -179,6 +178,7 @@ impl OrderEvent {
             occurred_at: entry.at,
             correlation_id: order.order_id.as_uuid(),
             causation_id: entry.cause,
+            traceparent: order.traceparent,
         };
         Some(Self { event_type: entry.event, detail: Detail { metadata, data } })
     }
@@ -211,24 +211,17 @@ macro_rules! events {
             /// All detail types of this source.
             pub const DETAIL_TYPES: &[&str] = &[$($detail_type),*];
 
-            /// The id that all events about the same order share.
-            #[must_use]
-            pub const fn correlation_id(&self) -> Uuid {
-                match self {
-                    $(Self::$variant(event) => event.metadata.correlation_id,)*
-                }
-            }
-
             $(
                 #[doc = concat!("The order's `", $detail_type, "` event, caused by event `cause`.")]
                 #[must_use]
-                pub fn $new(data: $data, occurred_at: Timestamp, cause: Uuid) -> Self {
+                pub fn $new(data: $data, occurred_at: Timestamp, cause: &Metadata) -> Self {
                     let metadata = Metadata {
                         event_id: data.order_id.derived($detail_type),
                         version: $version,
                         occurred_at,
                         correlation_id: data.order_id.as_uuid(),
-                        causation_id: Some(cause),
+                        causation_id: Some(cause.event_id),
+                        traceparent: cause.traceparent.clone(),
                     };
                     Self::$variant(Detail { metadata, data })
                 }

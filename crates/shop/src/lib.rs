@@ -19,5 +19,6 @@ pub mod placement;
 pub mod stock;
 pub mod text;
 mod tombstone;
+pub mod trace;
 
 pub use tombstone::{TOMBSTONE_DAYS, tombstone_expiry};

@@ -12,6 +12,7 @@ use crate::{
     money::{Currency, Money},
     stock::{Quantity, Shortage},
     text::{self, Unprintable},
+    trace::TraceParent,
 };
 
 /// An order's state: `placed → reserved → confirmed → preparing → ready → collected`, or one of
@@ -355,6 +356,9 @@ pub struct Order {
     /// A hash of the request, which distinguishes a repeated request from a different one with the
     /// same idempotency key.
     pub fingerprint: String,
+    /// The trace of the request that placed the order, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
     /// Every transition, oldest first. Never empty.
     pub history: Vec<HistoryEntry>,
 }

@@ -185,7 +185,7 @@ fn opening(words: &str, next: Option<&LocalTime>) -> String {
 }
 
 /// Makes the order that `request` asks for, at `now`. The order expires after `confirm_within`, or
-/// at its pickup time if that is earlier.
+/// at its pickup time if that is earlier. It has no trace yet.
 ///
 /// # Errors
 /// If the menu or the clock does not allow the order.
@@ -233,6 +233,7 @@ pub fn place(
         deadline: pickup.at.min(now + confirm_within),
         rejection: None,
         fingerprint: request.fingerprint(),
+        traceparent: None,
         history: vec![HistoryEntry {
             revision: 1,
             event: OrderEventType::Placed,

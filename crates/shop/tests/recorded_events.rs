@@ -9,25 +9,33 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shop::{
     event::{
-        INVENTORY, InventoryEvent, ORDERS, OrderEvent, PAYMENT, PaymentEvent, PaymentFailed,
-        PaymentMade, StockRejected, StockReserved,
+        INVENTORY, InventoryEvent, Metadata, ORDERS, OrderEvent, PAYMENT, PaymentEvent,
+        PaymentFailed, PaymentMade, StockRejected, StockReserved,
     },
     id::OrderId,
     money::Currency,
     order::{Order, OrderEventType, Trigger},
     stock::Shortage,
+    trace::TraceParent,
 };
 use uuid::Uuid;
 
 /// Every recording: its file's name, and the event that it must be read as.
-fn recordings() -> Vec<(&'static str, Event)> {
-    order_recordings()
+fn recordings() -> Vec<(String, Event)> {
+    let trace = "00-f454ae800a1b2c3d4e5f60718293a4b5-4e5f60718293a4b5-00".parse().unwrap();
+    [(1, None), (2, Some(trace))]
         .into_iter()
-        .map(|(file, event)| (file, Event::Order(event)))
-        .chain(
-            inventory_recordings().into_iter().map(|(file, event)| (file, Event::Inventory(event))),
-        )
-        .chain(payment_recordings().into_iter().map(|(file, event)| (file, Event::Payment(event))))
+        .flat_map(|(version, trace)| {
+            let orders = order_recordings(trace.as_ref())
+                .into_iter()
+                .map(|(name, it)| (name, Event::Order(it)));
+            let inventory = inventory_recordings(trace.as_ref());
+            let inventory = inventory.into_iter().map(|(name, it)| (name, Event::Inventory(it)));
+            let payment = payment_recordings(trace.as_ref());
+            let payment = payment.into_iter().map(|(name, it)| (name, Event::Payment(it)));
+            let file = move |(name, event)| (format!("{name}.v{version}.json"), event);
+            orders.chain(inventory).chain(payment).map(file).collect::<Vec<_>>()
+        })
         .collect()
 }
 
@@ -92,12 +100,12 @@ fn placed() -> Order {
     order
 }
 
-fn order_recordings() -> Vec<(&'static str, OrderEvent)> {
+fn order_recordings(trace: Option<&TraceParent>) -> Vec<(&'static str, OrderEvent)> {
     let after = |order: &Order, trigger, time: &str, cause: Option<&str>| {
         let at = at(&format!("2026-11-24T{time}Z"));
         order.clone().after(order.transition(trigger, at, cause.map(id)).unwrap())
     };
-    let placed = placed();
+    let placed = Order { traceparent: trace.cloned(), ..placed() };
     let reserved = after(&placed, Trigger::StockReserved, "08:00:01.5", Some(RESERVED));
     let confirmed = after(&reserved, Trigger::PaymentCaptured, "08:00:02.5", Some(CAPTURED));
     let preparing = after(&confirmed, Trigger::PreparationStarted, "08:00:03.5", None);
@@ -114,50 +122,59 @@ fn order_recordings() -> Vec<(&'static str, OrderEvent)> {
     let expired = after(&reserved, Trigger::DeadlinePassed, "08:16:09.5", Some(REVISIONS[0]));
     let refunded = after(&cancelled, Trigger::PaymentRefunded, "08:00:10.5", Some(REFUNDED));
     [
-        ("order.placed.v1.json", placed),
-        ("order.reserved.v1.json", reserved),
-        ("order.confirmed.v1.json", confirmed),
-        ("order.preparing.v1.json", preparing),
-        ("order.ready.v1.json", ready),
-        ("order.collected.v1.json", collected),
-        ("order.rejected.v1.json", out_of_stock),
-        ("order.rejected-payment_declined.v1.json", declined),
-        ("order.cancelled.v1.json", cancelled),
-        ("order.expired.v1.json", expired),
-        ("order.payment_changed.v1.json", refunded),
+        ("order.placed", placed),
+        ("order.reserved", reserved),
+        ("order.confirmed", confirmed),
+        ("order.preparing", preparing),
+        ("order.ready", ready),
+        ("order.collected", collected),
+        ("order.rejected", out_of_stock),
+        ("order.rejected-payment_declined", declined),
+        ("order.cancelled", cancelled),
+        ("order.expired", expired),
+        ("order.payment_changed", refunded),
     ]
     .map(|(file, order)| (file, OrderEvent::latest(order).unwrap()))
     .into()
 }
 
+/// The metadata of the event that inventory or payment answered.
+fn cause(event: &str, trace: Option<&TraceParent>) -> Metadata {
+    Metadata {
+        event_id: id(event),
+        version: 1,
+        occurred_at: at(DECIDED),
+        correlation_id: order_id().as_uuid(),
+        causation_id: None,
+        traceparent: trace.cloned(),
+    }
+}
+
 /// When inventory and payment decided.
 const DECIDED: &str = "2026-11-24T08:00:20.25Z";
 
-fn inventory_recordings() -> Vec<(&'static str, InventoryEvent)> {
-    let (order_id, now, cause) = (order_id(), at(DECIDED), id(REVISIONS[0]));
+fn inventory_recordings(trace: Option<&TraceParent>) -> Vec<(&'static str, InventoryEvent)> {
+    let (order_id, now, cause) = (order_id(), at(DECIDED), &cause(REVISIONS[0], trace));
     let rejected = StockRejected { order_id, shortages: vec![shortage()] };
     vec![
-        (
-            "inventory.reserved.v1.json",
-            InventoryEvent::reserved(StockReserved { order_id }, now, cause),
-        ),
-        ("inventory.rejected.v1.json", InventoryEvent::rejected(rejected, now, cause)),
+        ("inventory.reserved", InventoryEvent::reserved(StockReserved { order_id }, now, cause)),
+        ("inventory.rejected", InventoryEvent::rejected(rejected, now, cause)),
     ]
 }
 
-fn payment_recordings() -> Vec<(&'static str, PaymentEvent)> {
+fn payment_recordings(trace: Option<&TraceParent>) -> Vec<(&'static str, PaymentEvent)> {
     let (order_id, now) = (order_id(), at(DECIDED));
-    let [_, second, third, fourth] = REVISIONS.map(id);
+    let [_, second, third, fourth] = REVISIONS.map(|revision| cause(revision, trace));
     let made = || PaymentMade { order_id, amount: 380, currency: Currency::Eur };
     let failed = |reason: &str| PaymentFailed { order_id, reason: reason.into() };
     let declined = failed("insufficient_funds");
     let refund_failed = failed("expired_or_canceled_card");
     vec![
-        ("payment.captured.v1.json", PaymentEvent::captured(made(), now, second)),
-        ("payment.declined.v1.json", PaymentEvent::declined(declined, now, second)),
-        ("payment.voided.v1.json", PaymentEvent::voided(made(), now, third)),
-        ("payment.refunded.v1.json", PaymentEvent::refunded(made(), now, fourth)),
-        ("payment.refund_failed.v1.json", PaymentEvent::refund_failed(refund_failed, now, fourth)),
+        ("payment.captured", PaymentEvent::captured(made(), now, &second)),
+        ("payment.declined", PaymentEvent::declined(declined, now, &second)),
+        ("payment.voided", PaymentEvent::voided(made(), now, &third)),
+        ("payment.refunded", PaymentEvent::refunded(made(), now, &fourth)),
+        ("payment.refund_failed", PaymentEvent::refund_failed(refund_failed, now, &fourth)),
     ]
 }
 
@@ -208,7 +225,7 @@ fn extend(value: &mut Value) {
 #[test]
 fn recorded_events_are_read_to_their_values_and_ids() {
     for (file, expected) in recordings() {
-        let envelope = recorded(file);
+        let envelope = recorded(&file);
         assert_eq!(Event::read(&envelope), expected.with_version(version(&envelope)), "{file}");
     }
 }
@@ -216,7 +233,7 @@ fn recorded_events_are_read_to_their_values_and_ids() {
 #[test]
 fn unknown_fields_and_a_later_version_are_ignored() {
     for (file, expected) in recordings() {
-        let mut envelope = recorded(file);
+        let mut envelope = recorded(&file);
         extend(&mut envelope["detail"]);
         envelope["detail"]["metadata"]["version"] = json!(99);
         assert_eq!(Event::read(&envelope), expected.with_version(99), "{file}");
@@ -225,7 +242,7 @@ fn unknown_fields_and_a_later_version_are_ignored() {
 
 #[test]
 fn every_file_is_tested_and_every_detail_type_is_recorded() {
-    let tested: BTreeSet<_> = recordings().iter().map(|(file, _)| (*file).to_owned()).collect();
+    let tested: BTreeSet<_> = recordings().into_iter().map(|(file, _)| file).collect();
     let files: BTreeSet<_> = fs::read_dir(directory())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -180,8 +180,7 @@ impl Functions {
                 let mut event = SqsEvent::default();
                 event.records = batch;
                 let visible = Visible { world: world.clone(), queue };
-                let answer =
-                    process(&visible, backoff, event, |_| Default::default(), handle).await;
+                let answer = process(&visible, backoff, event, handle).await;
                 for receipt_handle in handled(receipts, &answer) {
                     acknowledge(&world, queue, receipt_handle).await;
                 }

@@ -91,13 +91,13 @@ pub async fn apply_trigger(
     let order_id = order.order_id;
     for _ in 0..MAX_ATTEMPTS {
         let Some(transition) = order.transition(trigger.clone(), now, cause) else {
-            tracing::info!(%order_id, status = ?order.status, ?trigger, "trigger does not apply");
+            tracing::info!(status = ?order.status, ?trigger, "trigger does not apply");
             return Ok(Outcome::Unchanged(order));
         };
         match orders.apply(order_id, &transition).await? {
             Write::Committed => {
                 let (revision, event) = (transition.entry.revision, transition.entry.event);
-                tracing::info!(%order_id, revision, ?event, "transition applied");
+                tracing::info!(revision, ?event, "transition applied");
                 return Ok(Outcome::Changed(order.after(transition)));
             }
             Write::Conflict(current) => order = current,

@@ -51,7 +51,7 @@ async fn run(records: Vec<SqsMessage>) -> (Vec<String>, Vec<(String, Duration)>)
     let mut event = SqsEvent::default();
     event.records = records;
     let backoff = Backoff::outlasting(960);
-    let answer = process(&waits, backoff, event, |_| Uuid::nil(), obey).await;
+    let answer = process(&waits, backoff, event, obey).await;
     (
         answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect(),
         waits.0.into_inner().unwrap(),
@@ -106,22 +106,23 @@ async fn the_last_failure_does_not_delay_the_dead_letter() {
     assert_eq!(waits, [("a".to_owned(), Duration::ZERO)]);
 }
 
-#[tokio::test]
-async fn a_failure_is_correlated_by_its_message_or_by_the_envelope_that_can_be_read() {
-    let (from_message, in_envelope) = (Uuid::from_u128(1), Uuid::from_u128(2));
+#[test]
+fn a_record_belongs_to_the_order_and_the_trace_that_its_envelope_names() {
+    let order = Uuid::from_u128(1);
     let envelope = |metadata: serde_json::Value| {
-        serde_json::json!({"detail": {"metadata": metadata}}).to_string()
+        serde_json::json!({"detail": {"metadata": metadata, "data": "what?"}}).to_string()
     };
     for (body, expected) in [
-        ("\"fail for now\"".to_owned(), Some(from_message)),
-        ("\"panic\"".to_owned(), Some(from_message)),
-        (envelope(serde_json::json!({"correlation_id": in_envelope})), Some(in_envelope)),
-        (envelope(serde_json::json!({})), None),
-        ("{".to_owned(), None),
+        (
+            envelope(serde_json::json!({"correlation_id": order, "traceparent": "00-a1-b2-00"})),
+            (Some(order), Some("a1")),
+        ),
+        (envelope(serde_json::json!({"correlation_id": order})), (Some(order), None)),
+        (envelope(serde_json::json!({})), (None, None)),
+        ("{".to_owned(), (None, None)),
     ] {
-        let record = message("a", &body, 1);
-        let failure = handle_record(&record, &|_: &String| from_message, &obey).await.unwrap_err();
-        assert_eq!(failure.correlation_id, expected, "{body}");
+        let origin = Origin::of(&body);
+        assert_eq!((origin.correlation_id, origin.trace_id()), expected, "{body}");
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn order(status: Status, payment: PaymentStatus) -> Order {
         deadline: at("2026-11-24T08:15:00.120Z"),
         rejection: None,
         fingerprint: "f".into(),
+        traceparent: None,
         history: vec![HistoryEntry {
             revision: 1,
             event: OrderEventType::Placed,
