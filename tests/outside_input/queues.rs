@@ -131,15 +131,11 @@ fn check<T: DeserializeOwned, E: Retryable>(
     event.records = messages.iter().enumerate().map(record).collect();
     let refused = Cell::new(0);
     let context = fixtures::context();
-    let answer = block_on(QUEUE.process(
-        &context,
-        event,
-        async |message: T| {
-            let outcome = handle(message).await;
-            refused.set(refused.get() + usize::from(outcome.is_err()));
-            outcome
-        },
-    ));
+    let answer = block_on(QUEUE.process(&context, event, async |message: T| {
+        let outcome = handle(message).await;
+        refused.set(refused.get() + usize::from(outcome.is_err()));
+        outcome
+    }));
 
     let failed: Vec<usize> = answer
         .batch_item_failures

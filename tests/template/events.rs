@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use resources::{Template, event_types};
+use serde_json::json;
 
 /// The queues that take each event. An event that no function acts on has none.
 ///
@@ -70,5 +71,15 @@ fn a_rule_names_the_sources_of_its_events() {
         let sources: Vec<_> = resources::list(&pattern["source"]).collect();
         assert_eq!(sources.len(), by_source.len(), "{rule}: {sources:?} for {by_source:?}");
         assert!(sources.iter().all(|source| by_source.contains_key(source.as_str().unwrap())));
+    }
+}
+
+#[test]
+fn the_archive_keeps_every_event_but_the_one_with_a_payment_method() {
+    for template in [Template::on_aws(), Template::local()] {
+        let archive = template.properties("EventArchive");
+        let pattern = json!({"detail-type": [{"anything-but": ["order.reserved"]}]});
+        assert_eq!(archive["EventPattern"], pattern);
+        assert_eq!(archive["RetentionDays"], 30);
     }
 }

@@ -1,6 +1,8 @@
 //! Tables and logs.
 
-use resources::Template;
+use std::collections::BTreeSet;
+
+use resources::{Template, list};
 
 #[test]
 fn every_table_is_encrypted_and_recoverable() {
@@ -53,5 +55,22 @@ fn the_tables_with_rows_that_expire_delete_them() {
 fn every_log_group_has_a_retention_period() {
     for (log, properties) in Template::on_aws().all("AWS::Logs::LogGroup") {
         assert!(properties["RetentionInDays"].is_u64(), "{log} is kept forever");
+    }
+}
+
+#[test]
+fn every_saved_query_searches_the_logs_of_all_functions() {
+    let template = Template::on_aws();
+    let logs: BTreeSet<_> = template
+        .functions()
+        .into_iter()
+        .map(|function| template.properties(function)["LoggingConfig"]["LogGroup"]["!Ref"].clone())
+        .map(|log| log.as_str().unwrap().to_owned())
+        .collect();
+    for (name, query) in template.all("AWS::Logs::QueryDefinition") {
+        let searched: BTreeSet<_> = list(&query["LogGroupNames"])
+            .map(|log| log["!Ref"].as_str().unwrap().to_owned())
+            .collect();
+        assert!(searched.is_superset(&logs), "{name} leaves out a log");
     }
 }

@@ -34,7 +34,8 @@ threading.Thread(target=end_with_parent, daemon=True).start()
 from hypercorn.config import Config  # noqa: E402
 from ministack import app  # noqa: E402
 from ministack.core import iam_evaluator  # noqa: E402
-from ministack.services import apigateway  # noqa: E402
+from ministack.services import apigateway, eventbridge  # noqa: E402
+from ministack.services.cloudformation import provisioners  # noqa: E402
 
 # The AWS services that the functions call speak HTTP/1.1 over TLS.
 Config.alpn_protocols = ["http/1.1"]
@@ -79,7 +80,30 @@ def trace_requests():
     apigateway.handle_execute = traced
 
 
+def deploy_archives():
+    """Lets CloudFormation create archives of event buses, which the emulator has."""
+
+    def create(logical_id, properties, stack):
+        name = properties.get("ArchiveName") or f"{stack}-{logical_id}"
+        request = {
+            "ArchiveName": name,
+            "EventSourceArn": properties["SourceArn"],
+            "EventPattern": json.dumps(properties["EventPattern"]),
+            "RetentionDays": properties["RetentionDays"],
+        }
+        status, _, answer = eventbridge._create_archive(request)
+        if status != 200:
+            raise ValueError(answer)
+        return name, {"Arn": json.loads(answer)["ArchiveArn"], "ArchiveName": name}
+
+    def delete(name, _properties):
+        eventbridge._delete_archive({"ArchiveName": name})
+
+    provisioners._RESOURCE_HANDLERS["AWS::Events::Archive"] = {"create": create, "delete": delete}
+
+
 # The emulator parses the remaining arguments.
 record_authorizations(sys.argv.pop(1))
 trace_requests()
+deploy_archives()
 app.main()

@@ -1,9 +1,9 @@
 //! Log lines: one JSON object each, without nested objects.
 //!
 //! `timestamp` and `level` are what Lambda's log filter expects, `function` is the function's name,
-//! and `message` is always the same text for the same event. The fields of all spans around an event
-//! stand beside its own: `request_id` of the invocation, and `message_id`, `order_id` and `trace_id`
-//! of the record or request. docs/telemetry.md lists the fields.
+//! and `message` is always the same text for the same event. The fields of all spans around an
+//! event stand beside its own: `request_id` of the invocation, and `message_id`, `order_id` and
+//! `trace_id` of the record or request. docs/telemetry.md lists the fields.
 
 use std::{env, panic, str::FromStr};
 

@@ -1,6 +1,5 @@
-//! Metrics in CloudWatch's
-//! [embedded metric format](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html):
-//! lines of the log from which CloudWatch makes metrics, without a call.
+//! Metrics in CloudWatch's embedded metric format: lines of the log from which CloudWatch makes
+//! metrics, without a call. docs/telemetry.md lists them.
 //!
 //! Code records with the macros of the [`metrics`] crate: a counter for what happens, a histogram
 //! for what has an amount, of which an invocation may record 100. Each label is a dimension, and
