@@ -61,15 +61,23 @@ async fn an_unknown_order_is_not_found_and_takes_no_transition(book: Book<impl O
 
 async fn an_order_reads_back_with_its_transitions_applied(book: Book<impl Orders>) {
     use Trigger::{
-        Cancelled, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided, PickedUp,
-        PreparationFinished, PreparationStarted, StockRejected, StockReserved,
+        Cancelled, ErasureRequested, PaymentCaptured, PaymentDeclined, PaymentRefunded,
+        PaymentVoided, PickedUp, PreparationFinished, PreparationStarted, StockRejected,
+        StockReserved,
     };
     let short = Shortage { item: "eclair".parse().unwrap(), requested: 2, left: 1 };
     let lives = [
-        vec![StockReserved, PaymentCaptured, PreparationStarted, PreparationFinished, PickedUp],
+        vec![
+            StockReserved,
+            PaymentCaptured,
+            PreparationStarted,
+            PreparationFinished,
+            PickedUp,
+            ErasureRequested,
+        ],
         vec![StockRejected(vec![short])],
         vec![StockReserved, PaymentDeclined("insufficient_funds".to_owned()), PaymentVoided],
-        vec![StockReserved, PaymentCaptured, Cancelled, PaymentRefunded],
+        vec![StockReserved, PaymentCaptured, Cancelled, ErasureRequested, PaymentRefunded],
     ];
     for (mut order, life) in book.placed.into_iter().zip(lives) {
         for trigger in life {

@@ -8,7 +8,7 @@ use serde_json::json;
 /// The queues that take each event. An event that no function acts on has none.
 ///
 /// This is the decision that a new event needs. The rules in template.yaml carry it out.
-const TAKEN_BY: [(&str, &[&str]); 17] = [
+const TAKEN_BY: [(&str, &[&str]); 18] = [
     ("order.placed", &["Stock", "Deadline"]),
     ("order.reserved", &["Charge"]),
     ("order.confirmed", &["Notice"]),
@@ -19,6 +19,7 @@ const TAKEN_BY: [(&str, &[&str]); 17] = [
     ("order.cancelled", &["Stock", "Refund", "Notice"]),
     ("order.expired", &["Stock", "Refund", "Notice"]),
     ("order.payment_changed", &["Notice"]),
+    ("order.erased", &[]),
     ("inventory.reserved", &["Results"]),
     ("inventory.rejected", &["Results"]),
     ("payment.captured", &["Results"]),

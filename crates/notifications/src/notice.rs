@@ -114,7 +114,8 @@ fn is_about_money(event: &OrderEvent) -> bool {
         | Event::Placed
         | Event::Reserved
         | Event::Preparing
-        | Event::Collected => false,
+        | Event::Collected
+        | Event::Erased => false,
     }
 }
 
@@ -134,7 +135,9 @@ const fn template(event: OrderEventType, payment: PaymentStatus) -> Option<&'sta
             // captured amount will be refunded, and a voided charge took nothing.
             PaymentStatus::None | PaymentStatus::Captured | PaymentStatus::Voided => None,
         },
-        Event::Placed | Event::Reserved | Event::Preparing | Event::Collected => None,
+        Event::Placed | Event::Reserved | Event::Preparing | Event::Collected | Event::Erased => {
+            None
+        }
     }
 }
 

@@ -204,7 +204,8 @@ fn about(order: OrderId) {
     Span::current().record("order_id", field::display(order));
 }
 
-/// The order that the same request has placed before.
+/// The order that the same request has placed before. An erased order has no fingerprint, so that
+/// it is shown to nobody.
 fn replay(first: Order, wanted: &OrderRequest) -> Result<Order, Problem> {
     if first.fingerprint == wanted.fingerprint() { Ok(first) } else { Err(key_reused()) }
 }

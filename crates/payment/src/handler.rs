@@ -97,7 +97,8 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
             | OrderEventType::Preparing
             | OrderEventType::Ready
             | OrderEventType::Collected
-            | OrderEventType::PaymentChanged => None,
+            | OrderEventType::PaymentChanged
+            | OrderEventType::Erased => None,
         };
         if let Some(payment) = &payment {
             tracing::info!(state = payment.name(), "payment");

@@ -106,6 +106,19 @@ impl CustomerId {
         Self(subject.into())
     }
 
+    /// Stands in the orders of customers whose data was erased. No token has this subject: those of
+    /// Cognito are UUIDs.
+    #[must_use]
+    pub fn erased() -> Self {
+        Self::new("erased")
+    }
+
+    /// Whether the customer's data was erased.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        *self == Self::erased()
+    }
+
     /// The subject as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -272,11 +272,14 @@ pub enum OrderEventType {
     /// The order's state is the same as before; its payment has changed.
     #[serde(rename = "order.payment_changed")]
     PaymentChanged,
+    /// The order's state is the same as before; it no longer says who placed it.
+    #[serde(rename = "order.erased")]
+    Erased,
 }
 
 impl OrderEventType {
     /// Every event type.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Placed,
         Self::Reserved,
         Self::Confirmed,
@@ -287,6 +290,7 @@ impl OrderEventType {
         Self::Cancelled,
         Self::Expired,
         Self::PaymentChanged,
+        Self::Erased,
     ];
 }
 
@@ -354,7 +358,7 @@ pub struct Order {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<Rejection>,
     /// A hash of the request, which distinguishes a repeated request from a different one with the
-    /// same idempotency key.
+    /// same idempotency key; empty for an erased order.
     pub fingerprint: String,
     /// The trace of the request that placed the order, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -390,6 +394,8 @@ pub enum Trigger {
     PreparationFinished,
     /// The customer has picked the order up.
     PickedUp,
+    /// The customer wants their data deleted, which is possible once the order has ended.
+    ErasureRequested,
 }
 
 /// A change of an order: what to write, on the condition that the order still has `from_revision`.
@@ -403,6 +409,9 @@ pub struct Transition {
     pub rejection: Option<Rejection>,
     /// Whether to delete the payment method, because no charge needs it from now on.
     pub forgets_payment_method: bool,
+    /// Whether to delete what leads to the customer: their id, their note, and the hash and the
+    /// trace of their request. What the books need stays.
+    pub erases_customer: bool,
     /// The history's next entry, with the new revision and state.
     pub entry: HistoryEntry,
 }
@@ -429,6 +438,7 @@ impl Order {
             Trigger::DeadlinePassed if at < self.deadline => return None,
             // The shop has made the order, or is about to; the customer may have eaten it.
             Trigger::Cancelled if at >= self.pickup_at => return None,
+            Trigger::ErasureRequested if self.customer_id.is_erased() => return None,
             _ => {}
         }
         let (event, status, payment) = next(self.status, self.payment, &trigger)?;
@@ -442,6 +452,7 @@ impl Order {
             payment,
             rejection,
             forgets_payment_method: !status.needs_payment_method(),
+            erases_customer: event == OrderEventType::Erased,
             entry: HistoryEntry { revision: self.revision + 1, event, status, at, cause },
         })
     }
@@ -457,6 +468,12 @@ impl Order {
         }
         if transition.forgets_payment_method {
             self.payment_method = None;
+        }
+        if transition.erases_customer {
+            self.customer_id = CustomerId::erased();
+            self.note = None;
+            self.fingerprint = String::new();
+            self.traceparent = None;
         }
         self.history.push(transition.entry);
         self
@@ -488,6 +505,9 @@ const fn next(
         (Confirmed, Trigger::PreparationStarted) => (Event::Preparing, Preparing, payment),
         (Preparing, Trigger::PreparationFinished) => (Event::Ready, Ready, payment),
         (Ready, Trigger::PickedUp) => (Event::Collected, Collected, payment),
+        (Rejected | Cancelled | Expired | Collected, Trigger::ErasureRequested) => {
+            (Event::Erased, status, payment)
+        }
         (Rejected | Cancelled | Expired, _) => match next_payment(payment, trigger) {
             Some(payment) => (Event::PaymentChanged, status, payment),
             None => return None,

@@ -121,6 +121,12 @@ fn order_recordings(trace: Option<&TraceParent>) -> Vec<(&'static str, OrderEven
     let cancelled = Order { pickup_at: confirmed.pickup_at, ..cancelled };
     let expired = after(&reserved, Trigger::DeadlinePassed, "08:16:09.5", Some(REVISIONS[0]));
     let refunded = after(&cancelled, Trigger::PaymentRefunded, "08:00:10.5", Some(REFUNDED));
+    // Since version 2.
+    let erased = trace.map(|_| {
+        let erase = Trigger::ErasureRequested;
+        let transition = collected.transition(erase, at("2026-12-24T08:00:00Z"), None).unwrap();
+        ("order.erased", collected.clone().after(transition))
+    });
     [
         ("order.placed", placed),
         ("order.reserved", reserved),
@@ -134,8 +140,10 @@ fn order_recordings(trace: Option<&TraceParent>) -> Vec<(&'static str, OrderEven
         ("order.expired", expired),
         ("order.payment_changed", refunded),
     ]
-    .map(|(file, order)| (file, OrderEvent::latest(order).unwrap()))
-    .into()
+    .into_iter()
+    .chain(erased)
+    .map(|(name, order)| (name, OrderEvent::latest(order).unwrap()))
+    .collect()
 }
 
 /// The metadata of the event that inventory or payment answered.

@@ -103,12 +103,15 @@ impl Run {
         }
         self.check_rest()?;
 
-        // Even when all tombstones are gone, and all stock of past days, repeated requests,
-        // repeated events and late cancellations change nothing else. Stock expires later than
-        // tombstones by as much as an order is placed ahead, and a few days.
+        // Even when all tombstones are gone, and all stock of past days, and the data of a customer
+        // is erased, repeated requests, repeated events and late cancellations change nothing else.
+        // Stock expires later than tombstones by as much as an order is placed ahead, and a few
+        // days.
         let lifetime = SignedDuration::from_hours(24 * (TOMBSTONE_DAYS + MAX_DAYS_AHEAD + 3));
         self.world.advance_to(self.world.now() + lifetime + SLOWEST_DELETION);
         self.world.core.trace("TTL", || "all tombstones and past stock are deleted".to_owned());
+        self.workload.erase_a_customer();
+        self.run_to_rest()?;
         self.workload.ask_again();
         self.workload.announce_again();
         self.workload.cancel_late();

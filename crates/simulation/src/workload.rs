@@ -16,7 +16,7 @@ use shop::{
     event::{ORDERS, OrderEvent},
     id::{CustomerId, LocationId, OrderId},
     menu::Menu,
-    order::{Status, Trigger},
+    order::{Order, Status, Trigger},
     stock::BakePlan,
 };
 use tables::orders::{Orders, Outcome, apply_trigger};
@@ -161,6 +161,25 @@ impl Workload {
         for wish in &self.wishes {
             self.announce(wish.id);
         }
+    }
+
+    /// Operators erase the data of one customer, whose orders have ended as far as they will.
+    pub(crate) fn erase_a_customer(&self) {
+        let Some(wish) = self.wishes.first() else { return };
+        let (world, functions, customer) =
+            (self.world.clone(), self.functions.clone(), wish.customer.clone());
+        self.world.core.start_person("operator", async move {
+            let theirs = |order: &Order| order.customer_id == customer;
+            let orders: Vec<_> =
+                world.orders.rows().values().filter(|order| theirs(order)).cloned().collect();
+            for order in orders {
+                world.core.trace("operator", || format!("erases {}", order.order_id));
+                let (orders, now) = (functions.orders_table(), world.now());
+                let erased =
+                    apply_trigger(orders, order, &Trigger::ErasureRequested, None, now).await;
+                erased.expect("nothing fails any more");
+            }
+        });
     }
 
     /// Customers try to cancel orders long after they could have picked them up.

@@ -162,6 +162,19 @@ async fn an_accepted_order_is_replayed_after_the_menu_has_changed_and_the_shop_h
 }
 
 #[tokio::test]
+async fn an_erased_order_is_neither_shown_nor_placed_again() {
+    let api = api();
+    let (_, placed) = api.send(post("camille", &order())).await;
+    api.advance(&placed["order_id"], &[Trigger::Cancelled, Trigger::ErasureRequested]).await;
+    let (status, problem) = api.send(post("camille", &order())).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (422, &json!("urn:amelie:problem:idempotency-key-reused"))
+    );
+    assert_eq!(api.show("camille", &placed["order_id"]).await.0, 404);
+}
+
+#[tokio::test]
 async fn the_same_key_with_another_body_is_refused() {
     let api = api();
     api.send(post("camille", &order())).await;

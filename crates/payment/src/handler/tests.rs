@@ -313,6 +313,7 @@ async fn other_events_of_an_order_change_nothing() {
         OrderEventType::Ready,
         OrderEventType::Collected,
         OrderEventType::PaymentChanged,
+        OrderEventType::Erased,
     ] {
         cashier.handle(fixtures::order_event(event_type), now()).await.unwrap();
     }

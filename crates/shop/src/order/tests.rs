@@ -61,6 +61,7 @@ fn triggers() -> Vec<Trigger> {
         Trigger::PreparationStarted,
         Trigger::PreparationFinished,
         Trigger::PickedUp,
+        Trigger::ErasureRequested,
     ]
 }
 
@@ -128,6 +129,32 @@ fn an_order_can_be_cancelled_until_it_is_being_made() {
         | Status::Expired => false,
     });
     assert_eq!(cancellable, expected);
+}
+
+#[test]
+fn an_order_that_has_ended_can_be_erased_once() {
+    let now = at("2026-12-24T08:00:00Z");
+    let traced = |status| Order {
+        fingerprint: "0123abcd".into(),
+        note: Some("no bag".to_owned().try_into().unwrap()),
+        traceparent: TraceParent::from_amazon("Root=1-5759e988-bd862e3fe1be46a994272793"),
+        ..order(status, PaymentStatus::Captured)
+    };
+    for status in Status::ALL {
+        let order = traced(status);
+        let transition = order.transition(Trigger::ErasureRequested, now, None);
+        let has_ended = status.ended_early() || status == Status::Collected;
+        assert_eq!(transition.is_some(), has_ended, "{status:?}");
+        let Some(transition) = transition else { continue };
+        let erased = order.clone().after(transition);
+        assert_eq!((erased.status, erased.payment), (order.status, order.payment));
+        assert_eq!((&erased.lines, erased.total), (&order.lines, order.total));
+        let row = serde_json::to_string(&erased).unwrap();
+        for trace in [order.customer_id.as_str(), "no bag", &order.fingerprint, "5759e988"] {
+            assert!(!row.contains(trace), "{trace} in {row}");
+        }
+        assert_eq!(erased.transition(Trigger::ErasureRequested, now, None), None);
+    }
 }
 
 #[test]

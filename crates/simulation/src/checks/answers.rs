@@ -1,6 +1,9 @@
-//! I4: the same idempotency key gives the same order, and is refused with another body.
+//! I4: the same idempotency key gives the same order, and is refused with another body, or once the
+//! order's customer is erased.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use shop::id::OrderId;
 
 use crate::{
     checks::check::Check,
@@ -11,12 +14,26 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Answers {
     answers: Vec<Answer>,
+    erased: BTreeSet<OrderId>,
 }
 
 impl Check for Answers {
     fn observe(&mut self, observation: &Observation) -> Result<(), Violation> {
-        if let Observation::PlacingAnswered(answer) = observation {
-            self.answers.push(answer.clone());
+        match observation {
+            Observation::OrderWritten { after, .. } if after.customer_id.is_erased() => {
+                self.erased.insert(after.order_id);
+            }
+            Observation::PlacingAnswered(answer) => {
+                let key = answer.key.parse().expect("a key");
+                let id = OrderId::derive(&answer.customer, &key);
+                if !self.erased.contains(&id) {
+                    self.answers.push(answer.clone());
+                } else if answer.status < 400 {
+                    let what = format!("{id} is shown although its customer is erased");
+                    return Err(Violation::new(Rule::I4, what));
+                }
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -216,7 +216,8 @@ fn deviation(before: Option<&Order>, after: &Order) -> Option<String> {
         .then(|| "its payment method is removed too early or too late".into())
 }
 
-/// `placed → reserved → confirmed → preparing → ready → collected`, and the early ends.
+/// `placed → reserved → confirmed → preparing → ready → collected`, and the early ends. The payment
+/// of an order that ended early may change, and any order that has ended may be erased.
 const fn may_follow(before: Status, after: Status) -> bool {
     use Status::{
         Cancelled, Collected, Confirmed, Expired, Placed, Preparing, Ready, Rejected, Reserved,
@@ -227,7 +228,7 @@ const fn may_follow(before: Status, after: Status) -> bool {
             | (Reserved, Confirmed | Rejected | Cancelled | Expired)
             | (Confirmed, Preparing | Cancelled)
             | (Preparing, Ready)
-            | (Ready, Collected)
+            | (Ready | Collected, Collected)
             | (Rejected, Rejected)
             | (Cancelled, Cancelled)
             | (Expired, Expired)

@@ -1,8 +1,8 @@
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use platform::table::{Commit, StoreError, Table, Write};
 use serde_dynamo::to_attribute_value;
 use shop::{
-    id::OrderId,
+    id::{CustomerId, OrderId},
     order::{Order, Transition},
 };
 
@@ -58,8 +58,23 @@ impl Orders for OrdersTable {
             update =
                 update.expression_attribute_values(":rejection", to_attribute_value(rejection)?);
         }
-        if transition.forgets_payment_method {
-            change.push_str(" REMOVE payment_method");
+        if transition.erases_customer {
+            change.push_str(", customer_id = :erased, fingerprint = :nothing");
+            update = update
+                .expression_attribute_values(":erased", to_attribute_value(CustomerId::erased())?)
+                .expression_attribute_values(":nothing", AttributeValue::S(String::new()));
+        }
+        let removed: Vec<_> = [
+            (transition.forgets_payment_method, "payment_method"),
+            (transition.erases_customer, "note"),
+            (transition.erases_customer, "traceparent"),
+        ]
+        .into_iter()
+        .filter_map(|(is_removed, attribute)| is_removed.then_some(attribute))
+        .collect();
+        if !removed.is_empty() {
+            change.push_str(" REMOVE ");
+            change.push_str(&removed.join(", "));
         }
         update.update_expression(change).commit(&self.table).await
     }
