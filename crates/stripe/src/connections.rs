@@ -66,3 +66,17 @@ fn open(headers: &HeaderMap, attempt_timeout: Duration) -> Result<reqwest::Clien
         .redirect(redirect::Policy::none())
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_replaced_once_for_all_who_saw_them_fail() {
+        let connections = Connections::new(HeaderMap::new(), Duration::from_secs(1)).unwrap();
+        let failed = connections.current().number;
+        connections.replace(failed);
+        connections.replace(failed);
+        assert_eq!(connections.current().number, failed + 1);
+    }
+}
