@@ -103,7 +103,9 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
     );
     assert_eq!(show.lines("the payment provider rejects the API key").len(), 1, "{show:?}");
     let shown = system.ops(&["order", &early]).await;
-    assert!(shown.status == 0 && shown.text.contains("one in `charge`"), "{shown:?}");
+    assert!(shown.status == 1 && shown.text.contains("one in `charge`"), "{shown:?}");
+    let advice = format!("`cargo ops dlq redrive charge --order {early}`");
+    assert_eq!(shown.lines(&advice).len(), 1, "{shown:?}");
     assert!(
         shown.lines("record failed").iter().all(|line| line.contains("rejects the API key")),
         "{shown:?}"
@@ -207,6 +209,8 @@ async fn an_orders_timeline_shows_everything_that_happened_and_no_secrets() {
     let intent = &system.ledger(&id).await[0].intent;
     for fact in [
         "declined (insufficient_funds), 3.80 EUR",
+        "with `insufficient_funds`: the account has too little money",
+        "nothing needs to be done",
         "stands at cancelled, with 0.00 EUR taken and 0.00 EUR given back",
         intent,
         "released",
@@ -279,9 +283,9 @@ async fn an_event_published_again_has_the_same_id_and_reaches_consumers_that_mis
     eventually("the notice to be settled", shown).await;
     forget.send().await.unwrap();
 
-    let published = system.ops(&["order", &id, "publish"]).await;
+    let published = system.ops(&["order", &id, "retry"]).await;
     assert!(
-        published.status == 0 && published.text.contains("order.confirmed published"),
+        published.status == 0 && published.text.contains("order.confirmed published again"),
         "{published:?}"
     );
     camille.mails(2).await;
@@ -297,6 +301,8 @@ async fn an_event_published_again_has_the_same_id_and_reaches_consumers_that_mis
     let ids = eventually("the event to pass twice", copies).await;
     assert_eq!(ids[0], ids[1]);
     assert_eq!(camille.order(&id).await, confirmed);
+    let shown = system.ops(&["order", &id]).await;
+    assert_eq!(shown.lines("order.confirmed, repeated").len(), 1, "{shown:?}");
 }
 
 #[tokio::test]

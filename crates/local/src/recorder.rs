@@ -10,9 +10,13 @@ use aws_config::SdkConfig;
 use aws_sdk_eventbridge::{Client as EventBridge, types::Target};
 use aws_sdk_sqs::{
     Client as Sqs,
-    types::{DeleteMessageBatchRequestEntry, Message, QueueAttributeName},
+    types::{
+        DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+    },
 };
-use stack::state_dir;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use stack::{RECORDED_AT, state_dir};
 
 use crate::{
     Error,
@@ -60,14 +64,14 @@ impl Recorder {
             .receive_message()
             .queue_url(&self.queue)
             .max_number_of_messages(10)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .wait_time_seconds(WAIT);
         let messages =
             received.send().await.map_err(aws("sqs:ReceiveMessage"))?.messages.unwrap_or_default();
         if messages.is_empty() {
             return Ok(());
         }
-        let lines: String =
-            messages.iter().filter_map(Message::body).flat_map(|body| [body, "\n"]).collect();
+        let lines: String = messages.iter().filter_map(line).collect();
         self.file
             .write_all(lines.as_bytes())
             .map_err(io(format!("writing {}", self.path.display())))?;
@@ -85,6 +89,16 @@ impl Recorder {
         deletion.send().await.map_err(aws("sqs:DeleteMessageBatch"))?;
         Ok(())
     }
+}
+
+/// An event as a line of the file, with the time when it passed the bus. An event that is published
+/// again says itself only when it occurred.
+fn line(message: &Message) -> Option<String> {
+    let mut envelope: Value = serde_json::from_str(message.body()?).ok()?;
+    let sent = message.attributes()?.get(&MessageSystemAttributeName::SentTimestamp)?;
+    let sent = Timestamp::from_millisecond(sent.parse().ok()?).ok()?;
+    envelope.as_object_mut()?.insert(RECORDED_AT.to_owned(), json!(sent));
+    Some(format!("{envelope}\n"))
 }
 
 /// Creates the rule that sends all events on a bus to the recorder's queue.

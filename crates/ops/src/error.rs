@@ -1,6 +1,7 @@
 //! Why a command failed, each with what to do about it.
 
 use platform::bus::PublishError;
+use serde::Serialize;
 use shop::id::OrderId;
 use stripe::ConfigError;
 
@@ -75,7 +76,7 @@ pub(crate) enum Error {
 }
 
 /// A row that this version cannot read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
 #[error("the row {key} of the {table} cannot be read: {reason}")]
 pub(crate) struct UnreadableRow {
     /// The logical id of the table.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_sdk_secretsmanager::Client as SecretsManager;
+use serde::Serialize;
 use shop::money::Money;
 use stack::{Deployment, error::aws};
 use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, Client, IntentStatus, RetrySettings};
@@ -73,7 +74,7 @@ impl fmt::Display for Account<'_> {
 }
 
 /// An amount as the provider counts it, whose currency need not be one of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Amount {
     /// Minor units.
     pub(crate) amount: i128,

@@ -2,13 +2,16 @@
 
 mod commands;
 mod dead_letters;
+mod diagnosis;
 mod error;
 mod ledger;
 mod output;
 mod reconciliation;
+mod retries;
 mod rows;
 mod timeline;
 mod verdict;
+mod words;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ use std::{fmt::Display, io::Write};
 
 use jiff::Timestamp;
 use shop::text::is_printable;
+pub(crate) use stack::time::moment;
 
 use crate::error::Error;
 
@@ -55,11 +56,6 @@ pub(crate) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Result<
 pub(crate) fn message(text: impl Display) {
     // A failure cannot be reported anywhere.
     let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// A time in UTC with milliseconds, as in logs and rows.
-pub(crate) fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
 }
 
 /// The time since `since`, in its two largest units.

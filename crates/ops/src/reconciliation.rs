@@ -8,12 +8,13 @@
 
 mod case;
 mod difference;
+mod limits;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use shop::{
     id::OrderId,
     order::Order,
@@ -23,8 +24,11 @@ use shop::{
 use stripe::{BookedIntent, BookedRefund, IntentStatus};
 use tables::stock::Key;
 
-use self::case::Case;
-pub(crate) use self::difference::{Difference, Pending};
+pub(crate) use self::{
+    case::Case,
+    difference::{Difference, Pending},
+    limits::Limits,
+};
 use crate::{
     error::UnreadableRow,
     ledger::Account,
@@ -36,11 +40,7 @@ use crate::{
 pub(crate) struct Books {
     /// When the reading began.
     pub(crate) read_at: Timestamp,
-    /// How long after its placing an order that is not confirmed expires.
-    pub(crate) confirm_within: SignedDuration,
-    /// How long it may take to undo the payment of an order that ended early, unless an attempt is
-    /// given up.
-    pub(crate) undo_within: SignedDuration,
+    pub(crate) limits: Limits,
     pub(crate) orders: Vec<Order>,
     pub(crate) payments: Vec<PaymentRow>,
     pub(crate) intents: Vec<BookedIntent>,
@@ -134,8 +134,7 @@ impl Books {
             }
             let case = Case {
                 read_at: self.read_at,
-                confirm_within: self.confirm_within,
-                undo_within: self.undo_within,
+                limits: self.limits,
                 dead: self.dead.contains(&order.order_id),
                 order,
                 payment: payments.get(&order.order_id).copied(),

@@ -68,7 +68,7 @@ pub(crate) struct NoticeRow {
 }
 
 /// What held pieces are counted by: an item of a shop on a pickup day.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct HoldKey {
     pub(crate) location: LocationId,
     pub(crate) day: civil::Date,

@@ -1,5 +1,7 @@
 //! Everything that is known about an order, and its timeline.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -9,7 +11,7 @@ use shop::{
     order::{HistoryEntry, Order, OrderEventType},
     stock::Reservation,
 };
-use stack::LogLine;
+use stack::{LogLine, RECORDED_AT};
 use stripe::{BookedIntent, BookedRefund, BookedRefundStatus};
 use uuid::Uuid;
 
@@ -18,10 +20,13 @@ use crate::{
     error::{Error, UnreadableRow},
     output::name,
     rows::{NoticeRow, PaymentRow},
+    words,
 };
 
 /// Everything that is known about an order.
 pub(crate) struct OrderReport {
+    /// When the reading began.
+    pub(crate) read_at: Timestamp,
     pub(crate) order: Order,
     pub(crate) payment: Option<PaymentRow>,
     pub(crate) reservation: Option<Reservation>,
@@ -51,9 +56,10 @@ impl OrderReport {
     /// Everything that happened, oldest first.
     pub(crate) fn timeline(&self) -> Vec<Entry> {
         let mut entries = self.history();
-        entries.extend(self.events.iter().flatten().map(event));
+        entries.extend(self.events.as_deref().map(events).unwrap_or_default());
         entries.extend(self.payment.as_ref().map(|row| {
-            let text = format!("{}, as last written", row.payment.name());
+            let (name, meaning) = (row.payment.name(), words::payment(&row.payment));
+            let text = format!("{name}, as last written: {meaning}");
             Entry { at: row.updated_at, source: "payment row".to_owned(), text }
         }));
         if let Ok(Some((intent, refunds))) = &self.account {
@@ -128,13 +134,22 @@ impl OrderReport {
     }
 }
 
-fn event(envelope: &Value) -> Entry {
-    let at = envelope["detail"]["metadata"]["occurred_at"].as_str();
-    Entry {
-        at: at.and_then(|at| at.parse().ok()).unwrap_or_default(),
-        source: "event".to_owned(),
-        text: envelope["detail-type"].as_str().unwrap_or_default().to_owned(),
-    }
+/// The events as they passed the bus. All copies of an event have one id.
+fn events(envelopes: &[Value]) -> Vec<Entry> {
+    let passed = |envelope: &Value| {
+        let at = envelope[RECORDED_AT].as_str().and_then(|at| at.parse().ok());
+        at.unwrap_or_default()
+    };
+    let mut envelopes: Vec<_> = envelopes.iter().collect();
+    envelopes.sort_by_key(|envelope| passed(envelope));
+    let mut seen = HashSet::new();
+    let entries = envelopes.into_iter().map(|envelope| {
+        let name = envelope["detail-type"].as_str().unwrap_or_default();
+        let first = seen.insert(&envelope["detail"]["metadata"]["event_id"]);
+        let text = if first { name.to_owned() } else { format!("{name}, repeated") };
+        Entry { at: passed(envelope), source: "event".to_owned(), text }
+    });
+    entries.collect()
 }
 
 fn dead_letter(queue: &str, letter: &DeadLetter) -> Entry {
@@ -191,6 +206,7 @@ mod tests {
     fn report(events: Option<Vec<Value>>, log: Vec<LogLine>) -> OrderReport {
         let order = order();
         OrderReport {
+            read_at: at("2026-11-24T08:00:10Z"),
             order,
             payment: None,
             reservation: None,
@@ -212,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_all_sources_are_sorted_by_time() {
+    fn entries_of_all_sources_are_sorted_by_the_time_when_each_happened() {
         let at = at("2026-11-24T08:00:01Z");
         let message = json!({
             "timestamp": at,
@@ -223,17 +239,22 @@ mod tests {
             "error": "the table is unavailable"
         });
         let line = LogLine { at, function: "inventory".to_owned(), message: message.to_string() };
-        let event = json!({
-            "detail-type": "order.placed",
-            "detail": {"metadata": {"occurred_at": PLACED_AT}}
-        });
+        let event = |passed: &str| {
+            json!({
+                "detail-type": "order.placed",
+                "detail": {"metadata": {"occurred_at": PLACED_AT, "event_id": ORDER}},
+                "recorded_at": passed
+            })
+        };
+        let events = [event("2026-11-24T08:00:03Z"), event("2026-11-24T08:00:00.5Z")];
         assert_eq!(
-            shown(&report(Some(vec![event]), vec![line])),
+            shown(&report(Some(events.into()), vec![line])),
             [
                 "order: order.placed, revision 1, by the customer",
                 "event: order.placed",
                 "inventory: ERROR: record failed error=the table is unavailable receives=1",
                 "order: order.reserved, revision 2, because of inventory.reserved",
+                "event: order.placed, repeated",
             ]
         );
     }

@@ -18,18 +18,22 @@ pub enum Error {
     },
     /// Nothing says in which region the stack is.
     #[error(
-        "no AWS region is set: set AWS_REGION or AWS_PROFILE; for the stack that `cargo local` \
-         runs, use `cargo ops --local`"
+        "no AWS region is set: for the stack that `cargo local` runs, add the option `--local` to \
+         `cargo ops`; for a stack on AWS, set AWS_REGION or AWS_PROFILE"
     )]
     NoRegion,
     /// Whatever should give credentials gave none.
     #[error(
-        "there are no AWS credentials ({0}): sign in, for example with `aws sso login`, and set \
-         AWS_PROFILE; for the stack that `cargo local` runs, use `cargo ops --local`"
+        "there are no AWS credentials ({0}): for the stack that `cargo local` runs, add the option \
+         `--local` to `cargo ops`; for a stack on AWS, sign in, for example with `aws sso login`, \
+         and set AWS_PROFILE"
     )]
     NoCredentials(String),
     /// CloudFormation does not know the stack.
-    #[error("there is no stack {0} in this account and region: check both, or name another stack")]
+    #[error(
+        "there is no stack {0} in this account and region: check both, name another stack with \
+         `--stack`, or add `--local` for the one that `cargo local` runs"
+    )]
     NoStack(String),
     /// The stack lacks an output.
     #[error("the stack has no output {0}: deploy this repository's template to it")]

@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use crate::{Error, state_dir};
 
+/// The member that the record adds to an envelope: when the event passed the bus.
+pub const RECORDED_AT: &str = "recorded_at";
+
 /// How often the file is checked for new events.
 const POLL: Duration = Duration::from_millis(100);
 

@@ -12,11 +12,12 @@ pub mod error;
 mod events;
 mod logs;
 pub mod state_dir;
+pub mod time;
 pub mod workspace;
 
 pub use credentials::on_aws;
 pub use deployment::{Deployment, Outputs, describe};
 pub use embedded::Embedded;
 pub use error::Error;
-pub use events::Events;
-pub use logs::{LogLine, Logs};
+pub use events::{Events, RECORDED_AT};
+pub use logs::{Level, LogLine, Logs, Selection};

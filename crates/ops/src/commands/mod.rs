@@ -6,8 +6,8 @@ mod dlq_show;
 mod import;
 mod letters;
 mod order;
-mod publish;
 mod reconcile;
+mod retry;
 
 use std::path::PathBuf;
 
@@ -61,7 +61,12 @@ enum Command {
     /// Lists, shows and redrives dead letters
     #[command(subcommand)]
     Dlq(DlqCommand),
-    /// Shows everything that is known about an order, and what happened to it in order of time
+    /// Shows everything that is known about an order, what happened to it in order of time, and
+    /// what to do
+    ///
+    /// Exits with status 0 if the order needs nobody, 1 if it does (it is stuck, its refund failed,
+    /// it has a dead letter, one of its rows cannot be read, or its books differ), and 2 if the
+    /// command itself failed.
     Order(OrderArguments),
     /// Compares orders, payments, the provider's books and stock, and prints every difference
     ///
@@ -107,11 +112,12 @@ struct OrderArguments {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum OrderAction {
-    /// Publishes the order's last event again, from its row and under the same event id
+    /// Tries again what the order waits for: publishes its last event from its row
     ///
-    /// Consumers that have handled the event ignore it. Use this if the bus has lost an event: the
-    /// order makes no progress, and there is no dead letter about it.
-    Publish,
+    /// Use this if the order makes no progress and there is no dead letter about it, or to try a
+    /// failed refund again. The event has the same id as before, and consumers that have handled
+    /// it ignore it. Exits with status 0 once the event is published, 2 if it was not.
+    Retry,
 }
 
 impl Cli {
@@ -119,8 +125,8 @@ impl Cli {
         let deployment = self.target.deployment();
         match self.command {
             Command::Dlq(command) => command.run(&deployment.await?).await,
-            Command::Order(OrderArguments { id, action: Some(OrderAction::Publish), .. }) => {
-                publish::run(&deployment.await?, id).await
+            Command::Order(OrderArguments { id, action: Some(OrderAction::Retry), .. }) => {
+                retry::run(&deployment.await?, id).await
             }
             Command::Order(OrderArguments { id, json, action: None }) => {
                 order::run(&deployment.await?, id, json).await
@@ -183,7 +189,7 @@ mod tests {
             arguments.action
         };
         assert!(action(&["--json"]).is_none());
-        assert!(matches!(action(&["publish"]), Some(OrderAction::Publish)));
+        assert!(matches!(action(&["retry"]), Some(OrderAction::Retry)));
     }
 
     #[test]

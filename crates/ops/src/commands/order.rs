@@ -1,6 +1,7 @@
 //! `order ID`: everything that is known about an order.
 
 use futures::future::{join, join4, try_join3};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use shop::{id::OrderId, order::Order, stock::Reservation};
 use stack::Deployment;
@@ -8,12 +9,15 @@ use tables::notices::Outcome;
 
 use crate::{
     dead_letters::DeadLetterQueues,
+    diagnosis::Diagnosis,
     error::{Error, UnreadableRow},
     ledger::{self, Account},
     output::{line, moment, name, table},
+    reconciliation::Limits,
     rows::{NoticeRow, Tables},
     timeline::OrderReport,
     verdict::Verdict,
+    words,
 };
 
 pub(super) async fn run(
@@ -22,28 +26,26 @@ pub(super) async fn run(
     as_json: bool,
 ) -> Result<Verdict, Error> {
     let report = gather(deployment, id).await?;
+    let diagnosis = Diagnosis::of(&report, Limits::of(deployment)?, Timestamp::now());
     if as_json {
-        line(json(&report)?)?
+        line(json(&report, &diagnosis)?)?
     } else {
-        print(&report)?
+        print(&report, &diagnosis)?
     }
-    Ok(Verdict::healthy_if(report.unreadable.is_empty()))
+    Ok(Verdict::healthy_if(diagnosis.problems.is_empty()))
 }
 
 async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Error> {
+    let read_at = Timestamp::now();
     let tables = Tables::of(deployment);
     let rows =
         join4(tables.order(id), tables.payment(id), tables.reservation(id), tables.notice(id));
     let (order, payment, reservation, notice) = rows.await;
-    let mut order = order?.ok_or(Error::NoOrder(id))?;
+    let placed_at = order?.ok_or(Error::NoOrder(id))?.placed_at;
     let mut unreadable = Vec::new();
     let payment = readable(payment, &mut unreadable)?;
     let reservation = readable(reservation, &mut unreadable)?;
     let notice = readable(notice, &mut unreadable)?;
-    // Confidential: the payment method can pay, and the note is the customer's own words.
-    order.payment_method = None;
-    order.note = None;
-
     let account = async {
         let Some(intent) = payment.as_ref().and_then(|row| row.payment.intent()) else {
             return Ok(None);
@@ -69,10 +71,16 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
         events.retain(|event| event["detail"]["metadata"]["correlation_id"] == *text);
         Ok::<_, Error>(Some(events))
     };
-    let log = async { Ok(deployment.logs().containing(&text, order.placed_at).await?) };
+    let log = async { Ok(deployment.logs().containing(&text, placed_at).await?) };
     let (account, records) = join(account, try_join3(letters, events, log)).await;
     let (dead_letters, events, log) = records?;
+    // Last, so that everything else is at least as far as the order says.
+    let mut order = tables.order(id).await?.ok_or(Error::NoOrder(id))?;
+    // Confidential: the payment method can pay, and the note is the customer's own words.
+    order.payment_method = None;
+    order.note = None;
     Ok(OrderReport {
+        read_at,
         order,
         payment,
         reservation,
@@ -99,7 +107,7 @@ fn readable<T>(
     }
 }
 
-fn print(report: &OrderReport) -> Result<(), Error> {
+fn print(report: &OrderReport, diagnosis: &Diagnosis) -> Result<(), Error> {
     let order = &report.order;
     line(format!("order {}", order.order_id))?;
     table(&facts(report).map(|(name, value)| [format!("  {name}"), value]))?;
@@ -108,7 +116,9 @@ fn print(report: &OrderReport) -> Result<(), Error> {
     }
     line("")?;
     let timeline = report.timeline().into_iter();
-    table(&timeline.map(|entry| [moment(entry.at), entry.source, entry.text]).collect::<Vec<_>>())
+    table(&timeline.map(|entry| [moment(entry.at), entry.source, entry.text]).collect::<Vec<_>>())?;
+    line("\nverdict")?;
+    diagnosis.lines().into_iter().try_for_each(line)
 }
 
 /// The present state of everything that belongs to the order.
@@ -127,9 +137,8 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 9] {
                 .payment
                 .intent()
                 .map_or_else(String::new, |intent| format!(", intent {}", intent.as_str()));
-            let reason =
-                row.payment.reason().map_or_else(String::new, |reason| format!(" ({reason})"));
-            format!("{}{reason}, {}{intent}", row.payment.name(), row.price)
+            let meaning = row.payment.reason().unwrap_or_else(|| words::payment(&row.payment));
+            format!("{} ({meaning}), {}{intent}", row.payment.name(), row.price)
         },
     );
     let provider = match &report.account {
@@ -217,11 +226,11 @@ fn reserved(reservation: &Reservation) -> String {
                 shortages.iter().map(short).collect::<Vec<_>>().join(", ")
             )
         }
-        Reservation::Released => "released".to_owned(),
+        Reservation::Released => "released, and none is held for it any more".to_owned(),
     }
 }
 
-fn json(report: &OrderReport) -> Result<Value, Error> {
+fn json(report: &OrderReport, diagnosis: &Diagnosis) -> Result<Value, Error> {
     let letters = report.dead_letters.iter().map(|(queue, letter)| {
         json!({
             "queue": queue,
@@ -256,5 +265,6 @@ fn json(report: &OrderReport) -> Result<Value, Error> {
         "dead_letters": letters.collect::<Vec<_>>(),
         "events_recorded": report.events.is_some(),
         "timeline": report.timeline(),
+        "verdict": diagnosis,
     }))
 }

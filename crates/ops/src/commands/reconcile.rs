@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use futures::future::try_join;
-use jiff::{SignedDuration, Timestamp};
-
+use jiff::Timestamp;
 use stack::Deployment;
 
 use crate::{
-    dead_letters::DeadLetterQueues, error::Error, ledger, output::line, reconciliation::Books,
-    rows::Tables, verdict::Verdict,
+    dead_letters::DeadLetterQueues,
+    error::Error,
+    ledger,
+    output::line,
+    reconciliation::{Books, Limits},
+    rows::Tables,
+    verdict::Verdict,
 };
-
-/// The time that queues and functions need in addition to all retries.
-const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     let books = read(deployment).await?;
@@ -40,8 +41,7 @@ pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
 
 /// Reads everything, in the order that [`crate::reconciliation`] requires.
 async fn read(deployment: &Deployment) -> Result<Books, Error> {
-    let confirm_within = SignedDuration::from_secs(seconds(deployment, "ConfirmWithinSeconds")?);
-    let undo_within = undo_within(deployment)?;
+    let limits = Limits::of(deployment)?;
     let provider = ledger::open(deployment).await?;
     let tables = Tables::of(deployment);
     let read_at = Timestamp::now();
@@ -58,8 +58,7 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
         letters.iter().filter_map(|(_, letter)| letter.order()?.parse().ok()).collect();
     Ok(Books {
         read_at,
-        confirm_within,
-        undo_within,
+        limits,
         orders: orders.rows,
         payments: payments.rows,
         intents,
@@ -75,16 +74,4 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
         .concat(),
         dead,
     })
-}
-
-/// How long an undo and its event are retried at most. Each wait may be up to a quarter longer than
-/// the schedule says.
-fn undo_within(deployment: &Deployment) -> Result<SignedDuration, Error> {
-    let refund = seconds(deployment, "RefundRetryBudgetSeconds")?;
-    let budgets = refund + seconds(deployment, "RetryBudgetSeconds")?;
-    Ok(SignedDuration::from_secs(budgets + budgets / 4) + MARGIN)
-}
-
-fn seconds(deployment: &Deployment, parameter: &str) -> Result<i64, Error> {
-    Ok(deployment.parameter(parameter)?.parse().unwrap_or_default())
 }

@@ -9,7 +9,10 @@ use shop::{
 };
 use stripe::IntentStatus;
 
-use super::difference::{Difference, Pending};
+use super::{
+    difference::{Difference, Pending},
+    limits::Limits,
+};
 use crate::{
     ledger::{Account, Amount},
     rows::PaymentRow,
@@ -23,27 +26,24 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
 const EXPIRY_LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// An order with everything that is known about it.
-pub(super) struct Case<'a> {
+pub(crate) struct Case<'a> {
     /// When the reading of the books began.
-    pub(super) read_at: Timestamp,
-    /// How long the deadline queue delays its messages.
-    pub(super) confirm_within: SignedDuration,
-    /// How long it may take to undo a payment.
-    pub(super) undo_within: SignedDuration,
+    pub(crate) read_at: Timestamp,
+    pub(crate) limits: Limits,
     /// Whether there are dead letters about the order.
-    pub(super) dead: bool,
-    pub(super) order: &'a Order,
-    pub(super) payment: Option<&'a PaymentRow>,
-    pub(super) accounts: &'a [Account<'a>],
-    pub(super) reservation: Option<&'a Reservation>,
+    pub(crate) dead: bool,
+    pub(crate) order: &'a Order,
+    pub(crate) payment: Option<&'a PaymentRow>,
+    pub(crate) accounts: &'a [Account<'a>],
+    pub(crate) reservation: Option<&'a Reservation>,
 }
 
 impl Case<'_> {
     /// Adds the differences of the order, or returns why it cannot be judged yet.
-    pub(super) fn judge(&self, differences: &mut Vec<Difference>) -> Option<Pending> {
+    pub(crate) fn judge(&self, differences: &mut Vec<Difference>) -> Option<Pending> {
         let Order { order_id, status, placed_at, deadline, .. } = *self.order;
         // The deadline is earlier than its message if the pickup is.
-        let expires_at = deadline.max(placed_at + self.confirm_within);
+        let expires_at = deadline.max(placed_at + self.limits.confirm_within);
         let changed = self.order.history.last().map_or(self.order.placed_at, |entry| entry.at);
         if changed + CLOCK_SKEW >= self.read_at {
             return Some(Pending::Changing);
@@ -81,7 +81,7 @@ impl Case<'_> {
                 if matches!(self.reservation, Some(Reservation::Held(_))) {
                     found.push(Difference::StillHeld { order: order_id, status: Some(status) });
                 }
-                let may_be_undone = self.read_at < changed + self.undo_within && !self.dead;
+                let may_be_undone = self.read_at < changed + self.limits.undo_within && !self.dead;
                 if !found.is_empty() && may_be_undone && self.undo_is_outstanding() {
                     return Some(Pending::Undoing);
                 }

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use shop::{
     id::OrderId,
     money::Money,
     order::{PaymentStatus, Status},
 };
+use uuid::Uuid;
 
 use crate::{
     error::UnreadableRow,
@@ -45,7 +47,7 @@ impl fmt::Display for Pending {
 }
 
 /// Where the books disagree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Difference {
     /// An order was neither confirmed nor expired by its deadline.
     Stuck { order: OrderId, status: Status, deadline: Timestamp },
@@ -74,6 +76,69 @@ pub(crate) enum Difference {
     Held { key: HoldKey, counted: i64, held: i64 },
     /// A row cannot be read.
     Unreadable(UnreadableRow),
+}
+
+impl Difference {
+    /// The short name under which the difference can be settled. It follows from everything that
+    /// the difference says, so that another amount or state is another difference.
+    pub(crate) fn key(&self) -> String {
+        let text = serde_json::to_vec(self).expect("a difference has only text keys");
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, &text).simple().to_string()[..8].to_owned()
+    }
+
+    /// What to do about it.
+    pub(crate) fn remedy(&self) -> String {
+        match self {
+            Self::Stuck { order, .. } => format!(
+                "run `cargo ops order {order}`: redrive its dead letters, or, if it has none, run \
+                 `cargo ops order {order} retry`"
+            ),
+            Self::Kept { kept, due, .. } if kept.amount > due.amount.into() => {
+                let (surplus, currency) = (kept.amount - i128::from(due.amount), &kept.currency);
+                let surplus = Amount { amount: surplus, currency: currency.clone() };
+                format!("refund {surplus} in the provider's dashboard, and settle this")
+            }
+            Self::Kept { order, .. } => format!(
+                "find out who gave money back (`cargo ops order {order}`), agree with the \
+                 customer, and settle this"
+            ),
+            Self::PaymentState { order, .. } | Self::PaymentField { order, .. } => format!(
+                "run `cargo ops order {order} retry`, which lets payment report again; if that \
+                 changes nothing, compare with the provider's dashboard"
+            ),
+            Self::Provider { intent, .. } | Self::UnknownIntent { intent, .. } => format!(
+                "look at {intent} in the provider's dashboard: refund what nobody should have \
+                 paid, and settle this"
+            ),
+            Self::NoIntent { .. } => {
+                "check that ProviderUrl and the key are those of the account that took the payment"
+                    .to_owned()
+            }
+            Self::Price { order, .. } => format!(
+                "no change of the system does this: find out what wrote the row (`cargo ops order \
+                 {order}`), charge or refund what is missing, and settle this"
+            ),
+            Self::NoOrder { .. } | Self::StillHeld { status: None, .. } => {
+                "restore the order's row from the table's point-in-time backup, or settle this if \
+                 it was deleted on purpose"
+                    .to_owned()
+            }
+            Self::NotHeld { order, .. } => format!(
+                "ask the shop whether it can make the order; if not, agree with the customer \
+                 (`cargo ops order {order}` has the items), and settle this"
+            ),
+            Self::StillHeld { order, status: Some(_) } => {
+                format!("run `cargo ops order {order} retry`, which releases the stock again")
+            }
+            Self::Held { key: HoldKey { location, day, .. }, .. } => format!(
+                "run `cargo ops stock {location} {day} --orders`: if the day is still to come, \
+                 correct `held` of that row to the sum of its orders"
+            ),
+            Self::Unreadable(_) => "correct the field in the table, or deploy a version that can \
+                                    read it; docs/operations.md, \"A row that cannot be read\""
+                .to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Difference {

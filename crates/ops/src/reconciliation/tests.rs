@@ -1,6 +1,7 @@
 //! Tests of the reconciliation: books of small businesses, and the differences in them.
 
 use fixtures::{DEADLINE, PLACED_AT, at};
+use jiff::SignedDuration;
 use serde_json::json;
 use shop::{
     id::CustomerId,
@@ -27,8 +28,10 @@ impl Books {
     fn empty() -> Self {
         Self {
             read_at: at(EVENING),
-            confirm_within: SignedDuration::from_mins(15),
-            undo_within: SignedDuration::from_hours(10),
+            limits: Limits {
+                confirm_within: SignedDuration::from_mins(15),
+                undo_within: SignedDuration::from_hours(10),
+            },
             orders: vec![],
             payments: vec![],
             intents: vec![],

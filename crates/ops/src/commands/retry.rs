@@ -1,0 +1,68 @@
+//! `order ID retry`: publishes the event again that the order waits for.
+
+use platform::bus::{EventBridge, EventBus};
+use shop::{
+    event::{ORDERS, OrderEvent},
+    id::OrderId,
+    order::{HistoryEntry, Order, OrderEventType, PaymentStatus},
+};
+use stack::Deployment;
+
+use crate::{
+    error::Error,
+    output::{line, name},
+    rows::Tables,
+    verdict::Verdict,
+};
+
+pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict, Error> {
+    let order = Tables::of(deployment).order(id).await?.ok_or(Error::NoOrder(id))?;
+    let event = retried(order).ok_or(Error::NoHistory(id))?;
+    let bus =
+        EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
+    bus.publish(std::slice::from_ref(&event)).await?;
+    line(format!(
+        "{} published again, revision {}, id {}; `cargo ops order {id}` shows what comes of it",
+        name(event.event_type),
+        event.detail.data.revision,
+        event.detail.metadata.event_id
+    ))?;
+    Ok(Verdict::Healthy)
+}
+
+/// The event to publish again: the order's last one. After a failed refund that is the one that
+/// ended the order, for which a refund is tried; the last one only says that the refund failed.
+fn retried(mut order: Order) -> Option<OrderEvent> {
+    if order.payment == PaymentStatus::RefundFailed {
+        let changed_state = |entry: &HistoryEntry| entry.event != OrderEventType::PaymentChanged;
+        let end = order.history.iter().rposition(changed_state)?;
+        order.history.truncate(end + 1);
+    }
+    OrderEvent::latest(order)
+}
+
+#[cfg(test)]
+mod tests {
+    use shop::order::Trigger;
+
+    use super::*;
+
+    fn after(triggers: &[Trigger]) -> Option<OrderEventType> {
+        retried(fixtures::after(fixtures::order(), triggers)).map(|event| event.event_type)
+    }
+
+    #[test]
+    fn the_last_event_is_published_again() {
+        assert_eq!(after(&[]), Some(OrderEventType::Placed));
+        assert_eq!(after(&[Trigger::StockReserved]), Some(OrderEventType::Reserved));
+    }
+
+    #[test]
+    fn after_a_failed_refund_the_event_is_published_for_which_a_refund_is_tried() {
+        let paid = [Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::Cancelled];
+        let failed = [&paid[..], &[Trigger::RefundFailed]].concat();
+        assert_eq!(after(&failed), Some(OrderEventType::Cancelled));
+        let refunded = [&failed[..], &[Trigger::PaymentRefunded]].concat();
+        assert_eq!(after(&refunded), Some(OrderEventType::PaymentChanged));
+    }
+}

@@ -1,0 +1,149 @@
+use fixtures::{DEADLINE, ORDER, at};
+use jiff::SignedDuration;
+use serde_json::json;
+use shop::{
+    money::{Currency, Money},
+    order::Trigger,
+    payment::IntentId,
+    stock::Reservation,
+};
+use stack::LogLine;
+use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, IntentStatus};
+
+use super::*;
+use crate::rows::PaymentRow;
+
+const LIMITS: Limits = Limits {
+    confirm_within: SignedDuration::from_mins(15),
+    undo_within: SignedDuration::from_hours(10),
+};
+
+/// The report about an order after some triggers, an hour after it was placed.
+fn report(triggers: &[Trigger]) -> OrderReport {
+    OrderReport {
+        read_at: at("2026-11-24T09:00:00Z"),
+        order: fixtures::after(fixtures::order(), triggers),
+        payment: None,
+        reservation: Some(Reservation::Released),
+        notice: None,
+        unreadable: vec![],
+        account: Ok(None),
+        dead_letters: vec![],
+        events: None,
+        log: vec![],
+    }
+}
+
+fn paid(mut report: OrderReport, progress: Progress, refund: BookedRefundStatus) -> OrderReport {
+    let intent = IntentId::new("pi_1");
+    report.payment = Some(PaymentRow {
+        order_id: report.order.order_id,
+        payment: Payment::Committed { intent: intent.clone(), progress },
+        price: Money { amount: 380, currency: Currency::Eur },
+        updated_at: at("2026-11-24T08:00:05Z"),
+    });
+    let created = at("2026-11-24T08:00:03Z");
+    let refund = BookedRefund {
+        id: "re_1".to_owned(),
+        intent: Some(intent.clone()),
+        amount: 380,
+        status: refund,
+        created,
+    };
+    let intent = BookedIntent {
+        id: intent,
+        order: Some(ORDER.to_owned()),
+        status: IntentStatus::Succeeded,
+        amount: 380,
+        currency: "eur".to_owned(),
+        taken: 380,
+        created,
+    };
+    report.account = Ok(Some((intent, vec![refund])));
+    report
+}
+
+fn lines(report: &OrderReport) -> String {
+    Diagnosis::of(report, LIMITS, report.read_at).lines().join("\n")
+}
+
+#[test]
+fn a_decline_is_explained_and_needs_nobody() {
+    let declined = Trigger::PaymentDeclined("insufficient_funds".to_owned());
+    let diagnosis = lines(&report(&[Trigger::StockReserved, declined]));
+    assert!(diagnosis.contains("`insufficient_funds`: the account has too little money"));
+    assert!(diagnosis.ends_with("nothing needs to be done"), "{diagnosis}");
+}
+
+#[test]
+fn a_failed_refund_is_a_problem_until_the_money_is_given_back_by_hand() {
+    let triggers = [
+        Trigger::StockReserved,
+        Trigger::PaymentCaptured,
+        Trigger::Cancelled,
+        Trigger::RefundFailed,
+    ];
+    let reason = "expired_or_canceled_card".to_owned();
+    let failed = |refund| {
+        let progress = Progress::RefundFailed { reason: reason.clone() };
+        lines(&paid(report(&triggers), progress, refund))
+    };
+    let owed = failed(BookedRefundStatus::Failed);
+    assert!(owed.contains("the card has expired or was cancelled since"), "{owed}");
+    assert!(owed.contains("problem: order") && owed.contains("refund 3.80 EUR of pi_1"), "{owed}");
+    assert!(owed.contains(&format!("cargo ops order {ORDER} retry")), "{owed}");
+    let settled = failed(BookedRefundStatus::Succeeded);
+    assert!(settled.ends_with("nothing needs to be done"), "{settled}");
+}
+
+#[test]
+fn an_order_past_its_deadline_is_stuck_and_one_before_it_is_under_way() {
+    let stuck = report(&[Trigger::StockReserved]);
+    let diagnosis = lines(&stuck);
+    assert!(diagnosis.contains("problem: order") && diagnosis.contains(" retry`"), "{diagnosis}");
+    let early = lines(&OrderReport { read_at: at("2026-11-24T08:10:00Z"), ..stuck });
+    assert!(early.contains("it will be confirmed, or expires at 2026-11-24 08:15"), "{early}");
+    assert!(early.ends_with("nothing needs to be done"), "{early}");
+}
+
+#[test]
+fn the_next_try_is_announced_until_it_has_passed() {
+    let failed = |receives: u32| {
+        let message = json!({
+            "message": "record failed", "message_id": "m", "receives": receives,
+            "wait_seconds": 120, "error": "the provider is unavailable"
+        });
+        let line = LogLine {
+            at: at(DEADLINE) - SignedDuration::from_mins(1),
+            function: "payment".to_owned(),
+            message: message.to_string(),
+        };
+        OrderReport { log: vec![line], ..report(&[Trigger::StockReserved]) }
+    };
+    let read_at = at(DEADLINE);
+    let waiting = lines(&OrderReport { read_at, ..failed(9) });
+    assert!(
+        waiting.contains(
+            "the next try of payment is due in 1 min 0 s, at 2026-11-24 08:16:00.000Z, after 9 of \
+             16 receives; the last one failed: the provider is unavailable"
+        ),
+        "{waiting}"
+    );
+    assert!(!lines(&OrderReport { read_at, ..failed(16) }).contains("next try"));
+    assert!(!lines(&failed(9)).contains("next try"));
+}
+
+#[test]
+fn a_tombstone_is_explained() {
+    let mut report = report(&[Trigger::Cancelled]);
+    report.payment = Some(PaymentRow {
+        order_id: report.order.order_id,
+        payment: Payment::Forbidden,
+        price: report.order.price(),
+        updated_at: report.read_at,
+    });
+    let diagnosis = lines(&report);
+    let explained = "payment is forbidden: the order ended before a charge began";
+    assert!(diagnosis.contains(explained), "{diagnosis}");
+    assert!(diagnosis.ends_with("nothing needs to be done"), "{diagnosis}");
+}

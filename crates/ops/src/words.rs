@@ -1,0 +1,74 @@
+//! The project's and the provider's terms, explained where an operator meets them.
+
+use shop::{
+    decline::DeclineReason,
+    payment::{Payment, Progress},
+};
+
+/// What the state of a payment means.
+pub(crate) fn payment(payment: &Payment) -> &'static str {
+    let Payment::Committed { progress, .. } = payment else {
+        return "the order ended before a charge began, and none may begin any more";
+    };
+    match progress {
+        Progress::Charging => "the charge was begun, and its outcome is not known yet",
+        Progress::Captured => "the money was taken",
+        Progress::Declined { .. } => "no money was taken",
+        Progress::Undoing => "the order ended early, and its charge is being voided or refunded",
+        Progress::Voided => "the charge was cancelled before it took any money",
+        Progress::Refunded => "the money was given back",
+        Progress::RefundFailed { .. } => "the money could not be given back",
+    }
+}
+
+/// Why a charge was declined, by the provider's code.
+pub(crate) fn decline(code: &str) -> &'static str {
+    match code {
+        "lost_card" | "stolen_card" | "pickup_card" => {
+            "the card was reported lost or stolen; the customer only learns that it was declined"
+        }
+        "fraudulent" | "merchant_blacklist" | "highest_risk_level" | "security_violation" => {
+            "the payment looks like fraud; the customer only learns that it was declined"
+        }
+        "cancelled" => "the payment was cancelled at the provider by hand",
+        _ => match DeclineReason::from_provider_code(code) {
+            DeclineReason::InsufficientFunds => "the account has too little money",
+            DeclineReason::ExpiredCard => "the card has expired",
+            DeclineReason::IncorrectCardDetails => "the details of the card are wrong",
+            DeclineReason::CardNotSupported => "the card cannot be used for this payment",
+            DeclineReason::TryAgainLater => "the bank or the provider could not process it",
+            DeclineReason::AuthenticationRequired => {
+                "the bank asks the customer to authenticate the payment, which is not possible here"
+            }
+            DeclineReason::PaymentMethodUnusable => "the payment method cannot be charged",
+            DeclineReason::GenericDecline => "the bank gave no reason",
+        },
+    }
+}
+
+/// Why a refund failed, by the provider's code.
+pub(crate) fn refund_failure(code: &str) -> &'static str {
+    match code {
+        "expired_or_canceled_card" => "the card has expired or was cancelled since",
+        "lost_or_stolen_card" => "the card was reported lost or stolen since",
+        "insufficient_funds" => "our account at the provider has too little money",
+        "charge_for_pending_refund_disputed" => "the customer disputes the charge at their bank",
+        "declined" => "the bank refused it",
+        "merchant_request" => "somebody cancelled it at the provider",
+        _ => "the provider gave no reason",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_explained_whether_the_customer_may_know_it_or_not() {
+        assert_eq!(decline("insufficient_funds"), "the account has too little money");
+        assert!(decline("stolen_card").contains("lost or stolen"));
+        assert_eq!(decline("a_code_of_next_year"), "the bank gave no reason");
+        assert!(refund_failure("expired_or_canceled_card").contains("expired"));
+        assert_eq!(refund_failure("a_code_of_next_year"), "the provider gave no reason");
+    }
+}
