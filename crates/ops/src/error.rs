@@ -2,7 +2,7 @@
 
 use platform::bus::PublishError;
 use serde::Serialize;
-use shop::id::OrderId;
+use shop::id::{LocationId, OrderId};
 use stripe::ConfigError;
 
 /// Why a command failed.
@@ -42,6 +42,9 @@ pub(crate) enum Error {
     /// No order has that id.
     #[error("there is no order {0} in this stack")]
     NoOrder(OrderId),
+    /// No shop has that id.
+    #[error("there is no shop {0} in this stack")]
+    NoShop(LocationId),
     /// The order's row was not written by a transition.
     #[error(
         "order {0} has no history, so there is no event to publish: find out what wrote its row"

@@ -4,6 +4,7 @@ mod commands;
 mod dead_letters;
 mod diagnosis;
 mod error;
+mod incidents;
 mod ledger;
 mod output;
 mod reconciliation;

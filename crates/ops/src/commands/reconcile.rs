@@ -47,7 +47,7 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
     let read_at = Timestamp::now();
     let (stock, payments) = try_join(tables.stock(), tables.payments()).await?;
     // Nothing is compared with these. Only rows that cannot be read are of interest.
-    let (menus, notices) = try_join(tables.menus(), tables.notices()).await?;
+    let others = tables.unreadable_menus_and_notices().await?;
     let intents = provider.intents().await?;
     let refunds = provider.refunds(None).await?;
     let mut orders = tables.orders().await?;
@@ -64,14 +64,7 @@ async fn read(deployment: &Deployment) -> Result<Books, Error> {
         intents,
         refunds,
         stock: stock.rows.into_iter().collect(),
-        unreadable: [
-            orders.unreadable,
-            payments.unreadable,
-            stock.unreadable,
-            menus.unreadable,
-            notices.unreadable,
-        ]
-        .concat(),
+        unreadable: [orders.unreadable, payments.unreadable, stock.unreadable, others].concat(),
         dead,
     })
 }
