@@ -1,4 +1,4 @@
-//! `import`: takes the tables and the user pool of a deleted stack into a new one.
+//! `import`: takes the tables, the user pool and the journal of a deleted stack into a new one.
 
 use std::fs;
 
@@ -7,6 +7,7 @@ use aws_sdk_cloudformation::{
     Client as CloudFormation,
     types::{ResourceToImport, StackStatus},
 };
+use aws_sdk_cloudwatchlogs::Client as CloudWatchLogs;
 use aws_sdk_cognitoidentityprovider::Client as Cognito;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use clap::Args;
@@ -131,6 +132,10 @@ impl Kept {
             Some("AWS::Cognito::UserPool") => {
                 ("AWS::Cognito::UserPool", "UserPoolId", user_pools(config, stack).await?)
             }
+            Some("AWS::Logs::LogGroup") => {
+                let name = format!("/{stack}/{}", logical_id.to_lowercase());
+                ("AWS::Logs::LogGroup", "LogGroupName", log_groups(config, &name).await?)
+            }
             _ => return Err(Error::NotImportable(logical_id.to_owned())),
         };
         if let Some((_, chosen)) = choices.iter().find(|(id, _)| id == logical_id) {
@@ -173,6 +178,20 @@ async fn user_pools(config: &SdkConfig, stack: &str) -> Result<Vec<String>, Erro
         pools.items().send().try_collect().await.map_err(aws("cognito-idp:ListUserPools"))?;
     let named = pools.into_iter().filter(|pool| pool.name() == Some(stack));
     Ok(named.filter_map(|pool| pool.id).collect())
+}
+
+/// The name of a log group, if there is one.
+async fn log_groups(config: &SdkConfig, name: &str) -> Result<Vec<String>, Error> {
+    let groups = CloudWatchLogs::new(config).describe_log_groups().log_group_name_prefix(name);
+    let groups: Vec<_> = groups
+        .into_paginator()
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .map_err(aws("logs:DescribeLogGroups"))?;
+    let names = groups.into_iter().filter_map(|group| group.log_group_name);
+    Ok(names.filter(|found| found == name).collect())
 }
 
 #[cfg(test)]
