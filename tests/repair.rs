@@ -140,7 +140,7 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
     let settled = async || {
         let reconcile = system.ops(&["reconcile"]).await;
         assert!(reconcile.status == 0, "{reconcile:?}");
-        reconcile.text.contains("0 differences, 0 pending").then_some(())
+        reconcile.text.contains("0 differences, 0 settled, 0 pending").then_some(())
     };
     eventually("the books to agree", settled).await;
     let list = system.ops(&["dlq", "list"]).await;

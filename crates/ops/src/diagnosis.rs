@@ -1,5 +1,7 @@
 //! The end of an order's report: how the order stands, what is wrong, and what to do.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use platform::queue::MAX_RECEIVES;
 use serde::Serialize;
@@ -9,6 +11,7 @@ use shop::{
 };
 
 use crate::{
+    journal::Entry,
     ledger::Account,
     output::{age, moment},
     reconciliation::{Case, Difference, Limits},
@@ -38,13 +41,18 @@ pub(crate) struct Problem {
 }
 
 impl Diagnosis {
-    /// Judges an order by its report, which was begun at `report.read_at`.
-    pub(crate) fn of(report: &OrderReport, limits: Limits, now: Timestamp) -> Self {
+    /// Judges an order by its report. What was settled by hand is no problem.
+    pub(crate) fn of(
+        report: &OrderReport,
+        limits: Limits,
+        settlements: &BTreeMap<String, Entry>,
+        now: Timestamp,
+    ) -> Self {
         let mut diagnosis = Self { state: vec![outcome(&report.order)], problems: vec![] };
         diagnosis.state.extend(report.payment.as_ref().and_then(|row| money(&row.payment)));
         diagnosis.add_unreadable(report);
         diagnosis.add_dead_letters(report);
-        diagnosis.add_differences(report, limits);
+        diagnosis.add_differences(report, limits, settlements);
         diagnosis.add_tries(report, now);
         diagnosis
     }
@@ -80,7 +88,12 @@ impl Diagnosis {
     }
 
     /// Compares the order with its payment, its stock and the provider's books.
-    fn add_differences(&mut self, report: &OrderReport, limits: Limits) {
+    fn add_differences(
+        &mut self,
+        report: &OrderReport,
+        limits: Limits,
+        settlements: &BTreeMap<String, Entry>,
+    ) {
         if !report.unreadable.is_empty() {
             return;
         }
@@ -104,10 +117,15 @@ impl Diagnosis {
         let mut differences = Vec::new();
         let pending = case.judge(&mut differences);
         self.state.extend(pending.map(|pending| format!("it {pending}")));
-        self.problems.extend(differences.iter().map(|difference| Problem {
-            what: difference.to_string(),
-            remedy: remedy(difference, report.payment.as_ref().map(|row| &row.payment)),
-        }));
+        for difference in &differences {
+            match settlements.get(&difference.key()) {
+                Some(entry) => self.state.push(entry.to_string()),
+                None => self.problems.push(Problem {
+                    what: difference.to_string(),
+                    remedy: remedy(difference, report.payment.as_ref().map(|row| &row.payment)),
+                }),
+            }
+        }
     }
 
     /// The tries that are still to come.

@@ -58,6 +58,9 @@ pub(crate) enum Error {
         /// All names.
         known: String,
     },
+    /// No difference has that key.
+    #[error("there is no difference {0}: `cargo ops reconcile` prints each with its key")]
+    NoDifference(String),
     /// The bus refused an event.
     #[error(transparent)]
     Publish(#[from] PublishError),

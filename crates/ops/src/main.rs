@@ -5,6 +5,7 @@ mod dead_letters;
 mod diagnosis;
 mod error;
 mod incidents;
+mod journal;
 mod ledger;
 mod output;
 mod reconciliation;

@@ -4,4 +4,4 @@ mod kinds;
 mod reader;
 
 pub(crate) use kinds::{HoldKey, NoticeRow, PaymentRow, StockRow};
-pub(crate) use reader::{OrderFilter, Rows, Tables};
+pub(crate) use reader::{OrderFilter, Tables};

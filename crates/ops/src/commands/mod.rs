@@ -5,6 +5,7 @@ mod dlq_redrive;
 mod dlq_show;
 mod errors;
 mod import;
+mod journal;
 mod letters;
 mod logs;
 mod order;
@@ -92,10 +93,16 @@ enum Command {
     Stock(stock::Arguments),
     /// Compares orders, payments, the provider's books and stock, and prints every difference
     ///
-    /// Orders that are still changing are not differences; they are listed as pending. Exits with
-    /// status 0 if there is no difference, 1 if there are some, and 2 if the command itself failed.
-    Reconcile,
-    /// Takes the tables and the user pool of a deleted stack into a new one
+    /// Each difference is printed with its key and with what to do about it. Orders that are still
+    /// changing are not differences; they are listed as pending. What was settled by hand is listed,
+    /// but does not count. Exits with status 0 if there is no difference, 1 if there are some, and 2
+    /// if the command itself failed.
+    Reconcile(reconcile::Arguments),
+    /// Lists what operators have decided by hand: discarded dead letters and settled differences
+    ///
+    /// Exits with status 0, and 2 if the command itself failed.
+    Journal(journal::Arguments),
+    /// Takes the tables, the user pool and the journal of a deleted stack into a new one
     ///
     /// Deleting a stack keeps them. This creates a stack of the same name out of them and changes
     /// nothing in them; `sam deploy` then adds everything else to it. Exits with status 0, and 2 if
@@ -158,7 +165,8 @@ impl Cli {
             Command::Errors(arguments) => errors::run(&deployment.await?, &arguments).await,
             Command::Logs(arguments) => logs::run(&deployment.await?, arguments).await,
             Command::Stock(arguments) => stock::run(&deployment.await?, &arguments).await,
-            Command::Reconcile => reconcile::run(&deployment.await?).await,
+            Command::Reconcile(arguments) => reconcile::run(&deployment.await?, arguments).await,
+            Command::Journal(arguments) => journal::run(&deployment.await?, &arguments).await,
             Command::Import(arguments) => {
                 import::run(&self.target.config().await?, &self.target.stack, &arguments).await
             }

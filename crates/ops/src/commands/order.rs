@@ -1,6 +1,6 @@
 //! `order ID`: everything that is known about an order.
 
-use futures::future::{join, join4, try_join3};
+use futures::future::{join, join4, try_join, try_join3};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shop::{id::OrderId, order::Order, stock::Reservation};
@@ -11,6 +11,7 @@ use crate::{
     dead_letters::DeadLetterQueues,
     diagnosis::Diagnosis,
     error::{Error, UnreadableRow},
+    journal::Journal,
     ledger::{self, Account},
     output::{line, moment, name, table},
     reconciliation::Limits,
@@ -25,8 +26,10 @@ pub(super) async fn run(
     id: OrderId,
     as_json: bool,
 ) -> Result<Verdict, Error> {
-    let report = gather(deployment, id).await?;
-    let diagnosis = Diagnosis::of(&report, Limits::of(deployment)?, Timestamp::now());
+    let journal = Journal::of(deployment)?;
+    let (report, settlements) = try_join(gather(deployment, id), journal.settlements()).await?;
+    let limits = Limits::of(deployment)?;
+    let diagnosis = Diagnosis::of(&report, limits, &settlements, Timestamp::now());
     if as_json {
         line(json(&report, &diagnosis)?)?
     } else {

@@ -11,7 +11,7 @@ use stack::LogLine;
 use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, IntentStatus};
 
 use super::*;
-use crate::rows::PaymentRow;
+use crate::{journal::Decision, ledger::Amount, rows::PaymentRow};
 
 const LIMITS: Limits = Limits {
     confirm_within: SignedDuration::from_mins(15),
@@ -64,7 +64,7 @@ fn paid(mut report: OrderReport, progress: Progress, refund: BookedRefundStatus)
 }
 
 fn lines(report: &OrderReport) -> String {
-    Diagnosis::of(report, LIMITS, report.read_at).lines().join("\n")
+    Diagnosis::of(report, LIMITS, &BTreeMap::new(), report.read_at).lines().join("\n")
 }
 
 #[test]
@@ -94,6 +94,35 @@ fn a_failed_refund_is_a_problem_until_the_money_is_given_back_by_hand() {
     assert!(owed.contains(&format!("cargo ops order {ORDER} retry")), "{owed}");
     let settled = failed(BookedRefundStatus::Succeeded);
     assert!(settled.ends_with("nothing needs to be done"), "{settled}");
+}
+
+#[test]
+fn a_difference_that_was_settled_by_hand_is_no_problem() {
+    let triggers = [Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::Cancelled];
+    let report = paid(report(&triggers), Progress::Captured, BookedRefundStatus::Failed);
+    let report = OrderReport { read_at: at("2026-11-25T09:00:00Z"), ..report };
+    let diagnose = |settlements: &BTreeMap<String, Entry>| {
+        Diagnosis::of(&report, LIMITS, settlements, report.read_at)
+    };
+    let found = diagnose(&BTreeMap::new()).problems;
+    assert_eq!(found.len(), 2, "{found:?}");
+    let entry = |key: &str| Entry {
+        at: report.read_at,
+        who: "camille".to_owned(),
+        decision: Decision::Settled { key: key.to_owned(), difference: "paid twice".to_owned() },
+        reason: "refunded by bank transfer".to_owned(),
+    };
+    let mut settlements = BTreeMap::new();
+    let case = Difference::Kept {
+        order: report.order.order_id,
+        status: Status::Cancelled,
+        kept: Amount { amount: 380, currency: "EUR".to_owned() },
+        due: Money { amount: 0, currency: Currency::Eur },
+    };
+    settlements.insert(case.key(), entry(&case.key()));
+    let settled = diagnose(&settlements);
+    assert_eq!(settled.problems, found[1..]);
+    assert!(settled.state.iter().any(|line| line.ends_with("refunded by bank transfer")));
 }
 
 #[test]

@@ -1,0 +1,160 @@
+//! The journal of what operators decide by hand, with who and why. It is a log group of the stack,
+//! so that every operator sees it and nobody can change an entry.
+
+use std::{collections::BTreeMap, fmt};
+
+use aws_sdk_cloudwatchlogs::{Client as CloudWatchLogs, types::InputLogEvent};
+use aws_sdk_sts::Client as Sts;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use stack::{Deployment, error::aws};
+
+use crate::{error::Error, output::moment};
+
+/// The log stream of all entries.
+const STREAM: &str = "operators";
+
+/// The journal of a stack.
+pub(crate) struct Journal<'a> {
+    deployment: &'a Deployment,
+    client: CloudWatchLogs,
+    group: &'a str,
+}
+
+/// Something that was decided by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) at: Timestamp,
+    /// The ARN of the AWS identity.
+    pub(crate) who: String,
+    #[serde(flatten)]
+    pub(crate) decision: Decision,
+    pub(crate) reason: String,
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub(crate) enum Decision {
+    /// A dead letter was deleted.
+    Discarded {
+        queue: String,
+        message_id: String,
+        /// What it was about, without its contents.
+        summary: String,
+    },
+    /// A difference of the books was settled by other means.
+    Settled {
+        /// See [`crate::reconciliation::Difference::key`].
+        key: String,
+        difference: String,
+    },
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, who, decision, reason } = self;
+        write!(f, "{}  {who} ", moment(*at))?;
+        match decision {
+            Decision::Discarded { queue, message_id, summary } => {
+                write!(f, "discarded {message_id} of {queue} ({summary})")?;
+            }
+            Decision::Settled { key, difference } => write!(f, "settled {key} ({difference})")?,
+        }
+        write!(f, ": {reason}")
+    }
+}
+
+impl<'a> Journal<'a> {
+    pub(crate) fn of(deployment: &'a Deployment) -> Result<Self, Error> {
+        let client = CloudWatchLogs::new(&deployment.config);
+        Ok(Self { deployment, client, group: deployment.resource("Journal")? })
+    }
+
+    /// Writes what the caller decides. Returns once the entry is stored.
+    pub(crate) async fn write(&self, decision: Decision, reason: &str) -> Result<Entry, Error> {
+        let caller = Sts::new(&self.deployment.config).get_caller_identity().send().await;
+        let who = caller.map_err(aws("sts:GetCallerIdentity"))?.arn.unwrap_or_default();
+        let entry = Entry { at: Timestamp::now(), who, decision, reason: reason.to_owned() };
+        self.create_stream().await?;
+        let event = InputLogEvent::builder()
+            .timestamp(entry.at.as_millisecond())
+            .message(serde_json::to_string(&entry)?)
+            .build()
+            .expect("an event has a time and a message");
+        let put = self.client.put_log_events().log_group_name(self.group).log_stream_name(STREAM);
+        put.log_events(event).send().await.map_err(aws("logs:PutLogEvents"))?;
+        Ok(entry)
+    }
+
+    async fn create_stream(&self) -> Result<(), Error> {
+        let create = self.client.create_log_stream().log_group_name(self.group);
+        match create.log_stream_name(STREAM).send().await {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_resource_already_exists_exception()) =>
+            {
+                Ok(())
+            }
+            created => Ok(created.map(drop).map_err(aws("logs:CreateLogStream"))?),
+        }
+    }
+
+    /// The entries since a time, oldest first. CloudWatch may take a few seconds to find a new one.
+    pub(crate) async fn entries(&self, since: Timestamp) -> Result<Vec<Entry>, Error> {
+        let events = self
+            .client
+            .filter_log_events()
+            .log_group_name(self.group)
+            .start_time(since.as_millisecond());
+        let mut entries = Vec::new();
+        let mut pages = events.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let events = page.map_err(aws("logs:FilterLogEvents"))?.events.unwrap_or_default();
+            let read = events.into_iter().filter_map(|event| event.message);
+            entries.extend(read.filter_map(|entry| serde_json::from_str::<Entry>(&entry).ok()));
+        }
+        entries.sort_by_key(|entry| entry.at);
+        Ok(entries)
+    }
+
+    /// The last settlement of each difference, by the difference's key.
+    pub(crate) async fn settlements(&self) -> Result<BTreeMap<String, Entry>, Error> {
+        let entries = self.entries(Timestamp::UNIX_EPOCH).await?.into_iter();
+        Ok(entries
+            .filter_map(|entry| match &entry.decision {
+                Decision::Settled { key, .. } => Some((key.clone(), entry)),
+                Decision::Discarded { .. } => None,
+            })
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fixtures::at;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written_and_says_who_decided_what_and_why() {
+        let entry = Entry {
+            at: at("2026-11-24T08:00:00Z"),
+            who: "arn:aws:iam::1:user/camille".to_owned(),
+            decision: Decision::Discarded {
+                queue: "charge".to_owned(),
+                message_id: "m".to_owned(),
+                summary: "7 bytes that are not an event".to_owned(),
+            },
+            reason: "sent by a test".to_owned(),
+        };
+        let text = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
+        assert_eq!(
+            entry.to_string(),
+            "2026-11-24 08:00:00.000Z  arn:aws:iam::1:user/camille discarded m of charge (7 bytes \
+             that are not an event): sent by a test"
+        );
+    }
+}
