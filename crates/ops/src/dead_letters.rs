@@ -2,6 +2,7 @@
 
 mod letter;
 mod queues;
+mod record;
 mod remedy;
 #[cfg(test)]
 mod tests;

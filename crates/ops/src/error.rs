@@ -58,6 +58,12 @@ pub(crate) enum Error {
         /// All names.
         known: String,
     },
+    /// The queue has no such message.
+    #[error(
+        "there is no message {message} in the dead-letter queue {queue}: `cargo ops dlq show \
+         {queue}` has the ids"
+    )]
+    NoLetter { message: String, queue: String },
     /// No difference has that key.
     #[error("there is no difference {0}: `cargo ops reconcile` prints each with its key")]
     NoDifference(String),

@@ -157,7 +157,12 @@ fn dead_letter(queue: &str, letter: &DeadLetter) -> Entry {
         Content::Event { event_type, .. } => event_type,
         _ => "a record of the stream",
     };
-    let text = format!("{what} was sent, and is in `{queue}` after {} receives", letter.receives);
+    let text = match letter.given_up_after {
+        Some(receives) => {
+            format!("{what} was sent, and is in `{queue}` since it failed {receives} times")
+        }
+        None => format!("{what} was sent to `{queue}`"),
+    };
     Entry { at: letter.sent, source: "dead letter".to_owned(), text }
 }
 

@@ -1,6 +1,6 @@
 //! `dlq redrive`: sends dead letters back to where they come from.
 
-use std::{collections::HashSet, fmt, time::Duration};
+use std::{collections::HashSet, fmt};
 
 use clap::Args;
 use jiff::SignedDuration;
@@ -12,7 +12,7 @@ use shop::{
 };
 use stack::Deployment;
 
-use super::letters::{missed, summary};
+use super::letters::{PATIENCE, missed, summary};
 use crate::{
     dead_letters::{DeadLetter, DeadLetterQueue, DeadLetterQueues, Remedy, StreamGap, Visit},
     error::Error,
@@ -24,10 +24,6 @@ use crate::{
 /// How much the time of a stream record may differ from the time in the order's history.
 const STREAM_LAG: SignedDuration = SignedDuration::from_secs(10);
 
-/// How long to wait for letters that another consumer holds. Consumers of dead letters are tools
-/// like this one, which hold them for a second or two.
-const PATIENCE: Duration = Duration::from_secs(15);
-
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The queue's name in `dlq list`, such as charge
@@ -35,6 +31,9 @@ pub(super) struct Arguments {
     /// Redrive only the letters about this order
     #[arg(long, value_name = "ID")]
     order: Option<OrderId>,
+    /// Also send back what this version cannot read, for example after a newer version was deployed
+    #[arg(long)]
+    force: bool,
     /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -59,7 +58,8 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
                 totals.others += 1;
                 return Ok(Visit::Kept);
             }
-            let action = Action::about(deployment, &queues, queue, letter).await?;
+            let remedy = queues.remedy(queue, letter);
+            let action = Action::about(deployment, queue, letter, remedy, arguments.force).await?;
             let visit = match &action {
                 _ if arguments.dry_run => Visit::Kept,
                 Action::Send(url) => {
@@ -101,17 +101,24 @@ enum Action {
 impl Action {
     async fn about(
         deployment: &Deployment,
-        queues: &DeadLetterQueues,
         queue: &DeadLetterQueue,
         letter: &DeadLetter,
+        remedy: Remedy,
+        force: bool,
     ) -> Result<Self, Error> {
-        Ok(match queues.remedy(queue, letter) {
+        let discard = format!("`cargo ops dlq discard {} --message {}`", queue.name, letter.id);
+        Ok(match remedy {
             Remedy::Send(url) => Self::Send(url),
+            Remedy::Discard(url) if force => Self::Send(url),
+            Remedy::Discard(_) => Self::Keep(format!(
+                "kept, because it is not an event that this version reads; look at it with `dlq \
+                 show`, and discard it with {discard}, or deploy what reads it and use --force"
+            )),
             Remedy::Publish(event) => Self::Publish(vec![*event]),
             Remedy::PublishOrdersOf(gap) => {
                 let events = changed_in(&gap, Tables::of(deployment).orders().await?.rows);
                 if events.is_empty() {
-                    Self::Keep("no order changed then; check it, and delete it".to_owned())
+                    Self::Keep(format!("no order changed then; check it, and run {discard}"))
                 } else {
                     Self::Publish(events)
                 }
@@ -126,7 +133,7 @@ impl Action {
                 )),
             },
             Remedy::Unknown => {
-                Self::Keep("does not say where it belongs; check it, and delete it".to_owned())
+                Self::Keep(format!("does not say where it belongs; check it, and run {discard}"))
             }
         })
     }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use clap::Args;
 use stack::Deployment;
 
-use super::letters::{missed, origin, summary};
+use super::letters::{arrival, missed, origin, summary};
 use crate::{
     dead_letters::{DeadLetter, DeadLetterQueues},
     error::Error,
-    output::{count, line, moment},
+    output::{count, line},
     retries::{FAILED, Failure, last_failures},
     verdict::Verdict,
 };
@@ -30,15 +30,11 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     for letter in &letters {
         line("")?;
         line(format!("{}  {}", letter.id, summary(letter)))?;
-        let first = letter.first_received.map_or_else(|| "never".to_owned(), moment);
-        line(format!(
-            "  sent {}, first received {first}, received {} times",
-            moment(letter.sent),
-            letter.receives
-        ))?;
+        line(format!("  {}", arrival(letter)))?;
         let logged = || failures.get(&letter.id).map(|failure| failure.error.clone());
         let reason = letter.reason().or_else(logged);
         line(format!("  {}", reason.as_deref().unwrap_or("no error was logged for it")))?;
+        letter.record().lines().try_for_each(|part| line(format!("    {part}")))?;
     }
     let hidden = queue.depth.saturating_sub(letters.len() as u64);
     if hidden > 0 {

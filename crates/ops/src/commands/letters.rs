@@ -1,9 +1,15 @@
 //! Dead letters and their queues, in words.
 
+use std::time::Duration;
+
 use crate::{
     dead_letters::{Content, DeadLetter, DeadLetterQueue},
     output::moment,
 };
+
+/// How long to wait for letters that another consumer holds. Consumers of dead letters are tools
+/// like this one, which hold them for a second or two.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where the messages of a dead-letter queue come from.
 pub(super) fn origin(queue: &DeadLetterQueue) -> String {
@@ -32,6 +38,16 @@ pub(super) fn summary(letter: &DeadLetter) -> String {
             moment(gap.to)
         ),
         Content::Unknown { bytes } => format!("{bytes} bytes that are not an event"),
+    }
+}
+
+/// How a letter came into its queue.
+pub(super) fn arrival(letter: &DeadLetter) -> String {
+    match letter.given_up_after {
+        Some(receives) => {
+            format!("sent {}, given up after {receives} receives", moment(letter.sent))
+        }
+        None => format!("sent to this queue {}", moment(letter.sent)),
     }
 }
 

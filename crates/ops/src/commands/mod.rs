@@ -1,5 +1,6 @@
 //! The command line.
 
+mod dlq_discard;
 mod dlq_list;
 mod dlq_redrive;
 mod dlq_show;
@@ -63,7 +64,7 @@ struct Target {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists, shows and redrives dead letters
+    /// Lists, shows, redrives and discards dead letters
     #[command(subcommand)]
     Dlq(DlqCommand),
     /// Shows everything that is known about an order, what happened to it in order of time, and
@@ -116,17 +117,23 @@ enum DlqCommand {
     ///
     /// Exits with status 0 if all are empty, 1 if some are not, and 2 if the command itself failed.
     List,
-    /// Shows the letters of a queue, each with the last error that was logged for it
+    /// Shows the letters of a queue, each with the last error that was logged for it and its record
     ///
     /// The queue is unchanged afterwards. While the command runs, other consumers do not see the
-    /// letters. Exits with status 0, and 2 if the command itself failed.
+    /// letters. Payment methods, secrets and customers' notes are left out. Exits with status 0, and 2 if the command itself failed.
     Show(dlq_show::Arguments),
     /// Sends the letters of a queue back to where they come from, and deletes them
     ///
     /// Correct first what made them fail. Every letter is sent before it is deleted, so none is
-    /// lost, and receiving one twice does no harm. Exits with status 1 if letters have to be kept;
-    /// the command prints what to do about each.
+    /// lost, and receiving one twice does no harm. What nobody reads is kept, unless --force is
+    /// given. Exits with status 0, 1 if letters have to be kept (the command prints what to do about
+    /// each), and 2 if the command itself failed.
     Redrive(dlq_redrive::Arguments),
+    /// Deletes one letter for good
+    ///
+    /// Who deleted it, when and why is kept in the stack's journal. Exits with status 0 once it is
+    /// deleted, and 2 if there is no such letter.
+    Discard(dlq_discard::Arguments),
 }
 
 #[derive(Args, Debug)]
@@ -179,6 +186,7 @@ impl DlqCommand {
         match self {
             Self::List => dlq_list::run(deployment).await,
             Self::Show(arguments) => dlq_show::run(deployment, &arguments).await,
+            Self::Discard(arguments) => dlq_discard::run(deployment, &arguments).await,
             Self::Redrive(arguments) => dlq_redrive::run(deployment, &arguments).await,
         }
     }

@@ -239,7 +239,7 @@ fn json(report: &OrderReport, diagnosis: &Diagnosis) -> Result<Value, Error> {
             "queue": queue,
             "message_id": letter.id,
             "sent": letter.sent,
-            "receives": letter.receives
+            "given_up_after": letter.given_up_after
         })
     });
     let account = match &report.account {

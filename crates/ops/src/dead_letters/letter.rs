@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tables::orders;
 
+use super::record;
+
 /// The attribute with the ARN of the queue to which a rule could not deliver an event.
 const TARGET_ARN: &str = "TARGET_ARN";
 
@@ -19,12 +21,11 @@ pub(crate) struct DeadLetter {
     /// The id of the message. It is the same as in the queue that the message comes from, and in
     /// the log lines about it.
     pub(crate) id: String,
-    /// How often it was received in any queue. Each look of this tool counts too.
-    pub(crate) receives: u32,
+    /// After how many receives SQS moved it here, if it comes from a queue. How often SQS counts it
+    /// as received since then only says how often somebody looked.
+    pub(crate) given_up_after: Option<u32>,
     /// When it was first sent.
     pub(crate) sent: Timestamp,
-    /// When it was first received.
-    pub(crate) first_received: Option<Timestamp>,
     pub(crate) content: Content,
     pub(super) body: String,
     pub(super) receipt: String,
@@ -69,20 +70,20 @@ pub(crate) struct StreamGap {
 }
 
 impl DeadLetter {
-    pub(super) fn of(message: Message) -> Self {
+    /// A message of a dead-letter queue to which a queue sends what was received `max_receives`
+    /// times.
+    pub(super) fn of(message: Message, max_receives: Option<u32>) -> Self {
         let system = message.attributes.unwrap_or_default();
-        let number = |name| system.get(&name).and_then(|value| value.parse().ok());
         let moment = |name| {
-            number(name).filter(|at| *at > 0).and_then(|at| Timestamp::from_millisecond(at).ok())
+            let at = system.get(&name).and_then(|at| at.parse().ok()).filter(|at| *at > 0);
+            at.and_then(|at| Timestamp::from_millisecond(at).ok())
         };
+        let was_moved = system.contains_key(&MessageSystemAttributeName::DeadLetterQueueSourceArn);
         let body = message.body.unwrap_or_default();
         Self {
             id: message.message_id.unwrap_or_default(),
-            receives: number(MessageSystemAttributeName::ApproximateReceiveCount)
-                .and_then(|count| count.try_into().ok())
-                .unwrap_or_default(),
+            given_up_after: max_receives.filter(|_| was_moved),
             sent: moment(MessageSystemAttributeName::SentTimestamp).unwrap_or_default(),
-            first_received: moment(MessageSystemAttributeName::ApproximateFirstReceiveTimestamp),
             content: Content::parse(&body),
             body,
             receipt: message.receipt_handle.unwrap_or_default(),
@@ -96,6 +97,11 @@ impl DeadLetter {
             Content::Event { order, .. } | Content::StreamRecord { order, .. } => order.as_deref(),
             Content::StreamGap(_) | Content::Unknown { .. } => None,
         }
+    }
+
+    /// Its contents, without what is confidential.
+    pub(crate) fn record(&self) -> String {
+        record::shown(&self.body)
     }
 
     /// The ARN of the queue to which a rule could not deliver it.

@@ -57,6 +57,8 @@ pub(crate) struct DeadLetterQueue {
 pub(crate) struct Source {
     /// Its name in SQS.
     pub(crate) name: String,
+    /// How often it lets a message be received.
+    max_receives: Option<u32>,
     url: String,
 }
 
@@ -89,7 +91,11 @@ impl DeadLetterQueues {
                 .unwrap_or_default();
             if let Some(target) = policy["deadLetterTargetArn"].as_str() {
                 let name = arn.rsplit(':').next().unwrap_or_default().to_owned();
-                sources.insert(target.to_owned(), Source { name, url: (*url).to_owned() });
+                let max = &policy["maxReceiveCount"];
+                let max = max.as_u64().or_else(|| max.as_str()?.parse().ok());
+                let max_receives = max.and_then(|max| max.try_into().ok());
+                let source = Source { name, max_receives, url: (*url).to_owned() };
+                sources.insert(target.to_owned(), source);
             }
             urls.insert(arn, (*url).to_owned());
         }
@@ -203,7 +209,8 @@ impl DeadLetterQueues {
             .send();
         let messages: Vec<Message> =
             received.await.map_err(aws("sqs:ReceiveMessage"))?.messages.unwrap_or_default();
-        Ok(messages.into_iter().map(DeadLetter::of).collect())
+        let max_receives = queue.source.as_ref().and_then(|source| source.max_receives);
+        Ok(messages.into_iter().map(|message| DeadLetter::of(message, max_receives)).collect())
     }
 
     /// Makes messages visible to all consumers.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use order_relay::handler::{Unreadable, read};
 use platform::decode;
 use serde_json::value::RawValue;
-use shop::event::OrderEvent;
+use shop::event::{InventoryEvent, OrderEvent, PaymentEvent};
 
 use super::letter::{Content, DeadLetter, StreamGap};
 
@@ -14,6 +14,8 @@ use super::letter::{Content, DeadLetter, StreamGap};
 pub(crate) enum Remedy {
     /// Send it to the queue with this URL.
     Send(String),
+    /// Discard it, since no consumer of the queue with this URL reads it.
+    Discard(String),
     /// Publish the event that it stands for.
     Publish(Box<OrderEvent>),
     /// Publish the last events of the orders that changed in this part of the stream.
@@ -37,9 +39,13 @@ impl Remedy {
         source: Option<&str>,
         urls: &BTreeMap<String, String>,
     ) -> Self {
+        let send = |url: &str| {
+            let url = url.to_owned();
+            if is_event(&letter.body) { Self::Send(url) } else { Self::Discard(url) }
+        };
         match (letter.target(), source, &letter.content) {
-            (Some(target), ..) => urls.get(target).cloned().map_or(Self::Unknown, Self::Send),
-            (None, Some(source), _) => Self::Send(source.to_owned()),
+            (Some(target), ..) => urls.get(target).map_or(Self::Unknown, |url| send(url)),
+            (None, Some(source), _) => send(source),
             (None, None, Content::StreamGap(gap)) => Self::PublishOrdersOf(gap.clone()),
             (None, None, Content::StreamRecord { .. }) => Self::of_stream_record(&letter.body),
             (None, None, Content::Event { .. } | Content::Unknown { .. }) => Self::Unknown,
@@ -55,4 +61,11 @@ impl Remedy {
             Err(reason) => Self::Unreadable(reason),
         }
     }
+}
+
+/// Whether this version reads the text as an event of one of the sources.
+fn is_event(body: &str) -> bool {
+    decode::json::<OrderEvent>(body).is_ok()
+        || decode::json::<InventoryEvent>(body).is_ok()
+        || decode::json::<PaymentEvent>(body).is_ok()
 }

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
-use aws_sdk_sqs::types::{Message, MessageAttributeValue};
-use fixtures::{ORDER, order, stream_record};
+use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
+use fixtures::{ORDER, order, order_event, stream_record};
 use serde_json::{Value, json};
+use shop::order::OrderEventType;
 
 use super::*;
 
@@ -15,9 +16,8 @@ fn letter(body: &Value, attributes: &[(&str, &str)]) -> DeadLetter {
     };
     let attributes =
         attributes.iter().map(|(name, text)| ((*name).to_owned(), value(*text))).collect();
-    DeadLetter::of(
-        Message::builder().body(body.to_string()).set_message_attributes(Some(attributes)).build(),
-    )
+    let message = Message::builder().body(body.to_string());
+    DeadLetter::of(message.set_message_attributes(Some(attributes)).build(), Some(16))
 }
 
 fn remedy(source: Option<&str>, letter: &DeadLetter) -> Remedy {
@@ -25,10 +25,7 @@ fn remedy(source: Option<&str>, letter: &DeadLetter) -> Remedy {
 }
 
 fn event() -> Value {
-    json!({
-        "detail-type": "order.reserved",
-        "detail": {"metadata": {"correlation_id": ORDER}, "data": {"order_id": ORDER}}
-    })
+    serde_json::to_value(order_event(OrderEventType::Reserved)).unwrap()
 }
 
 /// What Lambda sends to an on-failure destination, from its documentation.
@@ -76,11 +73,33 @@ fn unknown_content_is_described_by_its_length_only() {
 }
 
 #[test]
-fn a_message_goes_back_to_its_queue_readable_or_not() {
-    for body in [event(), json!("poison")] {
-        let remedy = remedy(Some(CHARGE_URL), &letter(&body, &[]));
-        assert!(matches!(remedy, Remedy::Send(url) if url == CHARGE_URL));
+fn a_message_goes_back_to_its_queue_unless_nobody_reads_it_there() {
+    let remedy = |body: &Value| remedy(Some(CHARGE_URL), &letter(body, &[]));
+    for outcome in [
+        serde_json::to_value(fixtures::stock_reserved(&order())).unwrap(),
+        serde_json::to_value(fixtures::payment_captured(&order())).unwrap(),
+        event(),
+    ] {
+        assert!(matches!(remedy(&outcome), Remedy::Send(url) if url == CHARGE_URL), "{outcome}");
     }
+    let mut unknown = event();
+    unknown["detail-type"] = json!("order.unknown");
+    for poison in [json!("poison"), json!({"detail-type": "order.reserved"}), unknown] {
+        assert!(matches!(remedy(&poison), Remedy::Discard(url) if url == CHARGE_URL), "{poison}");
+    }
+}
+
+#[test]
+fn a_letter_knows_after_how_many_receives_it_was_given_up_and_counts_no_looks() {
+    let after = |attributes: &[(MessageSystemAttributeName, &str)]| {
+        let attributes = attributes.iter().map(|(name, value)| (name.clone(), (*value).to_owned()));
+        let message = Message::builder().body("{}").set_attributes(Some(attributes.collect()));
+        DeadLetter::of(message.build(), Some(16)).given_up_after
+    };
+    let looks = (MessageSystemAttributeName::ApproximateReceiveCount, "23");
+    let moved = (MessageSystemAttributeName::DeadLetterQueueSourceArn, CHARGE_ARN);
+    assert_eq!(after(&[looks.clone(), moved]), Some(16));
+    assert_eq!(after(&[looks]), None);
 }
 
 #[test]
