@@ -20,7 +20,7 @@ async fn main() -> ExitCode {
         // The command first, because some commands regularly end by an interruption.
         biased;
         result = cli.run() => match result {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(status) => status,
             Err(error) if output_closed(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 output::message(format!("error: {error}"));

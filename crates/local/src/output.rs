@@ -2,7 +2,6 @@
 
 use std::{fmt::Display, io::Write};
 
-use jiff::{Timestamp, tz::TimeZone};
 use local::{Error, Mail, Stack};
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +9,7 @@ use shop::{
     money::{Currency, Money},
     order::Status,
 };
-use stack::LogLine;
+use stack::{LogLine, time::moment};
 
 /// Prints a line of the result.
 ///
@@ -27,11 +26,6 @@ pub(crate) fn message(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// The time of day in the system's time zone, with milliseconds.
-fn clock(at: Timestamp) -> impl Display {
-    at.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f").to_string()
-}
-
 /// An envelope of the event bus in one line.
 pub(crate) fn event(envelope: &Value) -> String {
     let detail = &envelope["detail"];
@@ -39,7 +33,7 @@ pub(crate) fn event(envelope: &Value) -> String {
     let at = detail["metadata"]["occurred_at"].as_str().and_then(|at| at.parse().ok());
     let mut line = match at {
         Some(at) => {
-            format!("{}  {:<20}", clock(at), envelope["detail-type"].as_str().unwrap_or_default())
+            format!("{}  {:<20}", moment(at), envelope["detail-type"].as_str().unwrap_or_default())
         }
         // Not an event of this application.
         None => return envelope.to_string(),
@@ -70,7 +64,7 @@ pub(crate) fn event(envelope: &Value) -> String {
 
 /// A line of a function's log.
 pub(crate) fn log(line: &LogLine) -> String {
-    format!("{}  {:<13}  {}", clock(line.at), line.function, line.message.trim_end())
+    format!("{}  {:<13}  {}", moment(line.at), line.function, line.message.trim_end())
 }
 
 /// A message with its headers.
@@ -118,7 +112,7 @@ mod tests {
             }
         });
         let line = event(&declined);
-        assert!(line.contains(":00:00.123  payment.declined "), "{line}");
+        assert!(line.starts_with("2026-11-24 08:00:00.123Z  payment.declined "), "{line}");
         assert!(
             line.ends_with("  8435b720-4cf4-5b92-b566-f4d729cee30f  insufficient_funds"),
             "{line}"

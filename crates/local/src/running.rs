@@ -66,7 +66,8 @@ impl Stack {
         let config = embedded::config(&address.endpoint);
         let step = options.progress.step();
         store_provider_key(&config).await?;
-        let template = Template::read(&options.template)?;
+        let mut template = Template::read(&options.template)?;
+        template.name_api(NAME);
         let mut parameters = parameters(address);
         parameters.extend(options.parameters.clone());
         let change = deploy::deploy(&config, NAME, template, binaries, &parameters).await?;

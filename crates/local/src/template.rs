@@ -52,6 +52,18 @@ impl Template {
         self.0["Resources"][function]["Properties"]["CodeUri"] = location.into();
     }
 
+    /// Gives the HTTP API an id of its own choice, which the embedded AWS takes from this tag. By
+    /// itself it makes up another one each time, and the API's URL with it.
+    pub(crate) fn name_api(&mut self, id: &str) {
+        let resources = self.0["Resources"].as_mapping_mut().into_iter().flatten();
+        for (_, resource) in resources {
+            if resource["Type"] == "AWS::ApiGatewayV2::Api" {
+                let tags = Mapping::from_iter([(Value::from("ms-custom-id"), Value::from(id))]);
+                resource["Properties"]["Tags"] = tags.into();
+            }
+        }
+    }
+
     /// The template as text for CloudFormation.
     pub(crate) fn body(&self) -> String {
         yaml_serde::to_string(&self.0).expect("a parsed template can be serialised")

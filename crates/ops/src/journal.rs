@@ -7,6 +7,7 @@ use aws_sdk_cloudwatchlogs::{Client as CloudWatchLogs, types::InputLogEvent};
 use aws_sdk_sts::Client as Sts;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use shop::id::OrderId;
 use stack::{Deployment, error::aws};
 
 use crate::{error::Error, output::moment};
@@ -49,6 +50,14 @@ pub(crate) enum Decision {
         key: String,
         difference: String,
     },
+}
+
+impl Entry {
+    /// Whether it settles something about an order.
+    pub(crate) fn settles(&self, order: OrderId) -> bool {
+        let Decision::Settled { difference, .. } = &self.decision else { return false };
+        difference.contains(&order.to_string())
+    }
 }
 
 impl fmt::Display for Entry {

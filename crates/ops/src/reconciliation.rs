@@ -25,7 +25,7 @@ use stripe::{BookedIntent, BookedRefund, IntentStatus};
 use tables::stock::Key;
 
 pub(crate) use self::{
-    case::Case,
+    case::{Case, EXPIRY_LAG},
     difference::{Difference, Pending},
     limits::Limits,
 };

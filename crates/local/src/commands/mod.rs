@@ -1,6 +1,7 @@
 //! The command line.
 
 mod background;
+mod faults;
 mod order;
 mod show;
 mod up;
@@ -8,23 +9,26 @@ mod up;
 use std::{
     net::Ipv4Addr,
     path::PathBuf,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 use local::{
     Error, Found, Options, Progress, Stack,
     options::{DEFAULT_BIND, DEFAULT_PORT, DEFAULT_SANDBOX_PORT},
     shops,
 };
-use stack::{Outputs, state_dir};
+use stack::{Level, Outputs, Selection, state_dir, time};
 
 use crate::output;
 
 /// Runs all of Amelie on this machine.
 ///
 /// Builds the functions, deploys template.yaml to an embedded AWS, places an order, and shows the
-/// events on the bus until Ctrl-C.
+/// events on the bus until Ctrl-C. Each command exits with status 0 when it has done its work and 1
+/// when it has not, and with 2 for a wrong command line; what else 1 means, the command says.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo local",
@@ -79,9 +83,15 @@ enum Command {
         #[arg(long)]
         detach: bool,
     },
-    /// Stops the running stack
+    /// Stops the running stack; all of its data goes with it
+    ///
+    /// Orders, shops, customers, mails and queues live in the memory of the embedded AWS. The next
+    /// stack starts with the demo's shops and customers, and under the same URLs. Exits with status
+    /// 0 also if nothing was running.
     Down,
     /// Shows whether a stack is running, and where it listens
+    ///
+    /// Exits with status 0 if one is running or starting, and 1 if none is.
     Status,
     /// Prints an access token for the order API
     Token {
@@ -93,11 +103,24 @@ enum Command {
         staff: bool,
     },
     /// Places an order and follows it until it is confirmed or has ended
+    ///
+    /// Exits with status 0 if it is confirmed, and 1 if it is refused, is rejected or has ended in
+    /// another way.
     Order(order::Arguments),
     /// Shows the logs of the functions
     Logs {
         /// Only this function, such as order-intake
         function: Option<String>,
+        /// Only lines within this span before now, such as 10m, 2h or 3d, or since a time such as
+        /// 2026-11-24T08:00:00Z
+        #[arg(long, value_name = "TIME", value_parser = time::since)]
+        since: Option<Timestamp>,
+        /// Only lines that are at least this serious: error, warn, info, debug or trace
+        #[arg(long)]
+        level: Option<Level>,
+        /// Only lines about this order
+        #[arg(long, value_name = "ID")]
+        order: Option<String>,
         /// Continue with new ones until Ctrl-C
         #[arg(long, short)]
         follow: bool,
@@ -110,6 +133,13 @@ enum Command {
     },
     /// Shows the mail that the stack has sent
     Mail,
+    /// Makes the payment sandbox slow, fail or lose its answers
+    ///
+    /// A fault holds until it is used up or removed, or until the stack stops.
+    Faults {
+        #[command(subcommand)]
+        command: Option<faults::Command>,
+    },
     /// Loads shops with their menus and bake plans from a file
     Load {
         /// A JSON file such as crates/local/demo/shops.json
@@ -124,21 +154,23 @@ enum Command {
 }
 
 impl Cli {
-    pub(crate) async fn run(self) -> Result<(), Error> {
+    pub(crate) async fn run(self) -> Result<ExitCode, Error> {
         let options = self.place.options();
         let stack = || Stack::find(&options.state_dir);
-        match self.command.unwrap_or(Command::Up { detach: false }) {
+        let done = match self.command.unwrap_or(Command::Up { detach: false }) {
+            Command::Status => return status(&options),
+            Command::Order(arguments) => return order::run(&stack()?, &arguments).await,
             Command::Up { detach } => up::run(&options, detach).await,
             Command::Down => down(&options).await,
-            Command::Status => status(&options),
             Command::Token { user, staff } => {
                 let user = user.as_deref().unwrap_or(if staff { "sam" } else { order::CUSTOMER });
                 output::line(stack()?.token(user, staff).await?)
             }
-            Command::Order(arguments) => order::run(&stack()?, &arguments).await,
-            Command::Logs { function, follow } => {
-                show::logs(&stack()?, function.as_deref(), follow).await
+            Command::Logs { function, since, level, order, follow } => {
+                let selection = Selection { since, level, phrase: order };
+                show::logs(&stack()?, function.as_deref(), selection, follow).await
             }
+            Command::Faults { command } => faults::run(&stack()?, command).await,
             Command::Events { follow } => show::events(&stack()?, follow).await,
             Command::Mail => show::mail(&stack()?).await,
             Command::Load { file, stack: Some(name) } => {
@@ -157,7 +189,8 @@ impl Cli {
                 Ok(())
             }
             Command::Host => background::run(&options).await,
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 
@@ -206,13 +239,14 @@ async fn down(options: &Options) -> Result<(), Error> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    output::message("stopped");
+    output::message("stopped; its orders, shops, customers and mails are gone");
     Ok(())
 }
 
-fn status(options: &Options) -> Result<(), Error> {
+fn status(options: &Options) -> Result<ExitCode, Error> {
     let Some(found) = Found::in_directory(&options.state_dir) else {
-        return output::line("nothing is running");
+        output::line("nothing is running")?;
+        return Ok(ExitCode::FAILURE);
     };
     match Stack::find(&options.state_dir) {
         Ok(stack) => {
@@ -221,8 +255,9 @@ fn status(options: &Options) -> Result<(), Error> {
                 stack.embedded.stack_name,
                 found.process_id()
             ))?;
-            output::addresses(&stack)
+            output::addresses(&stack)?;
         }
-        Err(_) => output::line(format!("a stack is starting in process {}", found.process_id())),
+        Err(_) => output::line(format!("a stack is starting in process {}", found.process_id()))?,
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! Placing an order and following it.
 
-use std::time::Instant;
+use std::{process::ExitCode, time::Instant};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -38,7 +38,7 @@ fn parse_item(text: &str) -> Result<(String, u64), String> {
     Ok((sku.to_owned(), quantity))
 }
 
-pub(super) async fn run(stack: &Stack, arguments: &Arguments) -> Result<(), Error> {
+pub(super) async fn run(stack: &Stack, arguments: &Arguments) -> Result<ExitCode, Error> {
     let lines: Vec<Value> = arguments
         .items
         .iter()
@@ -50,8 +50,10 @@ pub(super) async fn run(stack: &Stack, arguments: &Arguments) -> Result<(), Erro
         "payment_method": arguments.payment_method,
         "pickup_at": arguments.pickup_at
     });
-    place(stack, &arguments.user, &order).await?;
-    Ok(())
+    Ok(match place(stack, &arguments.user, &order).await? {
+        Status::Rejected | Status::Cancelled | Status::Expired => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 /// Places an order and prints each of its states with the milliseconds since it was placed.

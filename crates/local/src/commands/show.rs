@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use local::{Error, Stack};
+use stack::Selection;
 
 use crate::output;
 
@@ -23,8 +24,13 @@ pub(super) async fn events(stack: &Stack, follow: bool) -> Result<(), Error> {
     }
 }
 
-pub(super) async fn logs(stack: &Stack, function: Option<&str>, follow: bool) -> Result<(), Error> {
-    let all = stack.logs().await?;
+pub(super) async fn logs(
+    stack: &Stack,
+    function: Option<&str>,
+    selection: Selection,
+    follow: bool,
+) -> Result<(), Error> {
+    let all = stack.logs().await?.only(selection);
     let mut logs = match function {
         Some(function) => all.of(function)?,
         None => all,

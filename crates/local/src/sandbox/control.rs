@@ -1,9 +1,11 @@
 //! The types and the client of the control API under `/_sandbox`, for tests and tools.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    faults::Fault,
+    faults::{Fault, FaultId},
     ledger::{Intent, IntentStatus, Ledger, Refund, RefundStatus},
 };
 use crate::http;
@@ -78,8 +80,18 @@ impl Control {
     }
 
     /// Adds a fault. If several match a request, the first one applies.
-    pub async fn set_fault(&self, fault: &Fault) -> reqwest::Result<()> {
-        self.call(self.http.post(self.url("faults")).json(fault)).await?;
+    pub async fn set_fault(&self, fault: &Fault) -> reqwest::Result<FaultId> {
+        self.call(self.http.post(self.url("faults")).json(fault)).await?.json().await
+    }
+
+    /// All faults that are not used up.
+    pub async fn faults(&self) -> reqwest::Result<BTreeMap<FaultId, Fault>> {
+        self.call(self.http.get(self.url("faults"))).await?.json().await
+    }
+
+    /// Removes a fault. Requests that are already affected are not changed.
+    pub async fn remove_fault(&self, id: FaultId) -> reqwest::Result<()> {
+        self.call(self.http.delete(self.url(&format!("faults/{id}")))).await?;
         Ok(())
     }
 

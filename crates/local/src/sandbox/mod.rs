@@ -2,8 +2,8 @@
 //! memory.
 //!
 //! It has Stripe's documented wire format, test payment methods and idempotency, and accepts cards
-//! only. Faults make it slow, make it fail, or make it lose its answers. Set them with a
-//! [`Control`], or by hand:
+//! only. Faults make it slow, make it fail, or make it lose its answers. Set them with
+//! `cargo local faults`, with a [`Control`], or by hand:
 //!
 //! ```sh
 //! ORDER=0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa
@@ -11,6 +11,8 @@
 //! curl $PROVIDER/_sandbox/faults --json '{"answer": {"fail": 503}}'
 //! curl $PROVIDER/_sandbox/faults --json "{\"order_id\": \"$ORDER\", \"answer\": \"lose\"}"
 //! curl "$PROVIDER/_sandbox/faults?order_id=$ORDER" --request DELETE
+//! curl $PROVIDER/_sandbox/faults
+//! curl $PROVIDER/_sandbox/faults/1 --request DELETE
 //! curl $PROVIDER/_sandbox/faults --request DELETE
 //! curl $PROVIDER/_sandbox/ledger
 //! ```
@@ -25,6 +27,6 @@ mod server;
 mod wire;
 
 pub use control::{Control, LedgerEntry, RefundEntry};
-pub use faults::{Fault, FaultyAnswer, Route};
+pub use faults::{Fault, FaultId, FaultyAnswer, Route};
 pub use ledger::{IntentStatus, RefundStatus};
 pub use server::serve;

@@ -1,6 +1,7 @@
 //! The sandbox as an HTTP server.
 
 use std::{
+    collections::BTreeMap,
     panic,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -9,7 +10,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Query, State},
+    extract::{Path, Query, State},
     http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{any, delete, get, post},
@@ -21,7 +22,7 @@ use tokio::{net::TcpListener, time::sleep};
 
 use super::{
     control::LedgerEntry,
-    faults::{Fault, Faults, FaultyAnswer},
+    faults::{Fault, FaultId, Faults, FaultyAnswer},
     idempotency::{Answer, Claim, Keys},
     ledger::Ledger,
     request::Operation,
@@ -50,7 +51,8 @@ pub async fn serve(
     });
     let app = Router::new()
         .route("/v1/{*path}", any(api))
-        .route("/_sandbox/faults", post(set_fault).delete(clear_faults))
+        .route("/_sandbox/faults", get(faults).post(set_fault).delete(clear_faults))
+        .route("/_sandbox/faults/{id}", delete(remove_fault))
         .route("/_sandbox/idempotency_keys", delete(forget_keys))
         .route("/_sandbox/ledger", get(ledger))
         .route("/_sandbox/reset", post(reset))
@@ -106,9 +108,19 @@ async fn api(
     }
 }
 
-async fn set_fault(State(sandbox): State<Arc<Sandbox>>, Json(fault): Json<Fault>) -> StatusCode {
-    sandbox.books().faults.set(fault);
-    StatusCode::NO_CONTENT
+async fn faults(State(sandbox): State<Arc<Sandbox>>) -> Json<BTreeMap<FaultId, Fault>> {
+    Json(sandbox.books().faults.list())
+}
+
+async fn set_fault(
+    State(sandbox): State<Arc<Sandbox>>,
+    Json(fault): Json<Fault>,
+) -> (StatusCode, Json<FaultId>) {
+    (StatusCode::CREATED, Json(sandbox.books().faults.set(fault)))
+}
+
+async fn remove_fault(State(sandbox): State<Arc<Sandbox>>, Path(id): Path<FaultId>) -> StatusCode {
+    if sandbox.books().faults.remove(id) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
 /// The faults to remove.
@@ -231,18 +243,21 @@ impl Books {
     }
 
     fn fault(&mut self, operation: &Operation) -> Fault {
-        let order_id = match operation {
-            Operation::Create { new, .. } => new.metadata.get("order_id").map(String::as_str),
+        let (order_id, amount) = match operation {
+            Operation::Create { new, .. } => {
+                (new.metadata.get("order_id").map(String::as_str), Some(new.amount))
+            }
             Operation::Retrieve { intent }
             | Operation::Confirm { intent, .. }
             | Operation::Cancel { intent, .. }
             | Operation::Refund { intent, .. }
             | Operation::ListRefunds { intent: Some(intent), .. } => {
-                self.ledger.find(intent).ok().and_then(|intent| intent.order_id())
+                let intent = self.ledger.find(intent).ok();
+                (intent.and_then(|intent| intent.order_id()), intent.map(|intent| intent.amount))
             }
-            Operation::List { .. } | Operation::ListRefunds { intent: None, .. } => None,
+            Operation::List { .. } | Operation::ListRefunds { intent: None, .. } => (None, None),
         };
-        self.faults.take(operation.route(), order_id)
+        self.faults.take(operation.route(), order_id, amount)
     }
 
     fn execute(&mut self, operation: Operation, request_id: &str) -> Answer {

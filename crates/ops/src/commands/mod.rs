@@ -5,6 +5,7 @@ mod dlq_list;
 mod dlq_redrive;
 mod dlq_show;
 mod errors;
+mod health;
 mod import;
 mod journal;
 mod letters;
@@ -64,6 +65,12 @@ struct Target {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Says what is wrong now, worst first, each with its section of the runbook
+    ///
+    /// Checks orders, rows, queues, dead letters and the errors of the last ten minutes. Reads all
+    /// tables, which costs about five cents for a month of 320,000 orders. Exits with status 0 if
+    /// nothing is wrong, 1 if something is, and 2 if the command itself failed.
+    Health,
     /// Lists, shows, redrives and discards dead letters
     #[command(subcommand)]
     Dlq(DlqCommand),
@@ -168,6 +175,7 @@ impl Cli {
             Command::Order(OrderArguments { id, json, action: None }) => {
                 order::run(&deployment.await?, id, json).await
             }
+            Command::Health => health::run(&deployment.await?).await,
             Command::Orders(arguments) => orders::run(&deployment.await?, arguments).await,
             Command::Errors(arguments) => errors::run(&deployment.await?, &arguments).await,
             Command::Logs(arguments) => logs::run(&deployment.await?, arguments).await,

@@ -33,10 +33,14 @@ const LONG_POLL: i32 = 1;
 /// The number of messages that one call takes.
 const BATCH: usize = 10;
 
+/// The end of the logical id of a queue that feeds a function.
+const WORK_SUFFIX: &str = "Queue";
+
 /// All dead-letter queues of a stack.
 pub(crate) struct DeadLetterQueues {
     client: Sqs,
     queues: Vec<DeadLetterQueue>,
+    work: Vec<WorkQueue>,
     /// The URLs of all queues of the stack, by ARN.
     urls: BTreeMap<String, String>,
 }
@@ -50,6 +54,15 @@ pub(crate) struct DeadLetterQueue {
     /// The approximate number of its messages.
     pub(crate) depth: u64,
     url: String,
+}
+
+/// A queue that feeds a function.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkQueue {
+    /// Its name in this tool, such as `charge`.
+    pub(crate) name: String,
+    /// The approximate number of messages that could be received now.
+    pub(crate) waiting: u64,
 }
 
 /// A queue that feeds a dead-letter queue.
@@ -108,7 +121,20 @@ impl DeadLetterQueues {
             })
         });
         let queues = queues.collect();
-        Ok(Self { client, queues, urls })
+        let work = described.iter().filter_map(|(logical_id, _, attributes)| {
+            let waiting = attribute(attributes, QueueAttributeName::ApproximateNumberOfMessages);
+            Some(WorkQueue {
+                name: logical_id.strip_suffix(WORK_SUFFIX)?.to_lowercase(),
+                waiting: waiting.parse().unwrap_or_default(),
+            })
+        });
+        let work = work.collect();
+        Ok(Self { client, queues, work, urls })
+    }
+
+    /// The queues that feed functions.
+    pub(crate) fn work(&self) -> &[WorkQueue] {
+        &self.work
     }
 
     pub(crate) fn all(&self) -> &[DeadLetterQueue] {

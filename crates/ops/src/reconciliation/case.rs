@@ -23,7 +23,7 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
 
 /// How long after its time an order expires at the latest if nothing fails: the deadline queue
 /// gathers messages for half a minute, and its delay begins a little after the order was placed.
-const EXPIRY_LAG: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const EXPIRY_LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// An order with everything that is known about it.
 pub(crate) struct Case<'a> {

@@ -1,0 +1,245 @@
+//! What is wrong with a stack at a moment.
+
+use jiff::{SignedDuration, Timestamp};
+use shop::{
+    id::OrderId,
+    order::{Order, PaymentStatus, Status},
+};
+
+use crate::{
+    error::UnreadableRow,
+    output::{age, count},
+    reconciliation::{EXPIRY_LAG, Limits},
+};
+
+/// How long an order may wait for its stock or its payment: the threshold of the alarm
+/// `OrdersWaiting`.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
+
+/// How long the money of an order that ended early may be on its way back: the threshold of the
+/// alarm `OthersWaiting` for refunds.
+const REFUND_PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+
+/// The number of orders that a finding names.
+const NAMED: usize = 3;
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) section: Section,
+    pub(crate) what: String,
+}
+
+/// The section of the documents about a finding, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Section {
+    ApiErrors,
+    OrdersWaiting,
+    DeadOrders,
+    RefundFailed,
+    RecordsFailing,
+    UnreadableRow,
+    OthersWaiting,
+    DeadOthers,
+}
+
+impl Section {
+    /// The section about dead letters of a queue.
+    pub(crate) fn dead(queue: &str) -> Self {
+        if queue == "notice" { Self::DeadOthers } else { Self::DeadOrders }
+    }
+
+    /// The section about a queue whose messages wait.
+    pub(crate) fn waiting(queue: &str) -> Self {
+        match queue {
+            "stock" | "charge" | "results" => Self::OrdersWaiting,
+            _ => Self::OthersWaiting,
+        }
+    }
+
+    /// The section about errors of a function.
+    pub(crate) fn errors(function: &str) -> Self {
+        if function == "order-intake" { Self::ApiErrors } else { Self::RecordsFailing }
+    }
+
+    pub(crate) const fn link(self) -> &'static str {
+        match self {
+            Self::ApiErrors => "docs/runbook.md#api-errors",
+            Self::OrdersWaiting => "docs/runbook.md#orders-waiting",
+            Self::DeadOrders => "docs/runbook.md#dead-orders",
+            Self::RefundFailed => "docs/runbook.md#refund-failed",
+            Self::RecordsFailing => "docs/runbook.md#records-failing",
+            Self::UnreadableRow => "docs/operations.md#a-row-that-cannot-be-read",
+            Self::OthersWaiting => "docs/runbook.md#others-waiting",
+            Self::DeadOthers => "docs/runbook.md#dead-others",
+        }
+    }
+}
+
+impl Finding {
+    pub(crate) fn unreadable(row: UnreadableRow) -> Self {
+        Self { section: Section::UnreadableRow, what: row.to_string() }
+    }
+}
+
+/// The orders that need somebody, gathered one by one.
+#[derive(Debug)]
+pub(crate) struct OrdersNow {
+    now: Timestamp,
+    limits: Limits,
+    /// Neither confirmed nor ended, long after the deadline.
+    stuck: Vec<OrderId>,
+    /// Neither confirmed nor ended, and without a change for too long; the oldest with its age.
+    waiting: Vec<OrderId>,
+    longest_wait: SignedDuration,
+    /// Ended early, and the money that was taken is not back after an hour.
+    owed: Vec<OrderId>,
+    pub(crate) refund_failed: Vec<OrderId>,
+    unreadable: Vec<UnreadableRow>,
+}
+
+impl OrdersNow {
+    pub(crate) fn new(now: Timestamp, limits: Limits) -> Self {
+        Self {
+            now,
+            limits,
+            stuck: vec![],
+            waiting: vec![],
+            longest_wait: SignedDuration::ZERO,
+            owed: vec![],
+            refund_failed: vec![],
+            unreadable: vec![],
+        }
+    }
+
+    pub(crate) fn add(&mut self, row: Result<Order, UnreadableRow>) {
+        let order = match row {
+            Ok(order) => order,
+            Err(row) => return self.unreadable.push(row),
+        };
+        let id = order.order_id;
+        let changed = order.history.last().map_or(order.placed_at, |entry| entry.at);
+        let unchanged_for = self.now.duration_since(changed);
+        if order.payment == PaymentStatus::RefundFailed {
+            self.refund_failed.push(id);
+        }
+        match order.status {
+            Status::Placed | Status::Reserved => {
+                let expires_at = order.deadline.max(order.placed_at + self.limits.confirm_within);
+                if self.now > expires_at + EXPIRY_LAG {
+                    self.stuck.push(id);
+                } else if unchanged_for > PATIENCE {
+                    self.waiting.push(id);
+                    self.longest_wait = self.longest_wait.max(unchanged_for);
+                }
+            }
+            status if status.ended_early() => {
+                if order.payment == PaymentStatus::Captured && unchanged_for > REFUND_PATIENCE {
+                    self.owed.push(id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn findings(self) -> Vec<Finding> {
+        let longest = age(self.now - self.longest_wait, self.now);
+        let kinds = [
+            (
+                Section::OrdersWaiting,
+                self.stuck,
+                "neither confirmed nor expired, long after the deadline".to_owned(),
+            ),
+            (
+                Section::OrdersWaiting,
+                self.waiting,
+                format!("waiting for stock or payment, the longest for {longest}"),
+            ),
+            (
+                Section::RefundFailed,
+                self.refund_failed,
+                "whose money could not be given back".to_owned(),
+            ),
+            (
+                Section::OthersWaiting,
+                self.owed,
+                "that ended over an hour ago, and whose money is not given back".to_owned(),
+            ),
+        ];
+        let found = kinds.into_iter().filter(|(_, orders, _)| !orders.is_empty());
+        let found = found.map(|(section, orders, what)| Finding {
+            section,
+            what: format!("{} {what}: {}", count(orders.len(), "order"), named(&orders)),
+        });
+        found.chain(self.unreadable.into_iter().map(Finding::unreadable)).collect()
+    }
+}
+
+/// The first orders, and how many more there are.
+fn named(orders: &[OrderId]) -> String {
+    let first: Vec<_> = orders.iter().take(NAMED).map(ToString::to_string).collect();
+    match orders.len().saturating_sub(NAMED) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more (`cargo ops orders`)", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fixtures::at;
+    use shop::order::Trigger;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        confirm_within: SignedDuration::from_mins(15),
+        undo_within: SignedDuration::from_hours(10),
+    };
+
+    fn found(time: &str, orders: impl IntoIterator<Item = Order>) -> Vec<(Section, String)> {
+        let mut now = OrdersNow::new(at(time), LIMITS);
+        orders.into_iter().for_each(|order| now.add(Ok(order)));
+        now.findings().into_iter().map(|finding| (finding.section, finding.what)).collect()
+    }
+
+    fn after(triggers: &[Trigger]) -> Order {
+        fixtures::after(fixtures::order(), triggers)
+    }
+
+    #[test]
+    fn an_order_waits_after_a_minute_and_is_stuck_after_its_deadline() {
+        let reserved = || [after(&[Trigger::StockReserved])];
+        assert_eq!(found("2026-11-24T08:00:59Z", reserved()), []);
+        let [(Section::OrdersWaiting, waiting)] = &found("2026-11-24T08:02:01Z", reserved())[..]
+        else {
+            panic!("not waiting")
+        };
+        assert!(waiting.contains("the longest for 2 min 0 s"), "{waiting}");
+        let [(Section::OrdersWaiting, stuck)] = &found("2026-11-24T08:18:00Z", reserved())[..]
+        else {
+            panic!("not stuck")
+        };
+        assert!(stuck.contains("neither confirmed nor expired"), "{stuck}");
+    }
+
+    #[test]
+    fn money_that_does_not_come_back_is_found() {
+        let cancelled = [Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::Cancelled];
+        assert_eq!(found("2026-11-24T09:00:00Z", [after(&cancelled)]), []);
+        let owed = found("2026-11-24T09:01:00Z", [after(&cancelled)]);
+        assert_eq!(owed[0].0, Section::OthersWaiting);
+        let failed = [&cancelled[..], &[Trigger::RefundFailed]].concat();
+        let failed = found("2026-11-24T08:00:10Z", [after(&failed)]);
+        assert_eq!((failed[0].0, failed.len()), (Section::RefundFailed, 1));
+        let confirmed = [Trigger::StockReserved, Trigger::PaymentCaptured];
+        assert_eq!(found("2026-11-25T08:00:00Z", [after(&confirmed)]), []);
+    }
+
+    #[test]
+    fn a_finding_names_three_orders_and_counts_the_others() {
+        let orders = (0..5).map(fixtures::numbered_order);
+        let waiting = &found("2026-11-24T08:05:00Z", orders)[0].1;
+        assert!(waiting.starts_with("5 orders waiting"), "{waiting}");
+        assert!(waiting.contains("000000000002 and 2 more"), "{waiting}");
+    }
+}

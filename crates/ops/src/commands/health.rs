@@ -1,0 +1,154 @@
+//! `health`: what is wrong now, worst first, each with its section of the runbook.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::future::{try_join, try_join4};
+use jiff::{SignedDuration, Timestamp};
+use shop::id::OrderId;
+use stack::Deployment;
+
+use crate::{
+    checkup::{Finding, OrdersNow, Section},
+    dead_letters::{DeadLetterQueues, WorkQueue},
+    error::Error,
+    incidents::{Group, groups},
+    journal::Journal,
+    ledger::{self, Account},
+    output::{age, count, line},
+    reconciliation::Limits,
+    rows::Tables,
+    verdict::Verdict,
+};
+
+/// How far back errors count.
+const ERRORS_WITHIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// The least time between the two looks at the queues.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
+
+pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
+    let now = Timestamp::now();
+    let parts = try_join4(
+        orders(deployment, now),
+        unreadable(deployment),
+        queues(deployment),
+        errors(deployment, now),
+    );
+    let (orders, unreadable, queues, errors) = parts.await?;
+    let mut findings = [orders, unreadable, queues, errors].concat();
+    findings.sort_by_key(|finding| finding.section);
+    for Finding { section, what } in &findings {
+        line(what)?;
+        line(format!("    {}", section.link()))?;
+    }
+    let found = count(findings.len(), "problem");
+    line(format!("{found}; orders, tables, queues and the errors of 10 minutes were checked"))?;
+    Ok(Verdict::healthy_if(findings.is_empty()))
+}
+
+/// Orders that wait too long, and refunds that failed.
+async fn orders(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>, Error> {
+    let mut orders = OrdersNow::new(now, Limits::of(deployment)?);
+    let tables = Tables::of(deployment);
+    tables.every_order(|row| orders.add(row)).await?;
+    if !orders.refund_failed.is_empty() {
+        let open = refunds_still_open(deployment, &tables, &orders).await?;
+        orders.refund_failed.retain(|order| open.contains(order));
+    }
+    Ok(orders.findings())
+}
+
+/// The failed refunds that were neither made by hand since, nor settled.
+async fn refunds_still_open(
+    deployment: &Deployment,
+    tables: &Tables<'_>,
+    orders: &OrdersNow,
+) -> Result<Vec<OrderId>, Error> {
+    let settlements = Journal::of(deployment)?.settlements().await?;
+    let provider = ledger::open(deployment).await?;
+    let mut open = Vec::new();
+    for order in &orders.refund_failed {
+        if settlements.values().any(|entry| entry.settles(*order)) {
+            continue;
+        }
+        // A refund that cannot be looked up is taken for open.
+        let payment = tables.payment(*order).await.ok().flatten();
+        let Some(intent) = payment.as_ref().and_then(|row| row.payment.intent()) else {
+            open.push(*order);
+            continue;
+        };
+        let books = try_join(provider.intent(intent), provider.refunds(Some(intent))).await;
+        let given_back =
+            books.is_ok_and(|(intent, refunds)| Account::of(&intent, &refunds).kept() == 0);
+        if !given_back {
+            open.push(*order);
+        }
+    }
+    Ok(open)
+}
+
+/// Rows of the other tables that cannot be read.
+async fn unreadable(deployment: &Deployment) -> Result<Vec<Finding>, Error> {
+    let tables = Tables::of(deployment);
+    let (owned, others) =
+        try_join(tables.unreadable_payments_and_stock(), tables.unreadable_menus_and_notices())
+            .await?;
+    Ok(owned.into_iter().chain(others).map(Finding::unreadable).collect())
+}
+
+/// Dead letters, and queues whose messages wait and do not become fewer.
+async fn queues(deployment: &Deployment) -> Result<Vec<Finding>, Error> {
+    let first = DeadLetterQueues::of(deployment).await?;
+    let dead = first.all().iter().filter(|queue| queue.depth > 0).map(|queue| Finding {
+        section: Section::dead(&queue.name),
+        what: format!(
+            "{} in `{}`: see `cargo ops dlq show {1}`",
+            count(usize::try_from(queue.depth).unwrap_or(usize::MAX), "dead letter"),
+            queue.name
+        ),
+    });
+    let mut findings: Vec<_> = dead.collect();
+    if first.work().iter().all(|queue| queue.waiting == 0) {
+        return Ok(findings);
+    }
+    tokio::time::sleep(BETWEEN_LOOKS).await;
+    let second = DeadLetterQueues::of(deployment).await?;
+    let before: BTreeMap<&str, u64> =
+        first.work().iter().map(|queue| (&*queue.name, queue.waiting)).collect();
+    findings.extend(second.work().iter().filter_map(|WorkQueue { name, waiting }| {
+        let before = before.get(&**name).copied().unwrap_or_default();
+        let stands = before > 0 && *waiting >= before;
+        stands.then(|| Finding {
+            section: Section::waiting(name),
+            what: format!(
+                "{} in the queue `{name}`, and they do not become fewer",
+                count(usize::try_from(*waiting).unwrap_or(usize::MAX), "message waits")
+            ),
+        })
+    }));
+    Ok(findings)
+}
+
+/// What functions have reported as errors lately, a finding for each function.
+async fn errors(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>, Error> {
+    let lines = deployment.logs().errors(now - ERRORS_WITHIN).await?;
+    let mut by_function: BTreeMap<String, Vec<Group>> = BTreeMap::new();
+    for group in groups(&lines) {
+        by_function.entry(group.function.clone()).or_default().push(group);
+    }
+    let findings = by_function.into_iter().filter_map(|(function, groups)| {
+        let most = groups.first()?;
+        let all: usize = groups.iter().map(|group| group.count).sum();
+        let last = groups.iter().map(|group| group.last).max()?;
+        Some(Finding {
+            section: Section::errors(&function),
+            what: format!(
+                "{function} reported {} in the last 10 minutes, the last one {} ago, most often: {}",
+                count(all, "error"),
+                age(last, now),
+                most.cause
+            ),
+        })
+    });
+    Ok(findings.collect())
+}
