@@ -75,6 +75,26 @@ fn relative_links_of_the_documents_lead_to_existing_files_and_headings() {
 }
 
 #[test]
+fn sections_of_documents_that_code_and_template_name_exist() {
+    let documents = documents();
+    let mut missing = Vec::new();
+    for (path, text) in files() {
+        if path.extension().is_none_or(|extension| extension != "rs" && extension != "yaml") {
+            continue;
+        }
+        let words = text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '`' | '(' | ')'));
+        for word in words.filter(|word| word.starts_with("docs/")) {
+            let Some((file, anchor)) = word.split_once('#') else { continue };
+            let document = documents.get(Path::new(file));
+            if !document.is_none_or(|document| anchors(document).contains(anchor)) {
+                missing.push(format!("{}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "these sections do not exist:\n{}", missing.join("\n"));
+}
+
+#[test]
 fn no_line_of_source_is_wider_than_100_columns() {
     let mut wide = Vec::new();
     for (path, text) in files() {

@@ -19,6 +19,7 @@ mod frozen;
 mod harness;
 mod import;
 mod notices;
+mod operators;
 mod ordering;
 mod payments;
 mod pickup;

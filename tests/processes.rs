@@ -64,6 +64,13 @@ impl CommandLine {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Runs a command, which must end with status 1, and returns what it prints.
+    async fn fail(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().await.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// A JSON file of the state directory.
     fn described(&self, file: &str) -> Value {
         serde_json::from_slice(&fs::read(self.options.state_dir.join(file)).unwrap()).unwrap()
@@ -101,17 +108,23 @@ async fn a_detached_stack_takes_commands_and_leaves_no_process_when_stopped_or_k
     for field in ["endpoint", "api_url", "region", "stack_name"] {
         assert!(description[field].is_string(), "{field}: {description}");
     }
+    let api_path = |description: &Value| {
+        let url = description["api_url"].as_str().unwrap().strip_prefix("http://").unwrap();
+        url.split_once('/').unwrap().1.to_owned()
+    };
+    let first_path = api_path(&description);
     let killed = family(local.host()).await;
     assert!(functions(&killed, &local.options.state_dir) >= CONFIRMING, "{killed:?}");
     assert!(kill("-KILL", killed[0].id).await);
     all_ended(&killed).await;
-    assert_eq!(local.run(&["status"]).await, "nothing is running\n");
+    assert_eq!(local.fail(&["status"]).await, "nothing is running\n");
 
     local.run(&["up", "--detach"]).await;
+    assert_eq!(api_path(&local.described("stack.json")), first_path);
     let stopped = family(local.host()).await;
     let token = local.run(&["token"]).await;
     assert!(token.trim_end().split('.').count() == 3 && token.lines().count() == 1);
-    let declined = local.run(&[
+    let declined = local.fail(&[
         "order",
         "--location",
         "tokyo-ginza",
@@ -130,11 +143,38 @@ async fn a_detached_stack_takes_commands_and_leaves_no_process_when_stopped_or_k
         let shown = async || local.run(command).await.contains(traces).then_some(());
         eventually(&format!("{traces} in {command:?}"), shown).await;
     }
+    assert_eq!(local.run(&["logs", "--level", "error", "--since", "1m"]).await, "");
     local.run(&["down"]).await;
     all_ended(&stopped).await;
     for description in ["stack.json", "env.json"] {
         assert!(!local.options.state_dir.join(description).exists(), "{description}");
     }
+}
+
+#[tokio::test]
+async fn faults_are_listed_and_removed_one_by_one_and_set_before_their_order_exists() {
+    let local = CommandLine::new("faults").await;
+    local.run(&["up", "--detach"]).await;
+    let order = ["order", "--location", "paris-marais", "--item", "croissant=2"];
+    let declines = ["faults", "set", "--route", "confirm", "--amount", "380", "--times", "1"];
+    local.run(&[&declines[..], &["--fail", "503"]].concat()).await;
+    local.run(&["faults", "set", "--order", "o-1", "--lose"]).await;
+    let listed = local.run(&["faults"]).await;
+    assert_eq!(
+        listed.lines().map(str::trim).collect::<Vec<_>>(),
+        [
+            "1  confirm for 380 minor units fails with 503, 1 more times",
+            "2  every request of order o-1 is done, and its answer is lost",
+        ]
+    );
+    // The provider fails once, and the charge is repeated.
+    assert!(local.run(&order).await.contains("confirmed"));
+    let left = local.run(&["faults"]).await;
+    assert!(left.trim().starts_with("2  every request") && left.lines().count() == 1, "{left}");
+    local.run(&["faults", "remove", "2"]).await;
+    assert_eq!(local.run(&["faults"]).await, "");
+    local.fail(&["faults", "remove", "2"]).await;
+    local.run(&["down"]).await;
 }
 
 /// Only on Linux does the loopback interface have several addresses.

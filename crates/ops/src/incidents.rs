@@ -48,7 +48,7 @@ fn described(line: &LogLine) -> (String, Option<String>) {
     let text = |fields: &Map<String, Value>, name: &str| {
         fields.get(name).and_then(Value::as_str).map(str::to_owned)
     };
-    let reported = [text(&fields, "message"), text(&fields, "error"), text(&fields, "words")];
+    let reported = ["message", "error", "reason", "words"].map(|name| text(&fields, name));
     let reported = reported.into_iter().flatten().collect::<Vec<_>>().join(": ");
     let cause = if reported.is_empty() {
         // Lambda's own report.

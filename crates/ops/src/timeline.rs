@@ -171,7 +171,7 @@ fn logged(line: &LogLine) -> String {
     let Some(mut fields) = line.fields() else {
         return line.message.trim_end().to_owned();
     };
-    for elsewhere in ["timestamp", "order_id", "span", "spans"] {
+    for elsewhere in ["timestamp", "function", "order_id", "trace_id", "request_id", "message_id"] {
         fields.remove(elsewhere);
     }
     let mut take = |field| fields.remove(field).map(plain).unwrap_or_default();

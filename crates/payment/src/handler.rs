@@ -100,8 +100,12 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
             | OrderEventType::PaymentChanged
             | OrderEventType::Erased => None,
         };
-        if let Some(payment) = &payment {
-            tracing::info!(state = payment.name(), "payment");
+        match &payment {
+            Some(Payment::Committed { progress: Progress::RefundFailed { reason }, .. }) => {
+                tracing::error!(reason, "refund failed; somebody has to give the money back");
+            }
+            Some(payment) => tracing::info!(state = payment.name(), "payment"),
+            None => {}
         }
         let cause = &event.detail.metadata;
         if let Some(outcome) = payment.and_then(|payment| outcome(payment, cause, order, now)) {
