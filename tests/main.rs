@@ -27,6 +27,7 @@ mod poison;
 mod process;
 mod processes;
 mod profiles;
+mod redrive;
 mod repair;
 mod samples;
 mod sizes;

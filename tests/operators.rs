@@ -2,8 +2,6 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use local::sandbox::{Fault, FaultyAnswer, Route};
-use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::harness::{Customer, Output, System, croissants, eventually, paid_with};
 
@@ -120,56 +118,6 @@ async fn a_failed_refund_is_found_explained_retried_and_settled() {
     let shown = system.ops(&["order", &id]).await;
     assert!(shown.status == 0 && shown.text.contains("nothing needs to be done"), "{shown:?}");
     assert!(system.ops(&["health"]).await.lines(&id).is_empty());
-}
-
-#[tokio::test]
-async fn a_dead_letter_shows_its_record_and_is_discarded_with_a_reason() {
-    let system = System::shared().await;
-    let camille = system.customer().await;
-    let id = camille.place(&croissants(&system.shop().await, 1)).await;
-    camille.confirmed(&id).await;
-    let reserved = eventually("the event", async || {
-        system.events(&id).into_iter().find(|event| event["detail-type"] == "order.reserved")
-    })
-    .await;
-    let mut unknown: Value = reserved;
-    unknown["detail-type"] = json!("order.unknown");
-    unknown["detail"]["data"]["payment_method"] = json!("pm_card_visa");
-    unknown["detail"]["data"]["note"] = json!("Ring twice");
-    system.queue("DeadlineQueue").await.send(&[unknown.to_string()]).await;
-    let dead_letters = system.queue("DeadlineDeadLetters").await;
-    eventually("the dead letter", async || {
-        dead_letters.messages().await.iter().any(|letter| letter.contains(&id)).then_some(())
-    })
-    .await;
-
-    for _ in 0..2 {
-        let show = system.ops(&["dlq", "show", "deadline"]).await;
-        assert_eq!(show.lines(&format!("order.unknown  order {id}")).len(), 1, "{show:?}");
-        // However often somebody looks.
-        assert!(!show.lines("given up after 16 receives").is_empty(), "{show:?}");
-        assert!(show.text.contains(r#""payment_method": "(left out)""#), "{show:?}");
-        assert!(!show.text.contains("pm_card") && !show.text.contains("Ring"), "{show:?}");
-    }
-    let redrive = system.ops(&["dlq", "redrive", "deadline", "--order", &id]).await;
-    assert_eq!((redrive.status, redrive.lines("kept, because").len()), (1, 1), "{redrive:?}");
-    let dry = ["dlq", "redrive", "deadline", "--order", &id, "--force", "--dry-run"];
-    let dry = system.ops(&dry).await;
-    assert_eq!((dry.status, dry.lines("would be sent to").len()), (0, 1), "{dry:?}");
-
-    let message = redrive.lines("kept, because")[0].split_whitespace().next().unwrap();
-    let reason = "sent by a test";
-    let wrong = Uuid::new_v4().to_string();
-    let missing =
-        system.ops(&["dlq", "discard", "deadline", "--message", &wrong, "--reason", reason]).await;
-    assert!(missing.status == 2 && missing.errors.contains("there is no message"), "{missing:?}");
-    let discard =
-        system.ops(&["dlq", "discard", "deadline", "--message", message, "--reason", reason]).await;
-    assert_eq!(discard.status, 0, "{discard:?}");
-    assert!(!dead_letters.messages().await.iter().any(|letter| letter.contains(&id)));
-    let journal = until_shown(&system, &["journal", "--since", "10m"], message).await;
-    let entry = journal.lines(message)[0];
-    assert!(entry.contains("arn:aws:") && entry.ends_with(reason), "{entry}");
 }
 
 #[tokio::test]

@@ -95,7 +95,10 @@ mod tests {
 
     #[test]
     fn errors_are_grouped_by_function_and_cause_and_the_most_frequent_come_first() {
-        let failed = |order: &str, error: &str| json!({"level": "ERROR", "message": "record failed", "order_id": order, "error": error});
+        let failed = |order: &str, error: &str| {
+            let message = "record failed";
+            json!({"level": "ERROR", "message": message, "order_id": order, "error": error})
+        };
         let unknown = |intent: &str| failed(ORDER, &format!("no intent `{intent}`, try again"));
         let lines = [
             error(0, "payment", &failed(ORDER, "timed out")),

@@ -171,7 +171,10 @@ fn logged(line: &LogLine) -> String {
     let Some(mut fields) = line.fields() else {
         return line.message.trim_end().to_owned();
     };
-    for elsewhere in ["timestamp", "function", "order_id", "trace_id", "request_id", "message_id"] {
+    // `name` is that of a span.
+    for elsewhere in
+        ["timestamp", "function", "order_id", "trace_id", "request_id", "message_id", "name"]
+    {
         fields.remove(elsewhere);
     }
     let mut take = |field| fields.remove(field).map(plain).unwrap_or_default();

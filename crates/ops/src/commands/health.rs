@@ -143,7 +143,7 @@ async fn errors(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>,
         Some(Finding {
             section: Section::errors(&function),
             what: format!(
-                "{function} reported {} in the last 10 minutes, the last one {} ago, most often: {}",
+                "{function} reported {} in 10 minutes, the last one {} ago, most often: {}",
                 count(all, "error"),
                 age(last, now),
                 most.cause

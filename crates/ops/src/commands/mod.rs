@@ -102,9 +102,9 @@ enum Command {
     /// Compares orders, payments, the provider's books and stock, and prints every difference
     ///
     /// Each difference is printed with its key and with what to do about it. Orders that are still
-    /// changing are not differences; they are listed as pending. What was settled by hand is listed,
-    /// but does not count. Exits with status 0 if there is no difference, 1 if there are some, and 2
-    /// if the command itself failed.
+    /// changing are not differences; they are listed as pending. What was settled by hand is listed
+    /// and does not count. Exits with status 0 if there is no difference, 1 if there are some, and
+    /// 2 if the command itself failed.
     Reconcile(reconcile::Arguments),
     /// Lists what operators have decided by hand: discarded dead letters and settled differences
     ///
@@ -127,14 +127,15 @@ enum DlqCommand {
     /// Shows the letters of a queue, each with the last error that was logged for it and its record
     ///
     /// The queue is unchanged afterwards. While the command runs, other consumers do not see the
-    /// letters. Payment methods, secrets and customers' notes are left out. Exits with status 0, and 2 if the command itself failed.
+    /// letters. Payment methods, secrets and customers' notes are left out. Exits with status 0,
+    /// and 2 if the command itself failed.
     Show(dlq_show::Arguments),
     /// Sends the letters of a queue back to where they come from, and deletes them
     ///
     /// Correct first what made them fail. Every letter is sent before it is deleted, so none is
     /// lost, and receiving one twice does no harm. What nobody reads is kept, unless --force is
-    /// given. Exits with status 0, 1 if letters have to be kept (the command prints what to do about
-    /// each), and 2 if the command itself failed.
+    /// given. Exits with status 0, 1 if letters have to be kept (the command prints what to do
+    /// about each), and 2 if the command itself failed.
     Redrive(dlq_redrive::Arguments),
     /// Deletes one letter for good
     ///
