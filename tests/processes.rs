@@ -163,7 +163,7 @@ async fn faults_are_listed_and_removed_one_by_one_and_set_before_their_order_exi
     assert_eq!(
         listed.lines().map(str::trim).collect::<Vec<_>>(),
         [
-            "1  confirm for 380 minor units fails with 503, 1 more times",
+            "1  confirm for 380 minor units fails with 503, once more",
             "2  every request of order o-1 is done, and its answer is lost",
         ]
     );

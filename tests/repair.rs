@@ -24,6 +24,12 @@ async fn few_retries() -> Running {
     let mut options = stack("repair");
     options.template = changed_template(&options, |template| {
         template["Parameters"]["ChargeRetryBudgetSeconds"]["MinValue"] = 1.into();
+        template["Resources"]["Rehearsal"] = yaml_serde::from_str(
+            "{Type: AWS::CloudWatch::Alarm, Properties: {Namespace: Rehearsal, MetricName: Alarms, \
+             Statistic: Sum, Period: 60, EvaluationPeriods: 1, Threshold: 1, \
+             ComparisonOperator: GreaterThanThreshold}}",
+        )
+        .unwrap();
     });
     options.parameters.insert("ConfirmWithinSeconds".to_owned(), CONFIRM_WITHIN.to_string());
     // Fifteen waits of a second.
@@ -51,6 +57,24 @@ async fn charge_is_dead_letter(system: &System, order: &str) {
         dead_letters.messages().await.iter().any(|letter| letter.contains(order)).then_some(())
     };
     eventually(&format!("the charge of {order} among the dead letters"), died).await;
+}
+
+/// Lets an alarm ring. The embedded AWS does not do so by itself.
+async fn ring(system: &System, alarm: &str) {
+    let name = system.resource(alarm).await;
+    let scope = format!("test/20261130/{}/monitoring/aws4_request", system.stack.region);
+    let set = reqwest::Client::builder().no_proxy().build().unwrap();
+    let set = set
+        .post(&system.stack.embedded.endpoint)
+        .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}"))
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amz-target", "GraniteServiceVersion20100801.SetAlarmState")
+        .body(
+            json!({"AlarmName": name, "StateValue": "ALARM", "StateReason": "rehearsed"})
+                .to_string(),
+        );
+    let answer = set.send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
 }
 
 async fn deadline(camille: &Customer<'_>, order: &str) -> Timestamp {
@@ -111,6 +135,16 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
     );
     assert_eq!(shown.lines("record failed").len(), RECEIVES, "{shown:?}");
     assert_eq!(system.ops(&["reconcile"]).await.status, 2, "the provider cannot be asked");
+    ring(&system, "Rehearsal").await;
+    let health = system.ops(&["health"]).await;
+    assert!(health.text.starts_with("the alarm Rehearsal rings"), "{health:?}");
+    for (found, section) in [
+        ("1 dead letter in `charge`", "docs/runbook.md#dead-orders"),
+        ("payment reported 16 errors", "docs/runbook.md#records-failing"),
+    ] {
+        assert_eq!((health.status, health.lines(found).len()), (1, 1), "{health:?}");
+        assert_eq!(health.lines(section).len(), 1, "{health:?}");
+    }
 
     // Its charge is given up shortly before the deadline of the early order, and long before its
     // own.

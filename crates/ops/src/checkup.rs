@@ -5,6 +5,7 @@ use shop::{
     id::OrderId,
     order::{Order, PaymentStatus, Status},
 };
+use stack::Alarm;
 
 use crate::{
     error::UnreadableRow,
@@ -33,6 +34,8 @@ pub(crate) struct Finding {
 /// The section of the documents about a finding, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Section {
+    /// Of the alarm that a finding names.
+    Alarm,
     ApiErrors,
     OrdersWaiting,
     DeadOrders,
@@ -64,6 +67,7 @@ impl Section {
 
     pub(crate) const fn link(self) -> &'static str {
         match self {
+            Self::Alarm => "docs/runbook.md",
             Self::ApiErrors => "docs/runbook.md#api-errors",
             Self::OrdersWaiting => "docs/runbook.md#orders-waiting",
             Self::DeadOrders => "docs/runbook.md#dead-orders",
@@ -77,6 +81,15 @@ impl Section {
 }
 
 impl Finding {
+    pub(crate) fn alarm(alarm: Alarm, now: Timestamp) -> Self {
+        let Alarm { logical_id, since, reason } = alarm;
+        let since = since.map_or_else(String::new, |since| format!(" for {}", age(since, now)));
+        Self {
+            section: Section::Alarm,
+            what: format!("the alarm {logical_id} rings{since}: {reason}"),
+        }
+    }
+
     pub(crate) fn unreadable(row: UnreadableRow) -> Self {
         Self { section: Section::UnreadableRow, what: row.to_string() }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shop::{
@@ -94,16 +94,26 @@ impl OrderReport {
         let money = |amount| Money { amount, currency: self.order.currency };
         let entry = |at, text| Entry { at, source: "provider".to_owned(), text };
         let created = format!("{} created for {}", intent.id.as_str(), money(intent.amount));
-        let mut entries = vec![entry(intent.created, created)];
+        let charged = self.within(intent.created, |entry| entry.event == OrderEventType::Reserved);
+        let mut entries = vec![entry(charged, created)];
         entries.extend(refunds.iter().map(|refund| {
             let status = match refund.status {
                 BookedRefundStatus::Pending => "pending",
                 BookedRefundStatus::Succeeded => "succeeded",
                 BookedRefundStatus::Failed => "failed",
             };
-            entry(refund.created, format!("{} of {}: {status}", refund.id, money(refund.amount)))
+            let at = self.within(refund.created, |entry| entry.status.ended_early());
+            entry(at, format!("{} of {}: {status}", refund.id, money(refund.amount)))
         }));
         entries
+    }
+
+    /// A time in a second of the provider's books, which do not say when within it: not before the
+    /// transition that the provider was asked after.
+    fn within(&self, second: Timestamp, provokes: fn(&HistoryEntry) -> bool) -> Timestamp {
+        let next = second + SignedDuration::from_secs(1);
+        let asked = self.order.history.iter().filter(|entry| provokes(entry)).map(|entry| entry.at);
+        asked.filter(|at| *at < next).max().map_or(second, |at| at.max(second))
     }
 
     fn transition(&self, entry: &HistoryEntry) -> String {
@@ -265,6 +275,16 @@ mod tests {
                 "event: order.placed, repeated",
             ]
         );
+    }
+
+    #[test]
+    fn the_provider_acts_after_the_transition_that_it_was_asked_after() {
+        let [intent, refund] = ["2026-11-24T08:00:02Z", "2026-11-24T08:00:09Z"].map(at);
+        let mut report = report(None, vec![]);
+        report.order.history[1].at = at("2026-11-24T08:00:02.3Z");
+        let asked = |entry: &HistoryEntry| entry.event == OrderEventType::Reserved;
+        assert_eq!(report.within(intent, asked), at("2026-11-24T08:00:02.3Z"));
+        assert_eq!(report.within(refund, asked), refund);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `cargo local` describes its running stack in a [state directory](state_dir), where `cargo ops`
 //! finds it.
 
+mod alarms;
 pub mod change_set;
 mod credentials;
 mod deployment;
@@ -15,6 +16,7 @@ pub mod state_dir;
 pub mod time;
 pub mod workspace;
 
+pub use alarms::Alarm;
 pub use credentials::on_aws;
 pub use deployment::{Deployment, Outputs, describe};
 pub use embedded::Embedded;

@@ -82,6 +82,7 @@ impl fmt::Display for Fault {
             write!(f, ", {} ms late", self.delay_ms)?;
         }
         match self.times {
+            Some(1) => f.write_str(", once more"),
             Some(times) => write!(f, ", {times} more times"),
             None => Ok(()),
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures::future::{try_join, try_join4};
+use futures::future::{try_join, try_join5};
 use jiff::{SignedDuration, Timestamp};
 use shop::id::OrderId;
 use stack::Deployment;
@@ -28,22 +28,31 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     let now = Timestamp::now();
-    let parts = try_join4(
+    let parts = try_join5(
+        alarms(deployment, now),
         orders(deployment, now),
         unreadable(deployment),
         queues(deployment),
         errors(deployment, now),
     );
-    let (orders, unreadable, queues, errors) = parts.await?;
-    let mut findings = [orders, unreadable, queues, errors].concat();
+    let (alarms, orders, unreadable, queues, errors) = parts.await?;
+    let mut findings = [alarms, orders, unreadable, queues, errors].concat();
     findings.sort_by_key(|finding| finding.section);
     for Finding { section, what } in &findings {
         line(what)?;
         line(format!("    {}", section.link()))?;
     }
     let found = count(findings.len(), "problem");
-    line(format!("{found}; orders, tables, queues and the errors of 10 minutes were checked"))?;
+    line(format!(
+        "{found}; alarms, orders, rows, queues and the errors of 10 minutes were checked"
+    ))?;
     Ok(Verdict::healthy_if(findings.is_empty()))
+}
+
+/// Alarms that ring.
+async fn alarms(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>, Error> {
+    let ringing = deployment.ringing_alarms().await?.into_iter();
+    Ok(ringing.map(|alarm| Finding::alarm(alarm, now)).collect())
 }
 
 /// Orders that wait too long, and refunds that failed.
