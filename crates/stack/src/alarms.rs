@@ -1,7 +1,7 @@
 //! The alarms of a stack that ring.
 //!
-//! CloudWatch is asked by a request of our own. Its SDK would turn on features of the other SDKs, and
-//! with them a second HTTP stack in every function that is built in this workspace.
+//! CloudWatch is asked by a request of our own. Its SDK would turn on features of the other SDKs,
+//! and with them a second HTTP stack in every function that is built in this workspace.
 
 use std::{collections::BTreeMap, time::SystemTime};
 

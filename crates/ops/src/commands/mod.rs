@@ -67,9 +67,9 @@ struct Target {
 enum Command {
     /// Says what is wrong now, worst first, each with its section of the runbook
     ///
-    /// Checks alarms, orders, rows, queues, dead letters and the errors of the last ten minutes. Reads all
-    /// tables, which costs about five cents for a month of 320,000 orders. Exits with status 0 if
-    /// nothing is wrong, 1 if something is, and 2 if the command itself failed.
+    /// Checks alarms, orders, rows, queues, dead letters and the errors of the last ten minutes.
+    /// Reads all tables, which costs about five cents for a month of 320,000 orders. Exits with
+    /// status 0 if nothing is wrong, 1 if something is, and 2 if the command itself failed.
     Health,
     /// Lists, shows, redrives and discards dead letters
     #[command(subcommand)]
