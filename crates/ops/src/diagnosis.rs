@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use platform::queue::MAX_RECEIVES;
 use serde::Serialize;
 use shop::{
-    order::{Order, Rejection, Status},
+    order::{Order, PaymentStatus, Rejection, Status},
     payment::{Payment, Progress},
 };
 
@@ -98,13 +98,17 @@ impl Diagnosis {
             return;
         }
         let account = match &report.account {
-            Ok(account) => account,
+            Ok(account) => account.as_ref(),
             Err(error) => {
                 self.state.push(format!("its money was not checked: {error}"));
-                return;
+                // Whether an order is stuck is known without the provider.
+                if !matches!(report.order.status, Status::Placed | Status::Reserved) {
+                    return self.add_failed_refund(&report.order);
+                }
+                None
             }
         };
-        let account = account.as_ref().map(|(intent, refunds)| Account::of(intent, refunds.iter()));
+        let account = account.map(|(intent, refunds)| Account::of(intent, refunds.iter()));
         let case = Case {
             read_at: report.read_at,
             limits,
@@ -125,6 +129,16 @@ impl Diagnosis {
                     remedy: remedy(difference, report.payment.as_ref().map(|row| &row.payment)),
                 }),
             }
+        }
+    }
+
+    /// A failed refund of which the provider does not say whether it was made by hand since.
+    fn add_failed_refund(&mut self, order: &Order) {
+        if order.payment == PaymentStatus::RefundFailed {
+            self.problems.push(Problem {
+                what: "its refund failed".to_owned(),
+                remedy: "run this command again once the provider answers".to_owned(),
+            });
         }
     }
 

@@ -122,6 +122,7 @@ impl OrderReport {
             None if matches!(entry.event, OrderEventType::Placed | OrderEventType::Cancelled) => {
                 "by the customer".to_owned()
             }
+            None if entry.event == OrderEventType::Erased => "by an operator".to_owned(),
             None => "by the shop".to_owned(),
         };
         format!("{}, revision {}, {because}", name(entry.event), entry.revision)

@@ -34,8 +34,11 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
 /// ended the order, for which a refund is tried; the last one only says that the refund failed.
 fn retried(mut order: Order) -> Option<OrderEvent> {
     if order.payment == PaymentStatus::RefundFailed {
-        let changed_state = |entry: &HistoryEntry| entry.event != OrderEventType::PaymentChanged;
-        let end = order.history.iter().rposition(changed_state)?;
+        let ended = |entry: &HistoryEntry| {
+            use OrderEventType::{Cancelled, Expired, Rejected};
+            matches!(entry.event, Cancelled | Expired | Rejected)
+        };
+        let end = order.history.iter().rposition(ended)?;
         order.history.truncate(end + 1);
     }
     OrderEvent::latest(order)

@@ -11,7 +11,7 @@ use stack::LogLine;
 use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, IntentStatus};
 
 use super::*;
-use crate::{journal::Decision, ledger::Amount, rows::PaymentRow};
+use crate::{error::Error, journal::Decision, ledger::Amount, rows::PaymentRow};
 
 const LIMITS: Limits = Limits {
     confirm_within: SignedDuration::from_mins(15),
@@ -133,6 +133,21 @@ fn an_order_past_its_deadline_is_stuck_and_one_before_it_is_under_way() {
     let early = lines(&OrderReport { read_at: at("2026-11-24T08:10:00Z"), ..stuck });
     assert!(early.contains("it will be confirmed, or expires at 2026-11-24 08:15"), "{early}");
     assert!(early.ends_with("nothing needs to be done"), "{early}");
+}
+
+#[test]
+fn what_is_known_without_the_provider_is_a_problem_when_it_does_not_answer() {
+    let unasked = |triggers: &[Trigger]| {
+        let report = OrderReport { account: Err(Error::OutputClosed), ..report(triggers) };
+        Diagnosis::of(&report, LIMITS, &BTreeMap::new(), report.read_at)
+    };
+    assert_eq!(unasked(&[Trigger::StockReserved]).problems.len(), 1);
+    let paid = [Trigger::StockReserved, Trigger::PaymentCaptured];
+    let confirmed = unasked(&paid);
+    assert!(confirmed.problems.is_empty());
+    assert!(confirmed.state[1].starts_with("its money was not checked"), "{confirmed:?}");
+    let failed = [&paid[..], &[Trigger::Cancelled, Trigger::RefundFailed]].concat();
+    assert_eq!(unasked(&failed).problems[0].what, "its refund failed");
 }
 
 #[test]
