@@ -1,5 +1,9 @@
 //! What is wrong with a stack at a moment.
 
+use books::{
+    UnreadableRow,
+    reconciliation::{EXPIRY_LAG, Limits},
+};
 use jiff::{SignedDuration, Timestamp};
 use shop::{
     id::OrderId,
@@ -7,11 +11,7 @@ use shop::{
 };
 use stack::Alarm;
 
-use crate::{
-    error::UnreadableRow,
-    output::{age, count},
-    reconciliation::{EXPIRY_LAG, Limits},
-};
+use crate::output::{age, count};
 
 /// How long an order may wait for its stock or its payment: the threshold of the alarm
 /// `OrdersWaiting`.

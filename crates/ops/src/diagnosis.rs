@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use books::{
+    journal::Entry,
+    ledger::Account,
+    reconciliation::{Case, Difference, Limits},
+};
 use jiff::{SignedDuration, Timestamp};
 use platform::queue::MAX_RECEIVES;
 use serde::Serialize;
@@ -11,10 +16,7 @@ use shop::{
 };
 
 use crate::{
-    journal::Entry,
-    ledger::Account,
     output::{age, moment},
-    reconciliation::{Case, Difference, Limits},
     retries::last_failures,
     timeline::OrderReport,
     words,

@@ -1,9 +1,7 @@
 //! Why a command failed, each with what to do about it.
 
 use platform::bus::PublishError;
-use serde::Serialize;
 use shop::id::{LocationId, OrderId};
-use stripe::ConfigError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -11,9 +9,9 @@ pub(crate) enum Error {
     /// The stack cannot be found, or a call of AWS failed.
     #[error(transparent)]
     Stack(#[from] stack::Error),
-    /// A row has an unknown form.
-    #[error("use the version of `cargo ops` that belongs to the stack, or correct the row")]
-    Row(#[from] UnreadableRow),
+    /// The books cannot be read.
+    #[error(transparent)]
+    Books(#[from] books::Error),
     /// A stack cannot be imported into.
     #[error(
         "there is a stack {0} already: delete it, or deploy to it with `sam deploy`; only a stack \
@@ -70,12 +68,6 @@ pub(crate) enum Error {
     /// The bus refused an event.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The provider did not answer.
-    #[error("the payment provider's books cannot be read")]
-    Provider(#[from] stripe::Error),
-    /// The provider's client cannot be built.
-    #[error("the payment provider cannot be asked")]
-    Key(#[from] ConfigError),
     /// A result cannot be written as JSON.
     #[error("the result cannot be written as JSON")]
     Json(#[from] serde_json::Error),
@@ -85,14 +77,4 @@ pub(crate) enum Error {
     /// Standard output cannot be written to.
     #[error("writing to standard output: {0}")]
     Output(std::io::Error),
-}
-
-/// A row that this version cannot read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
-#[error("the row {key} of the {table} cannot be read: {reason}")]
-pub(crate) struct UnreadableRow {
-    /// The logical id of the table.
-    pub(crate) table: &'static str,
-    pub(crate) key: String,
-    pub(crate) reason: String,
 }

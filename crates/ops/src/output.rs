@@ -2,9 +2,9 @@
 
 use std::{fmt::Display, io::Write};
 
+pub(crate) use books::words::{moment, name};
 use jiff::Timestamp;
 use shop::text::is_printable;
-pub(crate) use stack::time::moment;
 
 use crate::error::Error;
 
@@ -75,14 +75,6 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The name of a value without fields, such as a state, as serde spells it.
-pub(crate) fn name(value: impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(name)) => name,
-        other => format!("{other:?}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,10 +103,5 @@ mod tests {
         assert_eq!(count(0, "order"), "0 orders");
         assert_eq!(count(1, "order"), "1 order");
         assert_eq!(count(2, "order"), "2 orders");
-    }
-
-    #[test]
-    fn a_state_is_named_as_serde_spells_it() {
-        assert_eq!(name(shop::order::PaymentStatus::RefundFailed), "refund_failed");
     }
 }

@@ -2,6 +2,10 @@
 
 use std::collections::HashSet;
 
+use books::{
+    UnreadableRow,
+    rows::{NoticeRow, PaymentRow},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -17,9 +21,8 @@ use uuid::Uuid;
 
 use crate::{
     dead_letters::{Content, DeadLetter},
-    error::{Error, UnreadableRow},
+    error::Error,
     output::name,
-    rows::{NoticeRow, PaymentRow},
     words,
 };
 

@@ -1,5 +1,6 @@
 //! `dlq discard`: deletes one dead letter, and keeps who did so and why.
 
+use books::journal::Decision;
 use clap::Args;
 use stack::Deployment;
 
@@ -7,8 +8,8 @@ use super::letters::{PATIENCE, summary};
 use crate::{
     dead_letters::{DeadLetterQueues, Visit},
     error::Error,
-    journal::{Decision, Journal},
     output::line,
+    sources,
     verdict::Verdict,
 };
 
@@ -26,7 +27,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Verdict, Error> {
     let Arguments { queue, message, reason } = arguments;
-    let journal = Journal::of(deployment)?;
+    let journal = sources::journal(deployment)?;
     let queues = DeadLetterQueues::of(deployment).await?;
     let queue = queues.named(queue)?;
     let mut discarded = None;

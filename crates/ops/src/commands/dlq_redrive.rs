@@ -17,7 +17,7 @@ use crate::{
     dead_letters::{DeadLetter, DeadLetterQueue, DeadLetterQueues, Remedy, StreamGap, Visit},
     error::Error,
     output::line,
-    rows::Tables,
+    sources,
     verdict::Verdict,
 };
 
@@ -116,7 +116,7 @@ impl Action {
             )),
             Remedy::Publish(event) => Self::Publish(vec![*event]),
             Remedy::PublishOrdersOf(gap) => {
-                let events = changed_in(&gap, Tables::of(deployment).orders().await?.rows);
+                let events = changed_in(&gap, sources::tables(deployment)?.orders().await?.rows);
                 if events.is_empty() {
                     Self::Keep(format!("no order changed then; check it, and run {discard}"))
                 } else {
@@ -191,10 +191,10 @@ async fn corrected(
     letter: &DeadLetter,
 ) -> Result<Option<OrderEvent>, Error> {
     let Some(id) = letter.order().and_then(|order| order.parse().ok()) else { return Ok(None) };
-    match Tables::of(deployment).order(id).await {
+    match sources::tables(deployment)?.order(id).await {
         Ok(order) => Ok(order.and_then(OrderEvent::latest)),
-        Err(Error::Row(_)) => Ok(None),
-        Err(error) => Err(error),
+        Err(books::Error::Row(_)) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use books::{ledger::Account, rows::Tables};
 use futures::future::{try_join, try_join5};
 use jiff::{SignedDuration, Timestamp};
 use shop::id::OrderId;
@@ -12,11 +13,8 @@ use crate::{
     dead_letters::{DeadLetterQueues, WorkQueue},
     error::Error,
     incidents::{Group, groups},
-    journal::Journal,
-    ledger::{self, Account},
     output::{age, count, line},
-    reconciliation::Limits,
-    rows::Tables,
+    sources,
     verdict::Verdict,
 };
 
@@ -57,8 +55,8 @@ async fn alarms(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>,
 
 /// Orders that wait too long, and refunds that failed.
 async fn orders(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>, Error> {
-    let mut orders = OrdersNow::new(now, Limits::of(deployment)?);
-    let tables = Tables::of(deployment);
+    let mut orders = OrdersNow::new(now, sources::limits(deployment)?);
+    let tables = sources::tables(deployment)?;
     tables.every_order(|row| orders.add(row)).await?;
     if !orders.refund_failed.is_empty() {
         let open = refunds_still_open(deployment, &tables, &orders).await?;
@@ -70,11 +68,11 @@ async fn orders(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>,
 /// The failed refunds that were neither made by hand since, nor settled.
 async fn refunds_still_open(
     deployment: &Deployment,
-    tables: &Tables<'_>,
+    tables: &Tables,
     orders: &OrdersNow,
 ) -> Result<Vec<OrderId>, Error> {
-    let settlements = Journal::of(deployment)?.settlements().await?;
-    let provider = ledger::open(deployment).await?;
+    let settlements = sources::journal(deployment)?.settlements().await?;
+    let provider = sources::provider(deployment).await?;
     let mut open = Vec::new();
     for order in &orders.refund_failed {
         if settlements.values().any(|entry| entry.settles(*order)) {
@@ -98,7 +96,7 @@ async fn refunds_still_open(
 
 /// Rows of the other tables that cannot be read.
 async fn unreadable(deployment: &Deployment) -> Result<Vec<Finding>, Error> {
-    let tables = Tables::of(deployment);
+    let tables = sources::tables(deployment)?;
     let (owned, others) =
         try_join(tables.unreadable_payments_and_stock(), tables.unreadable_menus_and_notices())
             .await?;

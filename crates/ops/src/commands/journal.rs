@@ -6,8 +6,8 @@ use stack::{Deployment, time};
 
 use crate::{
     error::Error,
-    journal::Journal,
     output::{count, line, moment},
+    sources,
     verdict::Verdict,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Verdict, Error> {
-    let entries = Journal::of(deployment)?.entries(arguments.since).await?;
+    let entries = sources::journal(deployment)?.entries(arguments.since).await?;
     entries.iter().try_for_each(line)?;
     let decisions = count(entries.len(), "decision");
     line(format!("{decisions} since {}", moment(arguments.since)))?;

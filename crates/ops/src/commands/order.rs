@@ -1,5 +1,6 @@
 //! `order ID`: everything that is known about an order.
 
+use books::{UnreadableRow, ledger::Account, rows::NoticeRow};
 use futures::future::{join, join4, try_join, try_join3};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,12 +11,9 @@ use tables::notices::Outcome;
 use crate::{
     dead_letters::DeadLetterQueues,
     diagnosis::Diagnosis,
-    error::{Error, UnreadableRow},
-    journal::Journal,
-    ledger::{self, Account},
+    error::Error,
     output::{line, moment, name, table},
-    reconciliation::Limits,
-    rows::{NoticeRow, Tables},
+    sources,
     timeline::OrderReport,
     verdict::Verdict,
     words,
@@ -26,9 +24,10 @@ pub(super) async fn run(
     id: OrderId,
     as_json: bool,
 ) -> Result<Verdict, Error> {
-    let journal = Journal::of(deployment)?;
-    let (report, settlements) = try_join(gather(deployment, id), journal.settlements()).await?;
-    let limits = Limits::of(deployment)?;
+    let journal = sources::journal(deployment)?;
+    let settlements = async { Ok(journal.settlements().await?) };
+    let (report, settlements) = try_join(gather(deployment, id), settlements).await?;
+    let limits = sources::limits(deployment)?;
     let diagnosis = Diagnosis::of(&report, limits, &settlements, Timestamp::now());
     if as_json {
         line(json(&report, &diagnosis)?)?
@@ -40,7 +39,7 @@ pub(super) async fn run(
 
 async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Error> {
     let read_at = Timestamp::now();
-    let tables = Tables::of(deployment);
+    let tables = sources::tables(deployment)?;
     let rows =
         join4(tables.order(id), tables.payment(id), tables.reservation(id), tables.notice(id));
     let (order, payment, reservation, notice) = rows.await;
@@ -53,11 +52,9 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
         let Some(intent) = payment.as_ref().and_then(|row| row.payment.intent()) else {
             return Ok(None);
         };
-        let provider = ledger::open(deployment).await?;
-        Ok::<_, Error>(Some((
-            provider.intent(intent).await?,
-            provider.refunds(Some(intent)).await?,
-        )))
+        let provider = sources::provider(deployment).await?;
+        let books = try_join(provider.intent(intent), provider.refunds(Some(intent)));
+        Ok::<_, Error>(Some(books.await.map_err(books::Error::from)?))
     };
     let text = id.to_string();
     let letters = async {
@@ -98,15 +95,15 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
 
 /// The row, unless it cannot be read: everything else about the order is still worth knowing.
 fn readable<T>(
-    row: Result<Option<T>, Error>,
+    row: Result<Option<T>, books::Error>,
     unreadable: &mut Vec<UnreadableRow>,
 ) -> Result<Option<T>, Error> {
     match row {
-        Err(Error::Row(row)) => {
+        Err(books::Error::Row(row)) => {
             unreadable.push(row);
             Ok(None)
         }
-        row => row,
+        row => Ok(row?),
     }
 }
 

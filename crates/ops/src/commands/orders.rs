@@ -2,6 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
+use books::rows::OrderFilter;
 use clap::Args;
 use jiff::Timestamp;
 use shop::{
@@ -13,7 +14,7 @@ use stack::{Deployment, time};
 use crate::{
     error::Error,
     output::{age, count, line, moment, name, table},
-    rows::{OrderFilter, Tables},
+    sources,
     verdict::Verdict,
 };
 
@@ -68,7 +69,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: Arguments) -> Result
         Err(row) => unreadable.push(row),
     };
     let filter = OrderFilter { since, status, location };
-    Tables::of(deployment).each_order(&filter, visit).await?;
+    sources::tables(deployment)?.each_order(&filter, visit).await?;
 
     let now = Timestamp::now();
     let mut rows =

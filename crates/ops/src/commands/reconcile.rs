@@ -1,20 +1,20 @@
 //! `reconcile`: compares all books with each other, and settles what was put right by other means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use books::{
+    journal::{Decision, Entry, Journal},
+    reconciliation::{Books, Difference, Reconciliation},
+};
 use clap::{Args, Subcommand};
 use futures::future::try_join;
-use jiff::Timestamp;
 use stack::Deployment;
 
 use crate::{
     dead_letters::DeadLetterQueues,
     error::Error,
-    journal::{Decision, Entry, Journal},
-    ledger,
     output::{count, line, moment},
-    reconciliation::{Books, Difference, Limits, Reconciliation},
-    rows::Tables,
+    sources,
     verdict::Verdict,
 };
 
@@ -41,8 +41,9 @@ enum Action {
 }
 
 pub(super) async fn run(deployment: &Deployment, arguments: Arguments) -> Result<Verdict, Error> {
-    let journal = Journal::of(deployment)?;
-    let (books, settlements) = try_join(read(deployment), journal.settlements()).await?;
+    let journal = sources::journal(deployment)?;
+    let settlements = async { Ok(journal.settlements().await?) };
+    let (books, settlements) = try_join(read(deployment), settlements).await?;
     let result = books.reconcile();
     match arguments.action {
         Some(Action::Settle { key, reason }) => settle(&journal, &result, key, &reason).await,
@@ -51,7 +52,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: Arguments) -> Result
 }
 
 async fn settle(
-    journal: &Journal<'_>,
+    journal: &Journal,
     result: &Reconciliation,
     key: String,
     reason: &str,
@@ -99,32 +100,12 @@ fn print(
     Ok(Verdict::healthy_if(open.is_empty()))
 }
 
-/// Reads everything, in the order that [`crate::reconciliation`] requires.
 async fn read(deployment: &Deployment) -> Result<Books, Error> {
-    let limits = Limits::of(deployment)?;
-    let provider = ledger::open(deployment).await?;
-    let tables = Tables::of(deployment);
-    let read_at = Timestamp::now();
-    let (stock, payments) = try_join(tables.stock(), tables.payments()).await?;
-    // Nothing is compared with these. Only rows that cannot be read are of interest.
-    let others = tables.unreadable_menus_and_notices().await?;
-    let intents = provider.intents().await?;
-    let refunds = provider.refunds(None).await?;
-    let mut orders = tables.orders().await?;
-    orders.rows.sort_by_key(|order| order.placed_at);
-    let letters = DeadLetterQueues::of(deployment).await?;
-    let letters = letters.peek_all().await?;
-    let dead: BTreeSet<_> =
-        letters.iter().filter_map(|(_, letter)| letter.order()?.parse().ok()).collect();
-    Ok(Books {
-        read_at,
-        limits,
-        orders: orders.rows,
-        payments: payments.rows,
-        intents,
-        refunds,
-        stock: stock.rows.into_iter().collect(),
-        unreadable: [orders.unreadable, payments.unreadable, stock.unreadable, others].concat(),
-        dead,
-    })
+    let provider = sources::provider(deployment).await?;
+    let tables = sources::tables(deployment)?;
+    let mut books = Books::read(&tables, &provider, sources::limits(deployment)?).await?;
+    let queues = DeadLetterQueues::of(deployment).await?;
+    let letters = queues.peek_all().await?;
+    books.dead = letters.iter().filter_map(|(_, letter)| letter.order()?.parse().ok()).collect();
+    Ok(books)
 }

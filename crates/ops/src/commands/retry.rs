@@ -11,12 +11,12 @@ use stack::Deployment;
 use crate::{
     error::Error,
     output::{line, name},
-    rows::Tables,
+    sources,
     verdict::Verdict,
 };
 
 pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict, Error> {
-    let order = Tables::of(deployment).order(id).await?.ok_or(Error::NoOrder(id))?;
+    let order = sources::tables(deployment)?.order(id).await?.ok_or(Error::NoOrder(id))?;
     let event = retried(order).ok_or(Error::NoHistory(id))?;
     let bus =
         EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);

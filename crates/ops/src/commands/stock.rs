@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use books::rows::{StockRow, Tables};
 use clap::Args;
 use jiff::civil;
 use shop::{
@@ -13,7 +14,7 @@ use stack::Deployment;
 use crate::{
     error::Error,
     output::{line, table},
-    rows::{StockRow, Tables},
+    sources,
     verdict::Verdict,
 };
 
@@ -33,7 +34,7 @@ type Holders = BTreeMap<ItemId, Vec<(OrderId, u32)>>;
 
 pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Verdict, Error> {
     let Arguments { location, day, orders } = arguments;
-    let tables = Tables::of(deployment);
+    let tables = sources::tables(deployment)?;
     let (plan, menu) = (tables.plan(location).await?, tables.menu(location).await?);
     if plan.is_none() && menu.is_none() {
         return Err(Error::NoShop(location.clone()));
@@ -55,7 +56,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
 
 /// The orders with a hold of a shop and a day.
 async fn holders(
-    tables: &Tables<'_>,
+    tables: &Tables,
     location: &LocationId,
     day: civil::Date,
 ) -> Result<Holders, Error> {

@@ -1,3 +1,4 @@
+use books::{journal::Decision, ledger::Amount, rows::PaymentRow};
 use fixtures::{DEADLINE, ORDER, at};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -11,7 +12,8 @@ use stack::LogLine;
 use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, IntentStatus};
 
 use super::*;
-use crate::{error::Error, journal::Decision, ledger::Amount, rows::PaymentRow};
+
+use crate::error::Error;
 
 const LIMITS: Limits = Limits {
     confirm_within: SignedDuration::from_mins(15),

@@ -1,38 +1,40 @@
-//! The payment provider's books, read with the stack's own key.
+//! The payment provider's books.
 
 use std::fmt;
 
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client as SecretsManager;
 use serde::Serialize;
 use shop::money::Money;
-use stack::{Deployment, error::aws};
 use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, Client, IntentStatus, RetrySettings};
 
-use crate::error::Error;
+use crate::error::{Error, aws};
 
-/// A client of the stack's payment provider.
-pub(crate) async fn open(deployment: &Deployment) -> Result<Client, Error> {
-    let client = SecretsManager::new(&deployment.config);
-    let secret =
-        client.get_secret_value().secret_id(deployment.parameter("ProviderSecretName")?).send();
+/// A client of the payment provider at `url`, whose key is the value of a secret.
+///
+/// # Errors
+/// The secret cannot be read, or is not a key.
+pub async fn open(config: &SdkConfig, secret: &str, url: &str) -> Result<Client, Error> {
+    let client = SecretsManager::new(config);
+    let secret = client.get_secret_value().secret_id(secret).send();
     let secret = secret
         .await
         .map_err(aws("secretsmanager:GetSecretValue"))?
         .secret_string
         .unwrap_or_default();
-    Ok(Client::new(deployment.parameter("ProviderUrl")?, &secret, RetrySettings::default())?)
+    Ok(Client::new(url, &secret, RetrySettings::default())?)
 }
 
 /// An intent with its refunds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Account<'a> {
-    pub(crate) intent: &'a BookedIntent,
+pub struct Account<'a> {
+    pub intent: &'a BookedIntent,
     /// The sum of its refunds that have succeeded or are pending, in minor units.
-    pub(crate) returned: u64,
+    pub returned: u64,
 }
 
 impl<'a> Account<'a> {
-    pub(crate) fn of(
+    pub fn of(
         intent: &'a BookedIntent,
         refunds: impl IntoIterator<Item = &'a BookedRefund>,
     ) -> Self {
@@ -42,7 +44,7 @@ impl<'a> Account<'a> {
     }
 
     /// The intent's state in one word.
-    pub(crate) fn status(&self) -> &'static str {
+    pub fn status(&self) -> &'static str {
         match self.intent.status {
             IntentStatus::Unconfirmed => "unconfirmed",
             IntentStatus::Declined(_) => "declined",
@@ -53,7 +55,7 @@ impl<'a> Account<'a> {
     }
 
     /// The amount that the customer has paid in the end, in minor units.
-    pub(crate) fn kept(&self) -> i128 {
+    pub fn kept(&self) -> i128 {
         i128::from(self.intent.taken) - i128::from(self.returned)
     }
 }
@@ -75,11 +77,11 @@ impl fmt::Display for Account<'_> {
 
 /// An amount as the provider counts it, whose currency need not be one of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Amount {
+pub struct Amount {
     /// Minor units.
-    pub(crate) amount: i128,
+    pub amount: i128,
     /// The ISO 4217 code, in upper or lower case.
-    pub(crate) currency: String,
+    pub currency: String,
 }
 
 impl From<Money> for Amount {
@@ -90,7 +92,7 @@ impl From<Money> for Amount {
 
 impl Amount {
     /// Whether both are equal.
-    pub(crate) fn is(&self, money: Money) -> bool {
+    pub fn is(&self, money: Money) -> bool {
         self.amount == i128::from(money.amount)
             && self.currency.eq_ignore_ascii_case(money.currency.code())
     }

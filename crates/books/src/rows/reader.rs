@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{Client as DynamoDb, types::AttributeValue};
 use futures::future::try_join_all;
 use jiff::{Timestamp, civil};
@@ -11,39 +12,58 @@ use shop::{
     order::{Order, Status},
     stock::{BakePlan, Reservation},
 };
-use stack::{Deployment, error::aws};
 use tables::{orders::PLACED_AT, stock::Key};
 
-use super::kinds::{
-    FromRow, MENUS, NOTICES, NoticeRow, ORDERS, PAYMENTS, PaymentRow, Pieces, STOCK, StockRow,
-    Table, read,
-};
+use super::kinds::{FromRow, NoticeRow, PaymentRow, Pieces, StockRow, Table, read};
 use crate::{
-    error::{Error, UnreadableRow},
-    output::name,
+    error::{Error, UnreadableRow, aws},
+    words::name,
 };
 
 /// The tables of a stack.
-pub(crate) struct Tables<'a> {
-    deployment: &'a Deployment,
+#[derive(Debug)]
+pub struct Tables {
     client: DynamoDb,
+    names: TableNames,
+}
+
+/// The names of the tables of a stack.
+#[derive(Clone, Debug)]
+pub struct TableNames {
+    pub orders: String,
+    pub payments: String,
+    pub stock: String,
+    pub menus: String,
+    pub notices: String,
+}
+
+impl TableNames {
+    fn of(&self, table: Table) -> &str {
+        match table {
+            Table::Orders => &self.orders,
+            Table::Payments => &self.payments,
+            Table::Stock => &self.stock,
+            Table::Menus => &self.menus,
+            Table::Notices => &self.notices,
+        }
+    }
 }
 
 /// The rows of a table.
 #[derive(Debug)]
-pub(crate) struct Rows<T> {
-    pub(crate) rows: Vec<T>,
+pub struct Rows<T> {
+    pub rows: Vec<T>,
     /// The rows that this version cannot read.
-    pub(crate) unreadable: Vec<UnreadableRow>,
+    pub unreadable: Vec<UnreadableRow>,
 }
 
 /// The wanted orders. DynamoDB applies it to what it has read, so that it saves time, not money.
 #[derive(Clone, Debug)]
-pub(crate) struct OrderFilter {
+pub struct OrderFilter {
     /// The oldest wanted time of placing.
-    pub(crate) since: Timestamp,
-    pub(crate) status: Option<Status>,
-    pub(crate) location: Option<LocationId>,
+    pub since: Timestamp,
+    pub status: Option<Status>,
+    pub location: Option<LocationId>,
 }
 
 /// A filter of a scan: an expression, with the attributes and values that it names.
@@ -84,38 +104,40 @@ impl OrderFilter {
     }
 }
 
-impl<'a> Tables<'a> {
-    pub(crate) fn of(deployment: &'a Deployment) -> Self {
-        Self { deployment, client: DynamoDb::new(&deployment.config) }
+impl Tables {
+    /// The tables with these names.
+    #[must_use]
+    pub fn new(config: &SdkConfig, names: TableNames) -> Self {
+        Self { client: DynamoDb::new(config), names }
     }
 
-    pub(crate) async fn order(&self, id: OrderId) -> Result<Option<Order>, Error> {
-        self.get(ORDERS, id.to_string()).await
+    pub async fn order(&self, id: OrderId) -> Result<Option<Order>, Error> {
+        self.get(Table::Orders, id.to_string()).await
     }
 
-    pub(crate) async fn payment(&self, order: OrderId) -> Result<Option<PaymentRow>, Error> {
-        self.get(PAYMENTS, order.to_string()).await
+    pub async fn payment(&self, order: OrderId) -> Result<Option<PaymentRow>, Error> {
+        self.get(Table::Payments, order.to_string()).await
     }
 
-    pub(crate) async fn reservation(&self, order: OrderId) -> Result<Option<Reservation>, Error> {
-        self.get(STOCK, Key::Reservation(order).to_string()).await
+    pub async fn reservation(&self, order: OrderId) -> Result<Option<Reservation>, Error> {
+        self.get(Table::Stock, Key::Reservation(order).to_string()).await
     }
 
-    pub(crate) async fn notice(&self, order: OrderId) -> Result<Option<NoticeRow>, Error> {
-        self.get(NOTICES, order.to_string()).await
+    pub async fn notice(&self, order: OrderId) -> Result<Option<NoticeRow>, Error> {
+        self.get(Table::Notices, order.to_string()).await
     }
 
     /// The bake plan of a shop.
-    pub(crate) async fn plan(&self, location: &LocationId) -> Result<Option<BakePlan>, Error> {
-        self.get(STOCK, Key::Plan(location.clone()).to_string()).await
+    pub async fn plan(&self, location: &LocationId) -> Result<Option<BakePlan>, Error> {
+        self.get(Table::Stock, Key::Plan(location.clone()).to_string()).await
     }
 
-    pub(crate) async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, Error> {
-        self.get(MENUS, location.to_string()).await
+    pub async fn menu(&self, location: &LocationId) -> Result<Option<Menu>, Error> {
+        self.get(Table::Menus, location.to_string()).await
     }
 
     /// How many pieces of some items a shop holds for a day.
-    pub(crate) async fn held(
+    pub async fn held(
         &self,
         location: &LocationId,
         day: civil::Date,
@@ -123,61 +145,61 @@ impl<'a> Tables<'a> {
     ) -> Result<Vec<(ItemId, i64)>, Error> {
         let held = items.into_iter().map(async |item| {
             let key = Key::Held { location: location.clone(), day, item: item.clone() };
-            let pieces: Option<Pieces> = self.get(STOCK, key.to_string()).await?;
+            let pieces: Option<Pieces> = self.get(Table::Stock, key.to_string()).await?;
             Ok::<_, Error>((item, pieces.map_or(0, |pieces| pieces.held)))
         });
         try_join_all(held).await
     }
 
-    pub(crate) async fn orders(&self) -> Result<Rows<Order>, Error> {
-        self.all(ORDERS).await
+    pub async fn orders(&self) -> Result<Rows<Order>, Error> {
+        self.all(Table::Orders).await
     }
 
-    pub(crate) async fn payments(&self) -> Result<Rows<PaymentRow>, Error> {
-        self.all(PAYMENTS).await
+    pub async fn payments(&self) -> Result<Rows<PaymentRow>, Error> {
+        self.all(Table::Payments).await
     }
 
     /// All bake plans, reservations and held pieces.
-    pub(crate) async fn stock(&self) -> Result<Rows<StockRow>, Error> {
-        self.all(STOCK).await
+    pub async fn stock(&self) -> Result<Rows<StockRow>, Error> {
+        self.all(Table::Stock).await
     }
 
     /// Visits the orders that pass a filter, page by page, in no order.
-    pub(crate) async fn each_order(
+    pub async fn each_order(
         &self,
         filter: &OrderFilter,
         visit: impl FnMut(Result<Order, UnreadableRow>),
     ) -> Result<(), Error> {
-        self.each(ORDERS, filter.expression(), visit).await
+        self.each(Table::Orders, filter.expression(), visit).await
     }
 
     /// Visits every order, page by page, in no order.
-    pub(crate) async fn every_order(
+    pub async fn every_order(
         &self,
         visit: impl FnMut(Result<Order, UnreadableRow>),
     ) -> Result<(), Error> {
-        self.each(ORDERS, Filter::default(), visit).await
+        self.each(Table::Orders, Filter::default(), visit).await
     }
 
     /// Visits every row of the Stock table, page by page, in no order.
-    pub(crate) async fn every_stock_row(
+    pub async fn every_stock_row(
         &self,
         visit: impl FnMut(Result<StockRow, UnreadableRow>),
     ) -> Result<(), Error> {
-        self.each(STOCK, Filter::default(), visit).await
+        self.each(Table::Stock, Filter::default(), visit).await
     }
 
     /// The rows that cannot be read of the tables that nothing is compared with: Menu and Notices.
-    pub(crate) async fn unreadable_menus_and_notices(&self) -> Result<Vec<UnreadableRow>, Error> {
-        let mut menus = self.unreadable::<Menu>(MENUS).await?;
-        menus.extend(self.unreadable::<NoticeRow>(NOTICES).await?);
+    pub async fn unreadable_menus_and_notices(&self) -> Result<Vec<UnreadableRow>, Error> {
+        let mut menus = self.unreadable::<Menu>(Table::Menus).await?;
+        menus.extend(self.unreadable::<NoticeRow>(Table::Notices).await?);
         Ok(menus)
     }
 
     /// The rows that cannot be read of Payments and Stock.
-    pub(crate) async fn unreadable_payments_and_stock(&self) -> Result<Vec<UnreadableRow>, Error> {
-        let mut payments = self.unreadable::<PaymentRow>(PAYMENTS).await?;
-        payments.extend(self.unreadable::<StockRow>(STOCK).await?);
+    pub async fn unreadable_payments_and_stock(&self) -> Result<Vec<UnreadableRow>, Error> {
+        let mut payments = self.unreadable::<PaymentRow>(Table::Payments).await?;
+        payments.extend(self.unreadable::<StockRow>(Table::Stock).await?);
         Ok(payments)
     }
 
@@ -192,8 +214,8 @@ impl<'a> Tables<'a> {
         let get = self
             .client
             .get_item()
-            .table_name(self.deployment.resource(table.logical_id)?)
-            .key(table.key, AttributeValue::S(key))
+            .table_name(self.names.of(table))
+            .key(table.key(), AttributeValue::S(key))
             .consistent_read(true);
         let row = get.send().await.map_err(aws("dynamodb:GetItem"))?.item;
         Ok(row.map(|row| read(table, row)).transpose()?)
@@ -221,7 +243,7 @@ impl<'a> Tables<'a> {
         let mut pages = self
             .client
             .scan()
-            .table_name(self.deployment.resource(table.logical_id)?)
+            .table_name(self.names.of(table))
             .consistent_read(true)
             .set_filter_expression(expression)
             .set_expression_attribute_names((!names.is_empty()).then_some(names))

@@ -14,6 +14,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures::future::try_join;
 use jiff::Timestamp;
 use shop::{
     id::OrderId,
@@ -24,40 +25,40 @@ use shop::{
 use stripe::{BookedIntent, BookedRefund, IntentStatus};
 use tables::stock::Key;
 
-pub(crate) use self::{
+pub use self::{
     case::{Case, EXPIRY_LAG},
     difference::{Difference, Pending},
     limits::Limits,
 };
 use crate::{
-    error::UnreadableRow,
+    error::{Error, UnreadableRow},
     ledger::Account,
-    rows::{HoldKey, PaymentRow, StockRow},
+    rows::{HoldKey, PaymentRow, StockRow, Tables},
 };
 
 /// Everything that is compared.
 #[derive(Clone, Debug)]
-pub(crate) struct Books {
+pub struct Books {
     /// When the reading began.
-    pub(crate) read_at: Timestamp,
-    pub(crate) limits: Limits,
-    pub(crate) orders: Vec<Order>,
-    pub(crate) payments: Vec<PaymentRow>,
-    pub(crate) intents: Vec<BookedIntent>,
-    pub(crate) refunds: Vec<BookedRefund>,
-    pub(crate) stock: Stock,
+    pub read_at: Timestamp,
+    pub limits: Limits,
+    pub orders: Vec<Order>,
+    pub payments: Vec<PaymentRow>,
+    pub intents: Vec<BookedIntent>,
+    pub refunds: Vec<BookedRefund>,
+    pub stock: Stock,
     /// The rows that cannot be read.
-    pub(crate) unreadable: Vec<UnreadableRow>,
+    pub unreadable: Vec<UnreadableRow>,
     /// Orders with dead letters: they do not make progress by themselves.
-    pub(crate) dead: BTreeSet<OrderId>,
+    pub dead: BTreeSet<OrderId>,
 }
 
 /// Reservations and held pieces.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stock {
-    pub(crate) reservations: BTreeMap<OrderId, Reservation>,
+pub struct Stock {
+    pub reservations: BTreeMap<OrderId, Reservation>,
     /// The numbers of held pieces.
-    pub(crate) held: BTreeMap<HoldKey, i64>,
+    pub held: BTreeMap<HoldKey, i64>,
 }
 
 impl FromIterator<StockRow> for Stock {
@@ -80,10 +81,10 @@ impl FromIterator<StockRow> for Stock {
 
 /// The result of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reconciliation {
-    pub(crate) differences: Vec<Difference>,
+pub struct Reconciliation {
+    pub differences: Vec<Difference>,
     /// Orders that cannot be judged yet, each with the reason.
-    pub(crate) pending: Vec<(OrderId, Pending)>,
+    pub pending: Vec<(OrderId, Pending)>,
 }
 
 /// All orders, each with whether it is pending.
@@ -118,8 +119,39 @@ impl Unreadable {
 }
 
 impl Books {
+    /// Reads everything, in the order that the comparison requires. Which orders have dead letters
+    /// is for the caller to add.
+    ///
+    /// # Errors
+    /// A table or the provider cannot be read.
+    pub async fn read(
+        tables: &Tables,
+        provider: &stripe::Client,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let read_at = Timestamp::now();
+        let (stock, payments) = try_join(tables.stock(), tables.payments()).await?;
+        // Nothing is compared with these. Only rows that cannot be read are of interest.
+        let others = tables.unreadable_menus_and_notices().await?;
+        let intents = provider.intents().await?;
+        let refunds = provider.refunds(None).await?;
+        let mut orders = tables.orders().await?;
+        orders.rows.sort_by_key(|order| order.placed_at);
+        Ok(Self {
+            read_at,
+            limits,
+            orders: orders.rows,
+            payments: payments.rows,
+            intents,
+            refunds,
+            stock: stock.rows.into_iter().collect(),
+            unreadable: [orders.unreadable, payments.unreadable, stock.unreadable, others].concat(),
+            dead: BTreeSet::new(),
+        })
+    }
+
     /// Compares all books with each other.
-    pub(crate) fn reconcile(&self) -> Reconciliation {
+    pub fn reconcile(&self) -> Reconciliation {
         let payments: HashMap<OrderId, &PaymentRow> =
             self.payments.iter().map(|row| (row.order_id, row)).collect();
         let accounts = self.accounts();

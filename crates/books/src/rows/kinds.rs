@@ -22,61 +22,82 @@ use tables::{
 
 use crate::error::UnreadableRow;
 
-/// A table: its logical id and its key attribute.
+/// A table of a stack.
 #[derive(Clone, Copy)]
-pub(super) struct Table {
-    pub(super) logical_id: &'static str,
-    pub(super) key: &'static str,
+pub(super) enum Table {
+    Orders,
+    Payments,
+    Stock,
+    Menus,
+    Notices,
 }
 
-pub(super) const ORDERS: Table = Table { logical_id: "OrdersTable", key: orders::KEY };
-pub(super) const PAYMENTS: Table = Table { logical_id: "PaymentsTable", key: payments::KEY };
-pub(super) const STOCK: Table = Table { logical_id: "StockTable", key: stock_table::KEY };
-pub(super) const MENUS: Table = Table { logical_id: "MenuTable", key: menus::KEY };
-pub(super) const NOTICES: Table = Table { logical_id: "NoticesTable", key: notices::KEY };
+impl Table {
+    /// The table's id in template.yaml.
+    pub(super) const fn logical_id(self) -> &'static str {
+        match self {
+            Self::Orders => "OrdersTable",
+            Self::Payments => "PaymentsTable",
+            Self::Stock => "StockTable",
+            Self::Menus => "MenuTable",
+            Self::Notices => "NoticesTable",
+        }
+    }
+
+    /// The key attribute.
+    pub(super) const fn key(self) -> &'static str {
+        match self {
+            Self::Orders => orders::KEY,
+            Self::Payments => payments::KEY,
+            Self::Stock => stock_table::KEY,
+            Self::Menus => menus::KEY,
+            Self::Notices => notices::KEY,
+        }
+    }
+}
 
 /// A row of the Payments table.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct PaymentRow {
-    pub(crate) order_id: OrderId,
+pub struct PaymentRow {
+    pub order_id: OrderId,
     #[serde(flatten)]
-    pub(crate) payment: Payment,
+    pub payment: Payment,
     /// The order's price when the row was written.
     #[serde(flatten)]
-    pub(crate) price: Money,
-    pub(crate) updated_at: Timestamp,
+    pub price: Money,
+    pub updated_at: Timestamp,
 }
 
 /// A row of the Notices table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct NoticeRow {
+pub struct NoticeRow {
     /// The revision of the last notice, or of the one that is being sent while there is a claim.
-    pub(crate) revision: u32,
+    pub revision: u32,
     /// What became of it; absent from rows that were written when every notice was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) outcome: Option<Outcome>,
+    pub outcome: Option<Outcome>,
     /// When the claim ends, in milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) claimed_until: Option<i64>,
+    pub claimed_until: Option<i64>,
 }
 
 /// What held pieces are counted by: an item of a shop on a pickup day.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(crate) struct HoldKey {
-    pub(crate) location: LocationId,
-    pub(crate) day: civil::Date,
-    pub(crate) item: ItemId,
+pub struct HoldKey {
+    pub location: LocationId,
+    pub day: civil::Date,
+    pub item: ItemId,
 }
 
 /// A row of the Stock table with a number of held pieces.
 #[derive(Deserialize)]
-pub(crate) struct Pieces {
-    pub(crate) held: i64,
+pub(super) struct Pieces {
+    pub held: i64,
 }
 
 /// A row of the Stock table.
 #[derive(Clone, Debug)]
-pub(crate) enum StockRow {
+pub enum StockRow {
     /// A bake plan, which is compared with nothing.
     Plan,
     Reservation(OrderId, Reservation),
@@ -88,9 +109,9 @@ pub(crate) enum StockRow {
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 pub(super) fn read<T: FromRow>(table: Table, row: Item) -> Result<T, UnreadableRow> {
-    let key = text(&row, table.key).to_owned();
+    let key = text(&row, table.key()).to_owned();
     T::from_row(row).map_err(|reason| UnreadableRow {
-        table: table.logical_id,
+        table: table.logical_id(),
         key,
         reason: reason.to_string(),
     })
@@ -101,12 +122,12 @@ fn text<'a>(row: &'a Item, attribute: &str) -> &'a str {
 }
 
 /// What a row holds. Each part is decoded by itself, so that an error names its field.
-pub(crate) trait FromRow: Sized {
+pub(super) trait FromRow: Sized {
     fn from_row(row: Item) -> Result<Self, RowError>;
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RowError {
+pub(super) enum RowError {
     #[error(transparent)]
     Decode(#[from] DecodeError),
     #[error(transparent)]
@@ -167,7 +188,7 @@ impl FromRow for StockRow {
     fn from_row(row: Item) -> Result<Self, RowError> {
         use stock_table::Key;
 
-        Ok(match text(&row, STOCK.key).parse()? {
+        Ok(match text(&row, Table::Stock.key()).parse()? {
             Key::Plan(_) => decode::item(row).map(|_: BakePlan| Self::Plan)?,
             Key::Reservation(order) => Self::Reservation(order, decode::item(row)?),
             Key::Held { location, day, item } => {
@@ -187,7 +208,7 @@ mod tests {
     const ORDER: &str = "0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa";
 
     fn row<T: FromRow>(row: Value) -> Result<T, UnreadableRow> {
-        read(STOCK, serde_dynamo::to_item(row).unwrap())
+        read(Table::Stock, serde_dynamo::to_item(row).unwrap())
     }
 
     #[test]

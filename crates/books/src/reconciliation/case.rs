@@ -23,24 +23,24 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
 
 /// How long after its time an order expires at the latest if nothing fails: the deadline queue
 /// gathers messages for half a minute, and its delay begins a little after the order was placed.
-pub(crate) const EXPIRY_LAG: SignedDuration = SignedDuration::from_mins(2);
+pub const EXPIRY_LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// An order with everything that is known about it.
-pub(crate) struct Case<'a> {
+pub struct Case<'a> {
     /// When the reading of the books began.
-    pub(crate) read_at: Timestamp,
-    pub(crate) limits: Limits,
+    pub read_at: Timestamp,
+    pub limits: Limits,
     /// Whether there are dead letters about the order.
-    pub(crate) dead: bool,
-    pub(crate) order: &'a Order,
-    pub(crate) payment: Option<&'a PaymentRow>,
-    pub(crate) accounts: &'a [Account<'a>],
-    pub(crate) reservation: Option<&'a Reservation>,
+    pub dead: bool,
+    pub order: &'a Order,
+    pub payment: Option<&'a PaymentRow>,
+    pub accounts: &'a [Account<'a>],
+    pub reservation: Option<&'a Reservation>,
 }
 
 impl Case<'_> {
     /// Adds the differences of the order, or returns why it cannot be judged yet.
-    pub(crate) fn judge(&self, differences: &mut Vec<Difference>) -> Option<Pending> {
+    pub fn judge(&self, differences: &mut Vec<Difference>) -> Option<Pending> {
         let Order { order_id, status, placed_at, deadline, .. } = *self.order;
         // The deadline is earlier than its message if the pickup is.
         let expires_at = deadline.max(placed_at + self.limits.confirm_within);

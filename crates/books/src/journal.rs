@@ -3,40 +3,44 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::{Client as CloudWatchLogs, types::InputLogEvent};
 use aws_sdk_sts::Client as Sts;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shop::id::OrderId;
-use stack::{Deployment, error::aws};
 
-use crate::{error::Error, output::moment};
+use crate::{
+    error::{Error, aws},
+    words::moment,
+};
 
 /// The log stream of all entries.
 const STREAM: &str = "operators";
 
 /// The journal of a stack.
-pub(crate) struct Journal<'a> {
-    deployment: &'a Deployment,
-    client: CloudWatchLogs,
-    group: &'a str,
+#[derive(Debug)]
+pub struct Journal {
+    logs: CloudWatchLogs,
+    sts: Sts,
+    group: String,
 }
 
 /// Something that was decided by hand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    pub(crate) at: Timestamp,
+pub struct Entry {
+    pub at: Timestamp,
     /// The ARN of the AWS identity.
-    pub(crate) who: String,
+    pub who: String,
     #[serde(flatten)]
-    pub(crate) decision: Decision,
-    pub(crate) reason: String,
+    pub decision: Decision,
+    pub reason: String,
 }
 
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
-pub(crate) enum Decision {
+pub enum Decision {
     /// A dead letter was deleted.
     Discarded {
         queue: String,
@@ -54,7 +58,7 @@ pub(crate) enum Decision {
 
 impl Entry {
     /// Whether it settles something about an order.
-    pub(crate) fn settles(&self, order: OrderId) -> bool {
+    pub fn settles(&self, order: OrderId) -> bool {
         let Decision::Settled { difference, .. } = &self.decision else { return false };
         difference.contains(&order.to_string())
     }
@@ -74,30 +78,31 @@ impl fmt::Display for Entry {
     }
 }
 
-impl<'a> Journal<'a> {
-    pub(crate) fn of(deployment: &'a Deployment) -> Result<Self, Error> {
-        let client = CloudWatchLogs::new(&deployment.config);
-        Ok(Self { deployment, client, group: deployment.resource("Journal")? })
+impl Journal {
+    /// The journal in a log group.
+    #[must_use]
+    pub fn new(config: &SdkConfig, group: String) -> Self {
+        Self { logs: CloudWatchLogs::new(config), sts: Sts::new(config), group }
     }
 
     /// Writes what the caller decides. Returns once the entry is stored.
-    pub(crate) async fn write(&self, decision: Decision, reason: &str) -> Result<Entry, Error> {
-        let caller = Sts::new(&self.deployment.config).get_caller_identity().send().await;
+    pub async fn write(&self, decision: Decision, reason: &str) -> Result<Entry, Error> {
+        let caller = self.sts.get_caller_identity().send().await;
         let who = caller.map_err(aws("sts:GetCallerIdentity"))?.arn.unwrap_or_default();
         let entry = Entry { at: Timestamp::now(), who, decision, reason: reason.to_owned() };
         self.create_stream().await?;
         let event = InputLogEvent::builder()
             .timestamp(entry.at.as_millisecond())
-            .message(serde_json::to_string(&entry)?)
+            .message(serde_json::to_string(&entry).expect("an entry is JSON"))
             .build()
             .expect("an event has a time and a message");
-        let put = self.client.put_log_events().log_group_name(self.group).log_stream_name(STREAM);
+        let put = self.logs.put_log_events().log_group_name(&self.group).log_stream_name(STREAM);
         put.log_events(event).send().await.map_err(aws("logs:PutLogEvents"))?;
         Ok(entry)
     }
 
     async fn create_stream(&self) -> Result<(), Error> {
-        let create = self.client.create_log_stream().log_group_name(self.group);
+        let create = self.logs.create_log_stream().log_group_name(&self.group);
         match create.log_stream_name(STREAM).send().await {
             Err(error)
                 if error
@@ -111,11 +116,11 @@ impl<'a> Journal<'a> {
     }
 
     /// The entries since a time, oldest first. CloudWatch may take a few seconds to find a new one.
-    pub(crate) async fn entries(&self, since: Timestamp) -> Result<Vec<Entry>, Error> {
+    pub async fn entries(&self, since: Timestamp) -> Result<Vec<Entry>, Error> {
         let events = self
-            .client
+            .logs
             .filter_log_events()
-            .log_group_name(self.group)
+            .log_group_name(&self.group)
             .start_time(since.as_millisecond());
         let mut entries = Vec::new();
         let mut pages = events.into_paginator().send();
@@ -129,7 +134,7 @@ impl<'a> Journal<'a> {
     }
 
     /// The last settlement of each difference, by the difference's key.
-    pub(crate) async fn settlements(&self) -> Result<BTreeMap<String, Entry>, Error> {
+    pub async fn settlements(&self) -> Result<BTreeMap<String, Entry>, Error> {
         let entries = self.entries(Timestamp::UNIX_EPOCH).await?.into_iter();
         Ok(entries
             .filter_map(|entry| match &entry.decision {

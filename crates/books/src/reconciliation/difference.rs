@@ -14,13 +14,13 @@ use uuid::Uuid;
 use crate::{
     error::UnreadableRow,
     ledger::Amount,
-    output::{moment, name},
     rows::HoldKey,
+    words::{moment, name},
 };
 
 /// Why an order cannot be judged yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pending {
+pub enum Pending {
     /// It changed while the books were read.
     Changing,
     /// It will be confirmed, or expire at this time.
@@ -48,7 +48,7 @@ impl fmt::Display for Pending {
 
 /// Where the books disagree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) enum Difference {
+pub enum Difference {
     /// An order was neither confirmed nor expired by its deadline.
     Stuck { order: OrderId, status: Status, deadline: Timestamp },
     /// The provider has kept another amount than is due: the order's price, or nothing if it ended
@@ -81,13 +81,13 @@ pub(crate) enum Difference {
 impl Difference {
     /// The short name under which the difference can be settled. It follows from everything that
     /// the difference says, so that another amount or state is another difference.
-    pub(crate) fn key(&self) -> String {
+    pub fn key(&self) -> String {
         let text = serde_json::to_vec(self).expect("a difference has only text keys");
         Uuid::new_v5(&Uuid::NAMESPACE_OID, &text).simple().to_string()[..8].to_owned()
     }
 
     /// What to do about it.
-    pub(crate) fn remedy(&self) -> String {
+    pub fn remedy(&self) -> String {
         match self {
             Self::Stuck { order, .. } => format!(
                 "run `cargo ops order {order}`: redrive its dead letters, or, if it has none, run \

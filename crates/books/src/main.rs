@@ -1,0 +1,95 @@
+//! The function that compares the books on a schedule.
+
+use std::collections::BTreeMap;
+
+use aws_config::SdkConfig;
+use books::{
+    journal::{Entry, Journal},
+    ledger, metrics,
+    reconciliation::{Books, Difference, Limits},
+    rows::{TableNames, Tables},
+};
+use lambda_runtime::{Error, LambdaEvent};
+use platform::{
+    aws, function, log,
+    settings::{self, SettingError},
+};
+use serde::de::IgnoredAny;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    log::init(env!("CARGO_PKG_NAME"));
+    let config = aws::config()?;
+    let reconciler = Reconciler::new(config)?;
+    function::run(async |_: LambdaEvent<IgnoredAny>| reconciler.reconcile().await).await
+}
+
+struct Reconciler {
+    tables: Tables,
+    journal: Journal,
+    limits: Limits,
+    provider_secret: String,
+    provider_url: String,
+    config: SdkConfig,
+}
+
+impl Reconciler {
+    fn new(config: SdkConfig) -> Result<Self, SettingError> {
+        let names = TableNames {
+            orders: settings::text("ORDERS_TABLE")?,
+            payments: settings::text("PAYMENTS_TABLE")?,
+            stock: settings::text("STOCK_TABLE")?,
+            menus: settings::text("MENU_TABLE")?,
+            notices: settings::text("NOTICES_TABLE")?,
+        };
+        let seconds = |name| settings::seconds(name).map(i64::from);
+        Ok(Self {
+            tables: Tables::new(&config, names),
+            journal: Journal::new(&config, settings::text("JOURNAL")?),
+            limits: Limits::new(
+                seconds("CONFIRM_WITHIN_SECONDS")?,
+                seconds("REFUND_RETRY_BUDGET_SECONDS")?,
+                seconds("RETRY_BUDGET_SECONDS")?,
+            ),
+            provider_secret: settings::text("PROVIDER_SECRET")?,
+            provider_url: settings::text("PROVIDER_URL")?,
+            config,
+        })
+    }
+
+    /// Reads the books and reports what is different and not settled.
+    async fn reconcile(&self) -> Result<(), Error> {
+        let provider =
+            ledger::open(&self.config, &self.provider_secret, &self.provider_url).await?;
+        let books = Books::read(&self.tables, &provider, self.limits).await?;
+        let settlements = self.journal.settlements().await?;
+        let result = books.reconcile();
+        let open = open(&result.differences, &settlements);
+        for difference in &open {
+            tracing::error!(
+                key = difference.key(),
+                %difference,
+                remedy = difference.remedy(),
+                "the books differ"
+            );
+        }
+        tracing::info!(
+            orders = books.orders.len(),
+            intents = books.intents.len(),
+            differences = open.len(),
+            settled = result.differences.len() - open.len(),
+            pending = result.pending.len(),
+            "books compared"
+        );
+        metrics::record(open.len());
+        Ok(())
+    }
+}
+
+/// The differences that nobody has settled.
+fn open<'a>(
+    differences: &'a [Difference],
+    settlements: &BTreeMap<String, Entry>,
+) -> Vec<&'a Difference> {
+    differences.iter().filter(|difference| !settlements.contains_key(&difference.key())).collect()
+}

@@ -1,0 +1,51 @@
+//! Where a stack keeps its books.
+
+use aws_config::SdkConfig;
+use books::{
+    journal::Journal,
+    ledger,
+    reconciliation::Limits,
+    rows::{TableNames, Tables},
+};
+use stack::Deployment;
+
+use crate::error::Error;
+
+/// The tables of a stack.
+pub(crate) fn tables(deployment: &Deployment) -> Result<Tables, Error> {
+    let name = |logical_id| deployment.resource(logical_id).map(str::to_owned);
+    let names = TableNames {
+        orders: name("OrdersTable")?,
+        payments: name("PaymentsTable")?,
+        stock: name("StockTable")?,
+        menus: name("MenuTable")?,
+        notices: name("NoticesTable")?,
+    };
+    Ok(Tables::new(&deployment.config, names))
+}
+
+/// A client of a stack's payment provider, with the stack's own key.
+pub(crate) async fn provider(deployment: &Deployment) -> Result<stripe::Client, Error> {
+    let (config, secret, url): (&SdkConfig, _, _) = (
+        &deployment.config,
+        deployment.parameter("ProviderSecretName")?,
+        deployment.parameter("ProviderUrl")?,
+    );
+    Ok(ledger::open(config, secret, url).await?)
+}
+
+/// How long things may take, by the parameters of a stack.
+pub(crate) fn limits(deployment: &Deployment) -> Result<Limits, Error> {
+    let seconds = |parameter| Ok(deployment.parameter(parameter)?.parse().unwrap_or_default());
+    let seconds = |parameter| -> Result<i64, Error> { seconds(parameter) };
+    Ok(Limits::new(
+        seconds("ConfirmWithinSeconds")?,
+        seconds("RefundRetryBudgetSeconds")?,
+        seconds("RetryBudgetSeconds")?,
+    ))
+}
+
+/// The journal of a stack.
+pub(crate) fn journal(deployment: &Deployment) -> Result<Journal, Error> {
+    Ok(Journal::new(&deployment.config, deployment.resource("Journal")?.to_owned()))
+}
