@@ -26,7 +26,7 @@ use crate::{
     template::{CodeLocation, Template},
 };
 
-/// The bucket for the functions' packages.
+/// The bucket for the functions' packages and the templates.
 const BUCKET: &str = "deployment-packages";
 
 /// Uploads the functions' packages that are not there yet, and creates or updates the stack.
@@ -37,13 +37,7 @@ pub(crate) async fn deploy(
     binaries: &Binaries,
     parameters: &BTreeMap<String, String>,
 ) -> Result<Change, Error> {
-    let s3 = S3::from_conf(
-        aws_sdk_s3::config::Builder::from(config)
-            .force_path_style(true)
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .build(),
-    );
-    create_bucket(&s3).await?;
+    let s3 = bucket(config).await?;
     let functions = template.functions().into_iter();
     let uploads = functions.map(|(function, binary)| {
         let path = binaries.path(&binary).map(Path::to_owned);
@@ -67,7 +61,28 @@ pub(crate) async fn deploy(
         })
         .collect();
     let client = CloudFormation::new(config);
-    Ok(change_set::deploy(&client, stack, template.body(), parameters).await?)
+    let template = upload_template(&s3, stack, template.body()).await?;
+    Ok(change_set::deploy(&client, stack, template, parameters).await?)
+}
+
+/// A client of S3, with the bucket in place.
+async fn bucket(config: &SdkConfig) -> Result<S3, Error> {
+    let s3 = S3::from_conf(
+        aws_sdk_s3::config::Builder::from(config)
+            .force_path_style(true)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .build(),
+    );
+    create_bucket(&s3).await?;
+    Ok(s3)
+}
+
+/// Uploads the template of a stack, and returns its URL.
+async fn upload_template(s3: &S3, stack: &str, template: String) -> Result<String, Error> {
+    let key = format!("{stack}/template.yaml");
+    let put = s3.put_object().bucket(BUCKET).key(&key).body(template.into_bytes().into());
+    put.send().await.map_err(aws("s3:PutObject"))?;
+    Ok(format!("https://s3.{REGION}.amazonaws.com/{BUCKET}/{key}"))
 }
 
 async fn create_bucket(s3: &S3) -> Result<(), Error> {
@@ -131,7 +146,11 @@ mod tests {
         let host = Host::start(&Options::new(&scratch("deployment"))).await.unwrap();
         let config = embedded::config(&host.address().endpoint);
         let client = CloudFormation::new(&config);
-        let deploy = |queue| change_set::deploy(&client, "stack", template(queue), Vec::new());
+        let s3 = bucket(&config).await.unwrap();
+        let deploy = async |queue| {
+            let template = upload_template(&s3, "stack", template(queue)).await.unwrap();
+            change_set::deploy(&client, "stack", template, Vec::new()).await
+        };
 
         assert_eq!(deploy(json!({"QueueName": "a"})).await.unwrap(), Change::Created);
         assert_eq!(Outputs::of(&config, "stack").await.unwrap().get("QueueName").unwrap(), "a");

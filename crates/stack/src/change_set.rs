@@ -25,14 +25,15 @@ pub enum Change {
     Nothing,
 }
 
-/// Creates or updates the stack, and waits until CloudFormation has finished.
+/// Creates or updates the stack by the template at an S3 URL, and waits until CloudFormation has
+/// finished. In a request, a template may have 51,200 bytes, and ours has more.
 ///
 /// # Errors
 /// CloudFormation refuses the template, rolls the change back, or does not answer.
 pub async fn deploy(
     client: &CloudFormation,
     stack: &str,
-    template: String,
+    template_url: String,
     parameters: Vec<Parameter>,
 ) -> Result<Change, Error> {
     let kind = match describe(client, stack).await {
@@ -43,7 +44,7 @@ pub async fn deploy(
     let change_set = client
         .create_change_set()
         .change_set_type(kind)
-        .template_body(template)
+        .template_url(template_url)
         .set_parameters(Some(parameters))
         .capabilities(Capability::CapabilityIam)
         .capabilities(Capability::CapabilityAutoExpand);
