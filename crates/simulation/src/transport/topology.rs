@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use jiff::SignedDuration;
-use serde_json::{Map, Value};
+use resources::{Template, section, target};
+use serde_json::Value;
 
 /// What the template deploys.
 pub(crate) static TOPOLOGY: LazyLock<Topology> =
-    LazyLock::new(|| Topology::parse(include_str!("../../../../template.yaml")));
+    LazyLock::new(|| Topology::read(&Template::on_aws()));
 
 /// Template parameters that are whole numbers, by name.
 pub(crate) type Parameters = BTreeMap<String, i64>;
@@ -73,64 +74,36 @@ impl Rule {
 }
 
 impl Topology {
-    /// Reads a template.
+    /// Reads the template as it is deployed to an AWS account.
     ///
     /// # Panics
     /// When the template uses something that the simulation does not know.
-    fn parse(text: &str) -> Self {
-        let yaml: yaml_serde::Value = yaml_serde::from_str(text).expect("the template is YAML");
-        let template = serde_json::to_value(yaml).expect("the template has text for keys");
-        let Value::Object(resources) = &template["Resources"] else {
-            panic!("the template has no resources")
-        };
-        let all = |of_type: &'static str| {
-            resources
-                .iter()
-                .filter(move |(_, it)| it["Type"] == of_type)
-                .map(|(id, it)| (id, &it["Properties"]))
-        };
-
-        let timeouts = all("AWS::Serverless::Function")
+    fn read(template: &Template) -> Self {
+        let timeouts = template
+            .all("AWS::Serverless::Function")
+            .into_iter()
             .map(|(id, function)| {
-                (id.clone(), SignedDuration::from_secs(whole(&function["Timeout"])))
+                (id.to_owned(), SignedDuration::from_secs(whole(&function["Timeout"])))
             })
             .collect();
         let mut queues = Vec::new();
         let mut max_record_age = None;
-        for (_, mapping) in all("AWS::Lambda::EventSourceMapping") {
+        for (_, mapping) in template.all("AWS::Lambda::EventSourceMapping") {
             let id = target(&mapping["EventSourceArn"]);
-            if resources[id]["Type"] == "AWS::SQS::Queue" {
-                queues.push(queue_spec(resources, id, mapping));
+            if template.resource(id)["Type"] == "AWS::SQS::Queue" {
+                queues.push(queue_spec(template, id, mapping));
             } else {
                 let seconds = whole(&mapping["MaximumRecordAgeInSeconds"]);
                 max_record_age = Some(SignedDuration::from_secs(seconds));
             }
         }
         // Other rules are on the account's own bus, on which no function of ours publishes.
-        let rules = all("AWS::Events::Rule")
-            .filter(|(_, rule)| !rule["EventBusName"].is_null())
-            .map(|(id, rule)| {
-                let pattern = rule["EventPattern"].as_object().expect("a pattern");
-                assert!(
-                    pattern.keys().all(|key| key == "source" || key == "detail-type"),
-                    "{id} matches by more than source and detail-type"
-                );
-                let [to] = &rule["Targets"].as_array().expect("targets")[..] else {
-                    panic!("{id} does not have exactly one target")
-                };
-                let queue = target(&to["Arn"]);
-                Rule {
-                    sources: texts(&pattern["source"]),
-                    detail_types: texts(&pattern["detail-type"]),
-                    target: queues
-                        .iter()
-                        .position(|known| known.id == queue)
-                        .expect("a rule's target feeds a function"),
-                }
-            })
-            .collect();
-        let parameters = template["Parameters"].as_object().expect("parameters");
+        let rules =
+            template.rules().into_iter().map(|(id, rule)| read_rule(id, rule, &queues)).collect();
+        let parameters = section("Parameters");
         let defaults = parameters
+            .as_object()
+            .expect("parameters")
             .iter()
             .filter_map(|(name, it)| Some((name.clone(), it["Default"].as_i64()?)))
             .collect();
@@ -139,9 +112,27 @@ impl Topology {
     }
 }
 
+fn read_rule(id: &str, rule: &Value, queues: &[QueueSpec]) -> Rule {
+    let pattern = rule["EventPattern"].as_object().expect("a pattern");
+    assert!(
+        pattern.keys().all(|key| key == "source" || key == "detail-type"),
+        "{id} matches by more than source and detail-type"
+    );
+    let [to] = &rule["Targets"].as_array().expect("targets")[..] else {
+        panic!("{id} does not have exactly one target")
+    };
+    let queue = target(&to["Arn"]);
+    let index = queues.iter().position(|known| known.id == queue);
+    Rule {
+        sources: texts(&pattern["source"]),
+        detail_types: texts(&pattern["detail-type"]),
+        target: index.expect("a rule's target feeds a function"),
+    }
+}
+
 /// The queue of that logical id, and how `mapping` feeds a function from it.
-fn queue_spec(resources: &Map<String, Value>, id: &str, mapping: &Value) -> QueueSpec {
-    let queue = &resources[id]["Properties"];
+fn queue_spec(template: &Template, id: &str, mapping: &Value) -> QueueSpec {
+    let queue = template.properties(id);
     let redrive = &queue["RedrivePolicy"];
     let dead_letters = target(&redrive["deadLetterTargetArn"]);
     QueueSpec {
@@ -153,7 +144,7 @@ fn queue_spec(resources: &Map<String, Value>, id: &str, mapping: &Value) -> Queu
         visibility: SignedDuration::from_secs(whole(&queue["VisibilityTimeout"])),
         max_receives: u32::try_from(whole(&redrive["maxReceiveCount"])).expect("a count"),
         retention: retention(queue),
-        dead_letter_retention: retention(&resources[dead_letters]["Properties"]),
+        dead_letter_retention: retention(template.properties(dead_letters)),
         delay: match &queue["DelaySeconds"] {
             Value::Null => Seconds::Fixed(0),
             Value::Number(_) => Seconds::Fixed(whole(&queue["DelaySeconds"])),
@@ -172,13 +163,6 @@ fn retention(queue: &Value) -> SignedDuration {
 
 fn whole(value: &Value) -> i64 {
     value.as_i64().unwrap_or_else(|| panic!("{value} is not a whole number"))
-}
-
-/// The logical id that a reference names.
-fn target(reference: &Value) -> &str {
-    let name = reference["!Ref"].as_str().or_else(|| reference["!GetAtt"].as_str());
-    let name = name.unwrap_or_else(|| panic!("{reference} is not a reference"));
-    name.split('.').next().unwrap_or(name)
 }
 
 fn texts(value: &Value) -> Vec<String> {

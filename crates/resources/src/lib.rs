@@ -1,7 +1,8 @@
-//! What `template.yaml` declares, so that no test keeps a list of its own of the functions, queues,
-//! tables, rules and routes.
+//! What `template.yaml` declares, so that neither tests nor tools keep a list of their own of the
+//! functions, queues, tables, rules, routes and alarms. A template that they do not understand is a
+//! defect of this repository, so that reading it panics.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "the template is part of the source")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -57,6 +58,11 @@ impl Template {
     #[must_use]
     pub fn ids(&self, of_type: &str) -> BTreeSet<&str> {
         self.all(of_type).into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// The logical ids of all resources, whatever their type.
+    pub fn all_ids(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// A resource, with its type and policies.
@@ -189,7 +195,7 @@ impl<'a> Route<'a> {
 /// If a schema names no event.
 #[must_use]
 pub fn event_types() -> BTreeSet<String> {
-    let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/shop/schemas");
+    let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/../shop/schemas");
     let mut types = BTreeSet::new();
     for file in std::fs::read_dir(schemas).expect("the schemas of the events") {
         let path = file.unwrap().path();
@@ -220,8 +226,8 @@ fn collect_event_types(schema: &Value, types: &mut BTreeSet<String>) {
 /// A section of the template as it is written.
 #[must_use]
 pub fn section(name: &str) -> Value {
-    let yaml: yaml_serde::Value =
-        yaml_serde::from_str(include_str!("../template.yaml")).expect("template.yaml is YAML");
+    let yaml: yaml_serde::Value = yaml_serde::from_str(include_str!("../../../template.yaml"))
+        .expect("template.yaml is YAML");
     serde_json::to_value(yaml).expect("all keys of template.yaml are text")[name].take()
 }
 
@@ -237,7 +243,7 @@ fn evaluate(condition: &Value, on_aws: bool) -> bool {
         "!Not" => !evaluate(&argument[0], on_aws),
         "!And" => list(argument).all(|condition| evaluate(condition, on_aws)),
         "!Equals" => value(&argument[0], on_aws) == value(&argument[1], on_aws),
-        _ => panic!("teach tests/resources.rs the function {function}"),
+        _ => panic!("teach crates/resources the function {function}"),
     }
 }
 
