@@ -2,10 +2,11 @@
 //! the embedded AWS delivers to queues, polls them and writes logs without checking permissions.
 //!
 //! What is added to the template has to be complete. These tests say what is missing: a dead-letter
-//! queue, a rule for an event, a sample event, a route of the API.
+//! queue, a rule for an event, a sample event, a route of the API, an alarm.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alarms;
 mod dashboards;
 mod deployment;
 mod events;

@@ -43,6 +43,9 @@ use crate::{
 /// The most changes of orders that the relay gets at once.
 const STREAM_BATCH: usize = 100;
 
+/// What the API answers when the function does not.
+const NO_ANSWER: i64 = 503;
+
 type Notifier =
     Notifications<Unreliable<MemoryNotices>, Unreliable<MemoryCustomers>, Unreliable<MemoryMailer>>;
 
@@ -97,8 +100,15 @@ impl Functions {
         &self,
         request: Request,
     ) -> impl Future<Output = Option<Response>> + use<> {
-        let (intake, now) = (self.intake.clone(), self.world.now());
-        self.world.invoke("OrderIntake", async move { intake.handle(request, now).await })
+        let (intake, world, now) = (self.intake.clone(), self.world.clone(), self.world.now());
+        let answer = world.invoke("OrderIntake", async move { intake.handle(request, now).await });
+        async move {
+            let answer = answer.await;
+            let status = answer.as_ref().map_or(NO_ANSWER, |answer| answer.status_code);
+            let latency = world.now().duration_since(now);
+            world.log.add(Observation::RequestAnswered { status, latency });
+            answer
+        }
     }
 
     /// The Orders table, as order-status calls it.
@@ -155,7 +165,11 @@ impl Functions {
         E: Retryable + 'static,
     {
         let world = self.world.clone();
-        let Received { batch, given_up } = world.queues.receive(queue, world.is_throttled());
+        let throttled = world.is_throttled();
+        if throttled {
+            world.log.add(Observation::Throttled(&TOPOLOGY.queues[queue].function));
+        }
+        let Received { batch, given_up } = world.queues.receive(queue, throttled);
         for message in given_up {
             world.log.add(Observation::GivenUp(message));
         }
@@ -193,6 +207,9 @@ impl Functions {
     /// Passes changes of orders to the relay.
     pub(crate) fn relay(&self, shard: usize) {
         let (world, relay) = (self.world.clone(), self.relay.clone());
+        if let Some(age) = world.stream.age(shard) {
+            world.log.add(Observation::StreamRead(age));
+        }
         let reading = Reading::begin(&world.stream, shard);
         let records = world.stream.read(shard, STREAM_BATCH);
         let count = records.len();
@@ -201,6 +218,7 @@ impl Functions {
             async move {
                 if let Err(error) = relay.handle(StreamEvent { records }).await {
                     world.core.trace("OrderRelay", || format!("the batch failed: {error}"));
+                    world.log.add(Observation::InvocationFailed("OrderRelay".into()));
                     return;
                 }
                 let stream = world.stream.clone();

@@ -18,6 +18,8 @@
 //! | `workload` | what customers, shops and operators do |
 //! | `scheduler` | what happens next |
 //! | [`outages`] | what an outage costs orders |
+//! | `telemetry` | what CloudWatch gets to know about a run |
+//! | [`alarms`] | the fault that each alarm is for, and how soon it is noticed |
 //! | [`run`] | one seed, from the first order to the last check |
 //! | [`campaign`] | many seeds |
 //! | [`fault`] | deliberate faults, each of which must be caught |
@@ -28,11 +30,13 @@ mod functions;
 mod observation;
 mod ports;
 mod scheduler;
+mod telemetry;
 mod transport;
 mod violation;
 mod workload;
 mod world;
 
+pub mod alarms;
 pub mod campaign;
 pub mod fault;
 pub mod outages;

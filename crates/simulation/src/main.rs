@@ -9,6 +9,7 @@ use std::{
 use clap::Parser;
 use jiff::SignedDuration;
 use simulation::{
+    alarms::{self, LIMIT, Outcome, SCENARIOS},
     campaign::{Campaign, Extent},
     fault::{self, Catch, Proof, Selection, Trial},
     outages::{LENGTHS, Scenario, Waits, waits},
@@ -61,6 +62,16 @@ struct Cli {
     /// Show how long orders wait after outages of different lengths
     #[arg(long, conflicts_with_all = ["faults", "store_faults", "first", "seeds", "time", "seed"])]
     outages: bool,
+    /// Let each alarm of the template be fired by the fault that it is for, and show how soon.
+    /// With a name, only alarms whose name contains it
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = ["faults", "store_faults", "outages", "first", "seeds", "time", "seed"]
+    )]
+    alarms: Option<String>,
     /// With --faults or --store-faults: only faults whose patch, patched files or proof have
     /// changed since this Git revision
     #[arg(long, value_name = "REVISION")]
@@ -85,6 +96,9 @@ fn main() -> ExitCode {
     }
     if let Some(name) = cli.store_faults {
         return try_faults(Proof::Conformance, &Selection { name, since: cli.since });
+    }
+    if let Some(name) = cli.alarms {
+        return fire_alarms(&name);
     }
     if cli.outages {
         print_outages();
@@ -118,6 +132,35 @@ fn print_outages() {
             ));
         }
     }
+}
+
+/// Prints a table of alarms. Fails if one of them is not fired in time, or does not end.
+fn fire_alarms(name: &str) -> ExitCode {
+    print(
+        "| alarm | fault | until its first sign | from there to the alarm \
+         | from the fault to the page | from its end until it is over |\n|---|---|---|---|---|---|",
+    );
+    let seconds = |time: Option<SignedDuration>| {
+        time.map_or("**never**".to_owned(), |time| format!("{} s", time.as_secs()))
+    };
+    let mut failed = false;
+    for scenario in SCENARIOS.iter().filter(|scenario| scenario.alarm.contains(name)) {
+        let Outcome { noticed, over, pages, .. } = alarms::play(scenario);
+        failed |= noticed.is_none_or(|noticed| noticed > LIMIT) || over.is_none();
+        let pages: Vec<_> =
+            pages.iter().map(|(page, after)| format!("{page} {} s", after.as_secs())).collect();
+        print(&format!(
+            "| {} | {}{} | {} s | {} | {} | {} |",
+            scenario.alarm,
+            scenario.title,
+            if scenario.is_fed { " (fed)" } else { "" },
+            scenario.sign.as_secs(),
+            seconds(noticed),
+            pages.join(", "),
+            seconds(over),
+        ));
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn print_campaign(campaign: &Campaign) {

@@ -2,11 +2,12 @@
 //! report about themselves.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
 };
 
-use jiff::{Timestamp, civil};
+use jiff::{SignedDuration, Timestamp, civil};
 use notifications::{handler::Address, notice::Notice};
 use payment::memory::Account;
 use shop::{
@@ -17,7 +18,10 @@ use shop::{
 };
 
 use crate::{
-    engine::tasks::{TaskId, Worker},
+    engine::{
+        calls::Port,
+        tasks::{TaskId, Worker},
+    },
     transport::{
         message::{EventTag, QueuedMessage},
         queues::GivenUp,
@@ -29,6 +33,21 @@ use crate::{
 pub(crate) enum Observation {
     /// A call of the task failed, or the task died.
     Mishap(TaskId),
+    /// An invocation of a function started.
+    InvocationStarted(&'static str),
+    /// An invocation of a function died, timed out or answered with an error.
+    InvocationFailed(Cow<'static, str>),
+    /// Lambda had no room for an invocation of a function.
+    Throttled(&'static str),
+    /// A port did not take a call.
+    CallRefused(Port),
+    /// The relay read records, of which the oldest is so old.
+    StreamRead(SignedDuration),
+    /// The API answered a request.
+    RequestAnswered {
+        status: i64,
+        latency: SignedDuration,
+    },
     /// A shop opened for the run.
     ShopOpened {
         location: LocationId,

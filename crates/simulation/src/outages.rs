@@ -3,16 +3,14 @@
 use std::{collections::BTreeMap, fmt, rc::Rc};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 use shop::{
-    id::{CustomerId, OrderId},
+    id::OrderId,
     order::{PaymentStatus, Status},
-    stock::BakePlan,
 };
 
 use crate::{
     engine::{
-        calls::{Outage, Port},
+        calls::{Outage, Port, Trouble},
         core::Core,
         luck::Luck,
         trace::Verbosity,
@@ -148,18 +146,15 @@ fn play(scenario: Scenario, length: SignedDuration, seed: u64, verbosity: Verbos
     let core = Rc::new(Core::new(Luck::undisturbed(seed), verbosity));
     let world = World::new(core, TOPOLOGY.defaults.clone(), workload::customers());
     let mut scheduler = Scheduler::new(world.clone());
-    let shop = Shop::always_open();
-    world.intake_tables.load(workload::menu(shop, 0));
-    let baked = ("croissant".parse().expect("a name"), u32::MAX);
-    let plan = BakePlan { capacity: [baked].into() };
-    world.stock.bake(shop.name.parse().expect("a name"), plan);
+    let shop = Shop::always_open(&world);
     let from = world.now() + BEGIN;
-    world.calls.add_outage(Outage { port: scenario.port(), from, to: from + length });
+    let (port, to) = (scenario.port(), from + length);
+    world.calls.add_outage(Outage { port, from, to, trouble: Trouble::Fails });
 
     let mut since = BTreeMap::new();
     for number in 0..ORDERS {
         let at = from + length * number / ORDERS;
-        let wish = wish(number, shop, from + PICKUP);
+        let wish = workload::croissant(number, shop, "pm_card_visa", from + PICKUP);
         since.insert(wish.id, at);
         start(scenario, &world, scheduler.functions(), wish, at);
     }
@@ -179,26 +174,6 @@ fn play(scenario: Scenario, length: SignedDuration, seed: u64, verbosity: Verbos
         lost: since.len() - over.len(),
         schedule: scheduler.schedule(),
         steps: scheduler.steps(),
-    }
-}
-
-/// An order of a customer who can be reached, for a time at which everything is over.
-fn wish(number: i32, shop: Shop, pickup_at: Timestamp) -> Wish {
-    let customer = CustomerId::new(workload::CUSTOMERS[0]);
-    let key = format!("key-{number}");
-    let lines = json!([{"item": "croissant", "quantity": 1}]);
-    let body = json!({
-        "location": shop.name,
-        "lines": lines,
-        "payment_method": "pm_card_visa",
-        "pickup_at": pickup_at,
-    });
-    Wish {
-        id: OrderId::derive(&customer, &key.parse().expect("a key")),
-        customer,
-        key,
-        body: body.to_string(),
-        at: SignedDuration::ZERO,
     }
 }
 

@@ -35,6 +35,13 @@ struct Task {
     waker: Waker,
 }
 
+impl Task {
+    /// Whether it is an invocation, and not what a person does.
+    fn is_invocation(&self) -> bool {
+        self.timeout.is_some()
+    }
+}
+
 /// Tasks that want to be polled.
 type Woken = Mutex<Vec<TaskId>>;
 
@@ -162,13 +169,25 @@ impl Scheduler {
         if fate.is_mishap() {
             self.world.log.add(Observation::Mishap(task));
         }
+        if fate == Fate::Fails {
+            self.world.log.add(Observation::CallRefused(port));
+        }
         self.world.core.trace_task(task, || match moment {
             Moment::AfterEffect => format!("{port:?} {verb} is done, and {fate:?}"),
             _ => format!("{port:?} {verb} {fate:?}"),
         });
         // People continue even when their request fails.
-        if fate == Fate::Dies && self.tasks.get(&task).is_some_and(|task| task.timeout.is_some()) {
-            self.tasks.remove(&task);
+        if fate == Fate::Dies && self.tasks.get(&task).is_some_and(Task::is_invocation) {
+            self.end_failed(task);
+        }
+    }
+
+    /// Ends a task that did not finish.
+    fn end_failed(&mut self, id: TaskId) {
+        if let Some(task) = self.tasks.remove(&id)
+            && task.is_invocation()
+        {
+            self.world.log.add(Observation::InvocationFailed(task.name.clone()));
         }
     }
 
@@ -205,7 +224,7 @@ impl Scheduler {
             Ok(Poll::Pending) => {}
             Ok(Poll::Ready(())) => drop(self.tasks.remove(&id)),
             // An invocation that panics is over.
-            Err(panic) if panic.is::<BadLuck>() => drop(self.tasks.remove(&id)),
+            Err(panic) if panic.is::<BadLuck>() => self.end_failed(id),
             Err(panic) => resume_unwind(panic),
         }
     }
@@ -221,7 +240,7 @@ impl Scheduler {
         for id in timed_out {
             self.world.log.add(Observation::Mishap(id));
             self.world.core.trace_task(id, || "times out".to_owned());
-            self.tasks.remove(&id);
+            self.end_failed(id);
         }
     }
 }

@@ -23,7 +23,7 @@ use tables::orders::{Orders, Outcome, apply_trigger};
 
 use self::api::Wish;
 use crate::{
-    engine::calls::{Outage, Port},
+    engine::calls::{Outage, Port, Trouble},
     functions::Functions,
     observation::{Observation, Opening},
     ports::route,
@@ -100,10 +100,32 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// A shop that never closes.
-    pub(crate) const fn always_open() -> Self {
+    /// Opens a shop that never closes, and whose croissants never run out.
+    pub(crate) fn always_open(world: &World) -> Self {
         let (name, ahead) = SHOPS[0];
-        Self { name, opening: Opening { ahead, from: 0, to: MINUTES_A_DAY, lead: 1 } }
+        let shop = Self { name, opening: Opening { ahead, from: 0, to: MINUTES_A_DAY, lead: 1 } };
+        world.intake_tables.load(menu(shop, 0));
+        let baked = ("croissant".parse().expect("a name"), u32::MAX);
+        let plan = BakePlan { capacity: [baked].into() };
+        world.stock.bake(name.parse().expect("a name"), plan);
+        shop
+    }
+}
+
+/// A croissant for a customer who can be reached.
+pub(crate) fn croissant(number: i32, shop: Shop, card: &str, pickup_at: Timestamp) -> Wish {
+    let customer = CustomerId::new(CUSTOMERS[0]);
+    let key = format!("key-{number}");
+    let lines = json!([{"item": "croissant", "quantity": 1}]);
+    let body = json!({
+        "location": shop.name, "lines": lines, "payment_method": card, "pickup_at": pickup_at,
+    });
+    Wish {
+        id: OrderId::derive(&customer, &key.parse().expect("a key")),
+        customer,
+        key,
+        body: body.to_string(),
+        at: SignedDuration::ZERO,
     }
 }
 
@@ -457,7 +479,8 @@ impl Workload {
     }
 
     fn add_outage(&self, port: Port, from: Timestamp, length: SignedDuration) {
-        self.world.calls.add_outage(Outage { port, from, to: from + length });
+        let outage = Outage { port, from, to: from + length, trouble: Trouble::Fails };
+        self.world.calls.add_outage(outage);
     }
 
     /// An operator publishes an order's latest event again.

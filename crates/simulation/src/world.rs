@@ -190,6 +190,7 @@ impl World {
     {
         let running = if self.is_throttled() {
             self.core.trace(function, || "is throttled".to_owned());
+            self.log.add(Observation::Throttled(function));
             None
         } else {
             Some(self.run(function, work))
@@ -208,6 +209,7 @@ impl World {
     {
         let (answer, answered) = oneshot::channel();
         let timeout = Some(self.now() + TOPOLOGY.timeouts[function]);
+        self.log.add(Observation::InvocationStarted(function));
         self.core.tasks.start(function.into(), self.now(), timeout, async move {
             let result = work.await;
             answer.send(result).ok();

@@ -46,12 +46,22 @@ impl Port {
     }
 }
 
-/// A time in which every call to a port fails.
+/// A time in which every call to a port meets the same trouble.
 #[derive(Debug)]
 pub(crate) struct Outage {
     pub(crate) port: Port,
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
+    pub(crate) trouble: Trouble,
+}
+
+/// What happens to calls in an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Fails,
+    /// The invocation that calls dies.
+    Kills,
+    Delays(SignedDuration),
 }
 
 /// Where a task waits.
@@ -181,8 +191,13 @@ impl Calls {
             return Fate::Proceeds;
         }
         let odds = luck.odds();
-        if before && self.is_down(call.port) {
-            return Fate::Fails;
+        match self.trouble(call.port).filter(|_| before) {
+            Some(Trouble::Fails) => return Fate::Fails,
+            Some(Trouble::Kills) => return Fate::Dies,
+            Some(Trouble::Delays(time)) if !call.was_slow => {
+                return Fate::IsSlow(luck.due(self.core.now() + time));
+            }
+            Some(Trouble::Delays(_)) | None => {}
         }
         if luck.chance(odds.dies) {
             return Fate::Dies;
@@ -209,12 +224,10 @@ impl Calls {
         Fate::Proceeds
     }
 
-    fn is_down(&self, port: Port) -> bool {
-        let now = self.core.now();
-        self.outages
-            .borrow()
-            .iter()
-            .any(|outage| outage.port == port && outage.from <= now && now < outage.to)
+    fn trouble(&self, port: Port) -> Option<Trouble> {
+        let (now, outages) = (self.core.now(), self.outages.borrow());
+        let meets = |outage: &&Outage| outage.port == port && outage.from <= now && now < outage.to;
+        outages.iter().find(meets).map(|outage| outage.trouble)
     }
 
     /// Waits until `at`.

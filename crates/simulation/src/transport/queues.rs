@@ -64,6 +64,8 @@ struct Queue {
     dead_letters: Vec<Message>,
     delay: SignedDuration,
     invocations: usize,
+    /// No function takes its messages.
+    is_unread: bool,
 }
 
 /// What is received at once.
@@ -138,7 +140,8 @@ impl Queues {
     pub(crate) fn deliverable(&self, mut add: impl FnMut(usize)) {
         let now = self.core.now();
         for (index, queue) in self.queues.borrow().iter().enumerate() {
-            if queue.invocations < TOPOLOGY.queues[index].concurrency
+            if !queue.is_unread
+                && queue.invocations < TOPOLOGY.queues[index].concurrency
                 && queue.messages.iter().any(|message| message.visible_from <= now)
             {
                 add(index);
@@ -149,7 +152,7 @@ impl Queues {
     /// The next time at which another message becomes visible.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         let (now, queues) = (self.core.now(), self.queues.borrow());
-        let messages = queues.iter().flat_map(|queue| &queue.messages);
+        let messages = queues.iter().filter(|it| !it.is_unread).flat_map(|it| &it.messages);
         messages.map(|message| message.visible_from).filter(|from| *from > now).min()
     }
 
@@ -245,6 +248,25 @@ impl Queues {
                     ..message
                 });
             }
+        }
+    }
+
+    /// Disables or enables the mapping that feeds a function from the queue.
+    pub(crate) fn set_unread(&self, queue: usize, is_unread: bool) {
+        self.queues.borrow_mut()[queue].is_unread = is_unread;
+    }
+
+    /// Deletes all dead letters.
+    pub(crate) fn purge_dead_letters(&self) {
+        self.queues.borrow_mut().iter_mut().for_each(|queue| queue.dead_letters.clear());
+    }
+
+    /// Adds for each queue, by its index, the time when the oldest message was sent that was
+    /// received at most twice, as SQS counts it, and the number of dead letters.
+    pub(crate) fn measure(&self, mut add: impl FnMut(usize, Option<Timestamp>, usize)) {
+        for (index, queue) in self.queues.borrow().iter().enumerate() {
+            let counted = queue.messages.iter().filter(|message| message.receives < 3);
+            add(index, counted.map(|message| message.sent_at).min(), queue.dead_letters.len());
         }
     }
 

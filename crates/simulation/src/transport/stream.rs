@@ -139,6 +139,12 @@ impl Stream {
         records.iter().take(count).map(|record| record.text.clone()).collect()
     }
 
+    /// How old the oldest record of a shard is.
+    pub(crate) fn age(&self, shard: usize) -> Option<SignedDuration> {
+        let oldest = self.shards.borrow()[shard].records.front()?.written_at;
+        Some(self.core.now().duration_since(oldest))
+    }
+
     /// Moves on past the first `handled` records of a shard.
     pub(crate) fn advance(&self, shard: usize, handled: usize) {
         self.shards.borrow_mut()[shard].records.drain(..handled);
