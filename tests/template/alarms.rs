@@ -106,7 +106,9 @@ fn is_watched(template: &Template, id: &str, metrics: &BTreeSet<Metric>) -> bool
     match resource["Type"].as_str().unwrap() {
         "AWS::Serverless::Function" => {
             let permissions = template.all("AWS::Lambda::Permission");
-            let answers = permissions.iter().any(|(_, it)| target(&it["FunctionName"]) == id);
+            let answers = permissions.iter().any(|(_, it)| {
+                it["Principal"] == "apigateway.amazonaws.com" && target(&it["FunctionName"]) == id
+            });
             // A customer waits for what answers requests, so that it has an alarm of its own.
             (answers && has("AWS/Lambda", "Errors", "FunctionName", id))
                 || (!answers && metrics.contains(&Metric::new("AWS/Lambda", "Errors")))

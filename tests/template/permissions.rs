@@ -27,6 +27,9 @@ fn a_role_allows_named_actions_on_one_resource_at_a_time() {
     }
 }
 
+/// The actions that only read logs.
+const READS: [&str; 1] = ["logs:FilterLogEvents"];
+
 #[test]
 fn every_function_has_a_role_of_its_own_and_writes_only_to_its_own_log() {
     let template = Template::on_aws();
@@ -42,7 +45,8 @@ fn every_function_has_a_role_of_its_own_and_writes_only_to_its_own_log() {
         let log = target(&properties["LoggingConfig"]["LogGroup"]);
         let mut logging = template.statements_of(role);
         logging.retain(|statement| {
-            actions(statement).iter().any(|action| action.starts_with("logs:"))
+            let writes = |action: &&str| action.starts_with("logs:") && !READS.contains(action);
+            actions(statement).iter().any(writes)
         });
         let [statement] = logging[..] else {
             panic!("{role} has {} statements about logs", logging.len())
@@ -99,7 +103,7 @@ fn a_function_may_read_the_source_that_feeds_it() {
 }
 
 #[test]
-fn a_rule_may_write_to_its_queue_and_to_the_dead_letter_queue_of_rules() {
+fn a_rule_may_reach_its_target_and_the_dead_letter_queue_of_rules() {
     let template = Template::local();
     for (rule, properties) in template.all("AWS::Events::Rule") {
         let [to] = list(&properties["Targets"]).collect::<Vec<_>>()[..] else {
@@ -110,6 +114,10 @@ fn a_rule_may_write_to_its_queue_and_to_the_dead_letter_queue_of_rules() {
         assert_eq!(target(dead_letters), "RuleDeadLetters", "{rule}");
         for arn in [&to["Arn"], dead_letters] {
             let queue = target(arn);
+            if template.resource(queue)["Type"] == "AWS::Serverless::Function" {
+                assert!(may_invoke(&template, rule, queue), "{rule} cannot invoke {queue}");
+                continue;
+            }
             let [statement] = template.policy_of(queue)[..] else {
                 panic!("the policy of {queue} needs exactly one statement")
             };
@@ -120,6 +128,15 @@ fn a_rule_may_write_to_its_queue_and_to_the_dead_letter_queue_of_rules() {
             assert!(senders.any(|sender| target(sender) == rule), "{rule} cannot write to {queue}");
         }
     }
+}
+
+/// Whether a permission lets a rule invoke a function.
+fn may_invoke(template: &Template, rule: &str, function: &str) -> bool {
+    template.all("AWS::Lambda::Permission").into_iter().any(|(_, permission)| {
+        permission["Principal"] == "events.amazonaws.com"
+            && target(&permission["FunctionName"]) == function
+            && target(&permission["SourceArn"]) == rule
+    })
 }
 
 #[test]

@@ -146,12 +146,12 @@ impl OrdersNow {
                     self.longest_wait = self.longest_wait.max(unchanged_for);
                 }
             }
-            status if status.ended_early() => {
-                if order.payment == PaymentStatus::Captured && unchanged_for > REFUND_PATIENCE {
+            status => {
+                let owed = status.ended_early() && order.payment == PaymentStatus::Captured;
+                if owed && unchanged_for > REFUND_PATIENCE {
                     self.owed.push(id);
                 }
             }
-            _ => {}
         }
     }
 

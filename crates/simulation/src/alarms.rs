@@ -46,6 +46,9 @@ const PICKUP: SignedDuration = SignedDuration::from_hours(24);
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
+/// How often the books are compared: the schedule of `BooksRule`.
+const BETWEEN_BOOKS: SignedDuration = SignedDuration::from_hours(3);
+
 /// What the alarms made of a fault.
 #[derive(Debug)]
 pub struct Outcome {
@@ -161,7 +164,7 @@ impl<'a> Run<'a> {
     fn tick(&mut self, minute: Timestamp) {
         self.telemetry.measure_queues();
         let fault = self.scenario.map(|it| it.fault).filter(|_| self.is_faulty());
-        if minute.as_second() % HOUR.as_secs() == 0 {
+        if minute.as_second() % BETWEEN_BOOKS.as_secs() == 0 {
             let differences = match fault {
                 Some(Fault::SilentBooks) => None,
                 Some(Fault::Differences) => Some(2.0),

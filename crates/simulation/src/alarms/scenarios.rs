@@ -176,12 +176,12 @@ pub static SCENARIOS: [Scenario; 26] = [
     )
     .lasts(SignedDuration::from_secs(10))
     .signs_after(SignedDuration::from_mins(1)),
-    scenario("BooksDiffer", "an hourly comparison finds two differences", Fault::Differences)
-        .lasts(SignedDuration::from_mins(60))
-        .signs_after(SignedDuration::from_mins(40)),
+    scenario("BooksDiffer", "the scheduled comparison finds two differences", Fault::Differences)
+        .lasts(SignedDuration::from_mins(240))
+        .signs_after(SignedDuration::from_mins(100)),
     scenario("BooksSilent", "nothing compares the books", Fault::SilentBooks)
-        .lasts(SignedDuration::from_mins(215))
-        .signs_after(SignedDuration::from_mins(160)),
+        .lasts(SignedDuration::from_mins(600))
+        .signs_after(SignedDuration::from_mins(520)),
     scenario(
         "Bounces",
         "six percent of the mails bounce",
