@@ -14,7 +14,7 @@ use crate::{
     metric::{Figures, Metric},
     reading::{DefinitionError, Properties, Refusal},
     rule::Rule,
-    state::{self, Missing, Needed, State},
+    state::{self, MissingData, Needed, State},
     statistic::Statistic,
 };
 
@@ -44,7 +44,7 @@ pub struct MetricAlarm {
     compare: fn(&f64, &f64) -> bool,
     threshold: f64,
     needed: Needed,
-    missing: Missing,
+    missing: MissingData,
     ignores_low_samples: bool,
 }
 
@@ -140,13 +140,13 @@ impl MetricAlarm {
             })
         })?;
         let mut missing = match properties.get("TreatMissingData") {
-            None => Missing::Missing,
+            None => MissingData::Missing,
             Some(_) => properties.named("TreatMissingData", |name| {
                 Some(match name {
-                    "missing" => Missing::Missing,
-                    "ignore" => Missing::Ignore,
-                    "breaching" => Missing::Breaching,
-                    "notBreaching" => Missing::NotBreaching,
+                    "missing" => MissingData::Missing,
+                    "ignore" => MissingData::Ignore,
+                    "breaching" => MissingData::Breaching,
+                    "notBreaching" => MissingData::NotBreaching,
                     _ => return None,
                 })
             })?,
@@ -154,7 +154,7 @@ impl MetricAlarm {
         // "Alarms that evaluate metrics in the AWS/DynamoDB namespace always ignore missing data":
         // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
         if watched.watches().any(|watch| watch.metric.namespace == "AWS/DynamoDB") {
-            missing = Missing::Ignore;
+            missing = MissingData::Ignore;
         }
         Ok(Self {
             id: properties.alarm.to_owned(),

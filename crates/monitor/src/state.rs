@@ -13,7 +13,7 @@ pub enum State {
 
 /// What an alarm makes of a period without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
+pub(crate) enum MissingData {
     Missing,
     Ignore,
     Breaching,
@@ -43,7 +43,7 @@ impl Needed {
 pub(crate) fn next(
     points: &[Option<bool>],
     needed: Needed,
-    missing: Missing,
+    missing: MissingData,
     current: State,
 ) -> State {
     let Needed { datapoints, periods } = needed;
@@ -55,13 +55,13 @@ pub(crate) fn next(
         return state_if(breaching >= datapoints);
     }
     match missing {
-        Missing::Breaching => state_if(breaching + filled >= datapoints),
-        Missing::NotBreaching => State::Ok,
+        MissingData::Breaching => state_if(breaching + filled >= datapoints),
+        MissingData::NotBreaching => State::Ok,
         // A point that does not breach decides, since the missing ones count for nothing.
-        Missing::Missing | Missing::Ignore if breaching < real.len() => State::Ok,
-        Missing::Ignore => current,
+        MissingData::Missing | MissingData::Ignore if breaching < real.len() => State::Ok,
+        MissingData::Ignore => current,
         // Nothing but breaches: they are enough once the oldest is as old as the points needed.
-        Missing::Missing => {
+        MissingData::Missing => {
             let oldest = points.iter().position(|point| *point == Some(true));
             if oldest.is_some_and(|oldest| points.len() - oldest >= datapoints) {
                 State::Alarm
@@ -86,7 +86,12 @@ mod tests {
                 point => Some(point == "X"),
             })
             .collect();
-        let ways = [Missing::Missing, Missing::Ignore, Missing::Breaching, Missing::NotBreaching];
+        let ways = [
+            MissingData::Missing,
+            MissingData::Ignore,
+            MissingData::Breaching,
+            MissingData::NotBreaching,
+        ];
         for (missing, expected) in ways.into_iter().zip(expected) {
             for current in [State::Ok, State::Alarm, State::InsufficientData] {
                 let state = next(&points, needed, missing, current);

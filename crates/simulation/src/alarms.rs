@@ -78,7 +78,7 @@ pub fn play(scenario: &Scenario) -> Outcome {
     let is_page = |alarm: &str| run.monitor.alarms().composite.iter().any(|it| it.id == alarm);
     let pages = changes.iter().filter(to_alarm).filter(|change| is_page(&change.alarm));
     let others = changes.iter().filter(to_alarm).filter(|change| !is_page(&change.alarm));
-    let over = own().last().filter(|change| noticed.is_some() && change.to == State::Ok);
+    let over = own().next_back().filter(|change| noticed.is_some() && change.to == State::Ok);
     Outcome {
         noticed: noticed.map(|change| change.at.duration_since(sign)),
         over: over.map(|change| change.at.duration_since(to)),

@@ -139,7 +139,7 @@ pub static SCENARIOS: [Scenario; 26] = [
     .lasts(SignedDuration::from_mins(30))
     .signs_after(IDLE),
     scenario(
-        "DeadNotices",
+        "DeadOthers",
         "an unreadable message in the notice queue",
         Fault::Poison("NoticeQueue"),
     )
