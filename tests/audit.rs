@@ -65,6 +65,8 @@ async fn everything(system: &System) {
     // It is cancelled last, since the poison was made from its events.
     cancelled(&camille, &confirmed).await;
     assert_eq!(camille.outcome(&expiring).await["status"], "expired");
+    let compare = Lambda::new(&system.stack.aws()).invoke();
+    compare.function_name(system.resource("Books").await).send().await.unwrap();
     eventually("the notice of the expired order", async || {
         let mail = camille.mail().await;
         mail.iter().any(|mail| mail.text.contains(&expiring)).then_some(())

@@ -9,6 +9,7 @@
 mod audit;
 mod authorization;
 mod bad_input;
+mod books;
 mod cancel;
 mod chaos;
 mod conformance;

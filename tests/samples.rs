@@ -109,6 +109,8 @@ async fn every_sample_event_is_processed() {
         (200, &json!(PLACED), &json!("cancelled"))
     );
 
+    assert_eq!(run("Books", "books-schedule.json").await, Value::Null);
+
     let mut failures = async |function, sample| failed(sample, &run(function, sample).await);
     assert_eq!(failures("Inventory", "inventory-stock-queue.json").await, NONE);
     assert_eq!(failures("Payment", "payment-charge-queue.json").await, NONE);

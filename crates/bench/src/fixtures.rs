@@ -59,6 +59,8 @@ impl Fixtures {
         let provider = format!("http://{}", listener.local_addr()?);
         tokio::spawn(sandbox::serve(listener, PROVIDER_KEY.to_owned(), pending()));
 
+        let journal = json!({"logGroupName": NAME});
+        aws.call("Logs_20140328.CreateLogGroup", &journal).await?;
         let settings = settings(&aws, pool, provider)?;
         let fixtures = Self { aws, customer, settings };
         fixtures.open(shops).await?;
@@ -147,6 +149,7 @@ fn settings(aws: &Aws, user_pool: String, provider: String) -> Result<Vec<(&'sta
         ("NOTICES_TABLE", "notices".to_owned()),
         ("EVENT_BUS", NAME.to_owned()),
         ("METRICS_NAMESPACE", NAME.to_owned()),
+        ("JOURNAL", NAME.to_owned()),
         ("USER_POOL_ID", user_pool),
         ("SENDER_ADDRESS", "orders@example.com".to_owned()),
         ("CONFIGURATION_SET", NAME.to_owned()),

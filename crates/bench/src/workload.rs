@@ -20,7 +20,7 @@ pub(crate) struct Function {
     identity: &'static str,
 }
 
-pub(crate) const FUNCTIONS: [Function; 6] = [
+pub(crate) const FUNCTIONS: [Function; 7] = [
     Function {
         name: "order-intake",
         logical_id: "OrderIntake",
@@ -57,6 +57,7 @@ pub(crate) const FUNCTIONS: [Function; 6] = [
         event: "notifications-notice-queue.json",
         identity: "order_id",
     },
+    Function { name: "books", logical_id: "Books", event: "books-schedule.json", identity: "id" },
 ];
 
 /// The sample whose first record is the row of a placed order.
