@@ -81,3 +81,14 @@ fn notifications_sends_as_the_sender_alone_to_any_recipient() {
 fn accounts_need_nothing_beyond_the_cheapest_tier() {
     assert_eq!(Template::on_aws().properties("UserPool")["UserPoolTier"], "LITE");
 }
+
+#[test]
+fn the_workflow_that_deploys_stores_no_key_and_follows_ci() {
+    let workflow = include_str!("../../.github/workflows/deploy.yml");
+    assert!(!workflow.contains("secrets."), "a key is stored at GitHub");
+    let workflow: yaml_serde::Value = yaml_serde::from_str(workflow).unwrap();
+    assert_eq!(workflow["permissions"]["id-token"], "write");
+    assert_eq!(workflow["on"]["workflow_run"]["workflows"][0], "CI");
+    let condition = workflow["jobs"]["deploy"]["if"].as_str().unwrap();
+    assert!(condition.contains("github.event.workflow_run.conclusion == 'success'"));
+}

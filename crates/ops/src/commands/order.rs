@@ -122,7 +122,7 @@ fn print(report: &OrderReport, diagnosis: &Diagnosis) -> Result<(), Error> {
 }
 
 /// The present state of everything that belongs to the order.
-fn facts(report: &OrderReport) -> [(&'static str, String); 9] {
+fn facts(report: &OrderReport) -> [(&'static str, String); 10] {
     let order = &report.order;
     let none = || "none".to_owned();
     // What cannot be read is not taken for missing.
@@ -183,6 +183,10 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 9] {
         ("stock", reservation),
         ("notice", notice),
         ("dead letters", if letters.is_empty() { none() } else { letters.join(", ") }),
+        (
+            "trace",
+            order.traceparent.as_ref().map_or_else(none, |trace| trace.trace_id().to_owned()),
+        ),
     ]
 }
 
