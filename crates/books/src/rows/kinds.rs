@@ -126,36 +126,25 @@ pub(super) trait FromRow: Sized {
     fn from_row(row: Item) -> Result<Self, RowError>;
 }
 
+/// Rows that are read as they are written.
+macro_rules! read_whole {
+    ($($row:ty),*) => {
+        $(impl FromRow for $row {
+            fn from_row(row: Item) -> Result<Self, RowError> {
+                Ok(decode::item(row)?)
+            }
+        })*
+    };
+}
+
+read_whole!(Order, Menu, Reservation, BakePlan, NoticeRow, Pieces);
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RowError {
     #[error(transparent)]
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Key(#[from] stock_table::InvalidKey),
-}
-
-impl FromRow for Order {
-    fn from_row(row: Item) -> Result<Self, RowError> {
-        Ok(decode::item(row)?)
-    }
-}
-
-impl FromRow for Menu {
-    fn from_row(row: Item) -> Result<Self, RowError> {
-        Ok(decode::item(row)?)
-    }
-}
-
-impl FromRow for Reservation {
-    fn from_row(row: Item) -> Result<Self, RowError> {
-        Ok(decode::item(row)?)
-    }
-}
-
-impl FromRow for NoticeRow {
-    fn from_row(row: Item) -> Result<Self, RowError> {
-        Ok(decode::item(row)?)
-    }
 }
 
 impl FromRow for PaymentRow {
@@ -169,18 +158,6 @@ impl FromRow for PaymentRow {
         let (payment, price) = (decode::item(row.clone())?, decode::item(row.clone())?);
         let Facts { order_id, updated_at } = decode::item(row)?;
         Ok(Self { order_id, payment, price, updated_at })
-    }
-}
-
-impl FromRow for BakePlan {
-    fn from_row(row: Item) -> Result<Self, RowError> {
-        Ok(decode::item(row)?)
-    }
-}
-
-impl FromRow for Pieces {
-    fn from_row(row: Item) -> Result<Self, RowError> {
-        Ok(decode::item(row)?)
     }
 }
 
