@@ -29,6 +29,8 @@ const NAMED: usize = 3;
 pub(crate) struct Finding {
     pub(crate) section: Section,
     pub(crate) what: String,
+    /// Where the documents say what to do.
+    pub(crate) link: String,
 }
 
 /// The section of the documents about a finding, worst first.
@@ -39,6 +41,7 @@ pub(crate) enum Section {
     ApiErrors,
     OrdersWaiting,
     DeadOrders,
+    DeadRefunds,
     RefundFailed,
     RecordsFailing,
     UnreadableRow,
@@ -49,7 +52,11 @@ pub(crate) enum Section {
 impl Section {
     /// The section about dead letters of a queue.
     pub(crate) fn dead(queue: &str) -> Self {
-        if queue == "notice" { Self::DeadOthers } else { Self::DeadOrders }
+        match queue {
+            "notice" => Self::DeadOthers,
+            "refund" => Self::DeadRefunds,
+            _ => Self::DeadOrders,
+        }
     }
 
     /// The section about a queue whose messages wait.
@@ -65,12 +72,13 @@ impl Section {
         if function == "order-intake" { Self::ApiErrors } else { Self::RecordsFailing }
     }
 
-    pub(crate) const fn link(self) -> &'static str {
+    const fn link(self) -> &'static str {
         match self {
             Self::Alarm => "docs/runbook.md",
             Self::ApiErrors => "docs/runbook.md#api-errors",
             Self::OrdersWaiting => "docs/runbook.md#orders-waiting",
             Self::DeadOrders => "docs/runbook.md#dead-orders",
+            Self::DeadRefunds => "docs/runbook.md#dead-refunds",
             Self::RefundFailed => "docs/runbook.md#refund-failed",
             Self::RecordsFailing => "docs/runbook.md#records-failing",
             Self::UnreadableRow => "docs/operations.md#a-row-that-cannot-be-read",
@@ -81,17 +89,20 @@ impl Section {
 }
 
 impl Finding {
+    pub(crate) fn new(section: Section, what: String) -> Self {
+        Self { section, what, link: section.link().to_owned() }
+    }
+
     pub(crate) fn alarm(alarm: Alarm, now: Timestamp) -> Self {
         let Alarm { logical_id, since, reason } = alarm;
         let since = since.map_or_else(String::new, |since| format!(" for {}", age(since, now)));
-        Self {
-            section: Section::Alarm,
-            what: format!("the alarm {logical_id} rings{since}: {reason}"),
-        }
+        let what = format!("the alarm {logical_id} rings{since}: {reason}");
+        let link = format!("{}#{}", Section::Alarm.link(), kebab(&logical_id));
+        Self { link, ..Self::new(Section::Alarm, what) }
     }
 
     pub(crate) fn unreadable(row: UnreadableRow) -> Self {
-        Self { section: Section::UnreadableRow, what: row.to_string() }
+        Self::new(Section::UnreadableRow, row.to_string())
     }
 }
 
@@ -180,12 +191,24 @@ impl OrdersNow {
             ),
         ];
         let found = kinds.into_iter().filter(|(_, orders, _)| !orders.is_empty());
-        let found = found.map(|(section, orders, what)| Finding {
-            section,
-            what: format!("{} {what}: {}", count(orders.len(), "order"), named(&orders)),
+        let found = found.map(|(section, orders, what)| {
+            let orders = (count(orders.len(), "order"), named(&orders));
+            Finding::new(section, format!("{} {what}: {}", orders.0, orders.1))
         });
         found.chain(self.unreadable.into_iter().map(Finding::unreadable)).collect()
     }
+}
+
+/// The name of an alarm as the anchor of its section: `orders-waiting` for `OrdersWaiting`.
+fn kebab(name: &str) -> String {
+    let mut kebab = String::new();
+    for (place, letter) in name.char_indices() {
+        if letter.is_ascii_uppercase() && place > 0 {
+            kebab.push('-');
+        }
+        kebab.push(letter.to_ascii_lowercase());
+    }
+    kebab
 }
 
 /// The first orders, and how many more there are.
@@ -246,6 +269,19 @@ mod tests {
         assert_eq!((failed[0].0, failed.len()), (Section::RefundFailed, 1));
         let confirmed = [Trigger::StockReserved, Trigger::PaymentCaptured];
         assert_eq!(found("2026-11-25T08:00:00Z", [after(&confirmed)]), []);
+    }
+
+    #[test]
+    fn an_alarm_leads_to_its_own_section() {
+        let now = at("2026-11-24T08:05:00Z");
+        let alarm = Alarm {
+            logical_id: "OrdersWaiting".to_owned(),
+            since: Some(at("2026-11-24T08:00:00Z")),
+            reason: "threshold crossed".to_owned(),
+        };
+        let Finding { what, link, .. } = Finding::alarm(alarm, now);
+        assert_eq!(what, "the alarm OrdersWaiting rings for 5 min 0 s: threshold crossed");
+        assert_eq!(link, "docs/runbook.md#orders-waiting");
     }
 
     #[test]

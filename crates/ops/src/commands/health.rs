@@ -36,9 +36,9 @@ pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     let (alarms, orders, unreadable, queues, errors) = parts.await?;
     let mut findings = [alarms, orders, unreadable, queues, errors].concat();
     findings.sort_by_key(|finding| finding.section);
-    for Finding { section, what } in &findings {
+    for Finding { what, link, .. } in &findings {
         line(what)?;
-        line(format!("    {}", section.link()))?;
+        line(format!("    {link}"))?;
     }
     let found = count(findings.len(), "problem");
     line(format!(
@@ -106,13 +106,11 @@ async fn unreadable(deployment: &Deployment) -> Result<Vec<Finding>, Error> {
 /// Dead letters, and queues whose messages wait and do not become fewer.
 async fn queues(deployment: &Deployment) -> Result<Vec<Finding>, Error> {
     let first = DeadLetterQueues::of(deployment).await?;
-    let dead = first.all().iter().filter(|queue| queue.depth > 0).map(|queue| Finding {
-        section: Section::dead(&queue.name),
-        what: format!(
-            "{} in `{}`: see `cargo ops dlq show {1}`",
-            count(usize::try_from(queue.depth).unwrap_or(usize::MAX), "dead letter"),
-            queue.name
-        ),
+    let dead = first.all().iter().filter(|queue| queue.depth > 0).map(|queue| {
+        let (name, depth) = (&queue.name, usize::try_from(queue.depth).unwrap_or(usize::MAX));
+        let letters = count(depth, "dead letter");
+        let what = format!("{letters} in `{name}`: see `cargo ops dlq show {name}`");
+        Finding::new(Section::dead(name), what)
     });
     let mut findings: Vec<_> = dead.collect();
     if first.work().iter().all(|queue| queue.waiting == 0) {
@@ -125,12 +123,11 @@ async fn queues(deployment: &Deployment) -> Result<Vec<Finding>, Error> {
     findings.extend(second.work().iter().filter_map(|WorkQueue { name, waiting }| {
         let before = before.get(&**name).copied().unwrap_or_default();
         let stands = before > 0 && *waiting >= before;
-        stands.then(|| Finding {
-            section: Section::waiting(name),
-            what: format!(
-                "{} in the queue `{name}`, and they do not become fewer",
-                count(usize::try_from(*waiting).unwrap_or(usize::MAX), "message waits")
-            ),
+        stands.then(|| {
+            let waiting = usize::try_from(*waiting).unwrap_or(usize::MAX);
+            let messages = count(waiting, "message");
+            let what = format!("{messages} in the queue `{name}`, which does not become shorter");
+            Finding::new(Section::waiting(name), what)
         })
     }));
     Ok(findings)
@@ -147,15 +144,11 @@ async fn errors(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>,
         let most = groups.first()?;
         let all: usize = groups.iter().map(|group| group.count).sum();
         let last = groups.iter().map(|group| group.last).max()?;
-        Some(Finding {
-            section: Section::errors(&function),
-            what: format!(
-                "{function} reported {} in 10 minutes, the last one {} ago, most often: {}",
-                count(all, "error"),
-                age(last, now),
-                most.cause
-            ),
-        })
+        let (all, ago, cause) = (count(all, "error"), age(last, now), &most.cause);
+        let what = format!(
+            "{function} reported {all} in 10 minutes, the last one {ago} ago, most often: {cause}"
+        );
+        Some(Finding::new(Section::errors(&function), what))
     });
     Ok(findings.collect())
 }
