@@ -1,8 +1,12 @@
-//! How much memory and time the comparison of a month takes: `cargo run --release --example month`.
+//! How much memory and time the comparison of a month takes: `cargo run --example month`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement prints, or panics")]
 
-use std::{collections::BTreeSet, fs, time::Instant};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+    time::Instant,
+};
 
 use books::{
     reconciliation::{Books, Limits, Stock},
@@ -26,6 +30,7 @@ fn main() {
         read_at: at("2026-12-24T08:00:00Z"),
         limits: Limits::new(900, 36_000, 960),
         orders: Vec::new(),
+        older: HashSet::new(),
         payments: Vec::new(),
         intents: Vec::new(),
         refunds: Vec::new(),

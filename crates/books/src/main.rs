@@ -9,6 +9,7 @@ use books::{
     reconciliation::{Books, Difference, Limits},
     rows::{TableNames, Tables},
 };
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent};
 use platform::{
     aws, function, log,
@@ -23,6 +24,11 @@ async fn main() -> Result<(), Error> {
     let reconciler = Reconciler::new(config)?;
     function::run(async |_: LambdaEvent<IgnoredAny>| reconciler.reconcile().await).await
 }
+
+/// How long ago an order may have been placed to be compared again: every order is, many times,
+/// until its pickup day is over for most. Older ones are for `cargo ops reconcile`. The provider
+/// lists a week of the business within three minutes, and a month within twelve.
+const WINDOW: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 struct Reconciler {
     tables: Tables,
@@ -61,7 +67,8 @@ impl Reconciler {
     async fn reconcile(&self) -> Result<(), Error> {
         let provider =
             ledger::open(&self.config, &self.provider_secret, &self.provider_url).await?;
-        let books = Books::read(&self.tables, &provider, self.limits).await?;
+        let since = Timestamp::now() - WINDOW;
+        let books = Books::read(&self.tables, &provider, self.limits, Some(since)).await?;
         let settlements = self.journal.settlements().await?;
         let result = books.reconcile();
         let open = open(&result.differences, &settlements);

@@ -12,7 +12,7 @@ mod limits;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures::future::try_join;
 use jiff::Timestamp;
@@ -33,7 +33,7 @@ pub use self::{
 use crate::{
     error::{Error, UnreadableRow},
     ledger::Account,
-    rows::{HoldKey, PaymentRow, StockRow, Tables},
+    rows::{HoldKey, PaymentRow, Rows, StockRow, Tables},
 };
 
 /// Everything that is compared.
@@ -43,6 +43,8 @@ pub struct Books {
     pub read_at: Timestamp,
     pub limits: Limits,
     pub orders: Vec<Order>,
+    /// The orders that were placed earlier. They are not judged.
+    pub older: HashSet<OrderId>,
     pub payments: Vec<PaymentRow>,
     pub intents: Vec<BookedIntent>,
     pub refunds: Vec<BookedRefund>,
@@ -119,8 +121,12 @@ impl Unreadable {
 }
 
 impl Books {
-    /// Reads everything, in the order that the comparison requires. Which orders have dead letters
-    /// is for the caller to add.
+    /// Reads everything, in the order that the comparison requires: all orders, or those that were
+    /// placed since a time, with what belongs to them. Which orders have dead letters is for the
+    /// caller to add.
+    ///
+    /// Of an older order, only the id is kept, and its reservation as long as there is one: no more
+    /// memory is needed however many orders there were.
     ///
     /// # Errors
     /// A table or the provider cannot be read.
@@ -128,19 +134,37 @@ impl Books {
         tables: &Tables,
         provider: &stripe::Client,
         limits: Limits,
+        since: Option<Timestamp>,
     ) -> Result<Self, Error> {
         let read_at = Timestamp::now();
-        let (stock, payments) = try_join(tables.stock(), tables.payments()).await?;
+        let is_older = |at: Timestamp| since.is_some_and(|since| at < since);
+        let mut payments = Rows::default();
+        let visit = |row: Result<PaymentRow, UnreadableRow>| match row {
+            // A payment is not older than its order.
+            Ok(row) if is_older(row.updated_at) => {}
+            Ok(row) => payments.rows.push(row),
+            Err(row) => payments.unreadable.push(row),
+        };
+        let (stock, ()) = try_join(tables.stock(), tables.every_payment(visit)).await?;
         // Nothing is compared with these. Only rows that cannot be read are of interest.
         let others = tables.unreadable_menus_and_notices().await?;
-        let intents = provider.intents().await?;
-        let refunds = provider.refunds(None).await?;
-        let mut orders = tables.orders().await?;
+        let intents = provider.intents(since).await?;
+        let refunds = provider.refunds(since).await?;
+        let mut older = HashSet::new();
+        let mut orders = Rows::default();
+        let visit = |row: Result<Order, UnreadableRow>| match row {
+            Ok(order) if is_older(order.placed_at) => drop(older.insert(order.order_id)),
+            Ok(order) => orders.rows.push(order),
+            Err(row) => orders.unreadable.push(row),
+        };
+        tables.every_order(visit).await?;
         orders.rows.sort_by_key(|order| order.placed_at);
+        payments.rows.retain(|row| !older.contains(&row.order_id));
         Ok(Self {
             read_at,
             limits,
             orders: orders.rows,
+            older,
             payments: payments.rows,
             intents,
             refunds,
@@ -188,7 +212,7 @@ impl Books {
             orphans.map(|row| Difference::NoOrder { order: row.order_id, row: row.payment.name() }),
         );
         result.differences.extend(self.unreadable.iter().cloned().map(Difference::Unreadable));
-        compare_intents(accounts, &payments, &judged, &mut result.differences);
+        self.compare_intents(accounts, &payments, &judged, &mut result.differences);
         self.compare_holds(&judged, &unreadable, &mut result.differences);
         result
     }
@@ -223,6 +247,9 @@ impl Books {
         for (order, reservation) in &self.stock.reservations {
             match (reservation, judged.get(order)) {
                 (Reservation::Held(demand), Some((_, false))) => add(&mut held, demand),
+                (Reservation::Held(demand), None) if self.older.contains(order) => {
+                    add(&mut held, demand);
+                }
                 (Reservation::Held(demand), None) if unreadable.orders.contains(order) => {
                     add(&mut uncertain, demand);
                 }
@@ -249,31 +276,33 @@ impl Books {
             }
         }
     }
-}
 
-/// Finds intents that no payment refers to. They are harmless as long as they have not taken any
-/// money and cannot do so unless our functions confirm them.
-fn compare_intents(
-    accounts: BTreeMap<&str, Vec<Account<'_>>>,
-    payments: &HashMap<OrderId, &PaymentRow>,
-    judged: &Judged<'_>,
-    differences: &mut Vec<Difference>,
-) {
-    for account in accounts.into_values().flatten() {
-        let order: Option<OrderId> =
-            account.intent.order.as_deref().and_then(|order| order.parse().ok());
-        let known =
-            order.and_then(|order| payments.get(&order)).and_then(|row| row.payment.intent());
-        let pending =
-            order.is_some_and(|order| judged.get(&order).is_some_and(|(_, pending)| *pending));
-        let harmless =
-            account.intent.taken == 0 && account.intent.status != IntentStatus::Processing;
-        if known != Some(&account.intent.id) && !pending && !harmless {
-            differences.push(Difference::UnknownIntent {
-                intent: account.intent.id.as_str().to_owned(),
-                order: account.intent.order.clone(),
-                account: account.to_string(),
-            });
+    /// Finds intents that no payment refers to. They are harmless as long as they have not taken
+    /// any money and cannot do so unless our functions confirm them.
+    fn compare_intents(
+        &self,
+        accounts: BTreeMap<&str, Vec<Account<'_>>>,
+        payments: &HashMap<OrderId, &PaymentRow>,
+        judged: &Judged<'_>,
+        differences: &mut Vec<Difference>,
+    ) {
+        for account in accounts.into_values().flatten() {
+            let order: Option<OrderId> =
+                account.intent.order.as_deref().and_then(|order| order.parse().ok());
+            let known =
+                order.and_then(|order| payments.get(&order)).and_then(|row| row.payment.intent());
+            let is_older = order.is_some_and(|order| self.older.contains(&order));
+            let pending =
+                order.is_some_and(|order| judged.get(&order).is_some_and(|(_, pending)| *pending));
+            let harmless =
+                account.intent.taken == 0 && account.intent.status != IntentStatus::Processing;
+            if known != Some(&account.intent.id) && !pending && !is_older && !harmless {
+                differences.push(Difference::UnknownIntent {
+                    intent: account.intent.id.as_str().to_owned(),
+                    order: account.intent.order.clone(),
+                    account: account.to_string(),
+                });
+            }
         }
     }
 }

@@ -59,12 +59,13 @@ pub enum BookedRefundStatus {
 }
 
 impl Client {
-    /// Lists all intents, newest first, with one request per hundred.
+    /// Lists the intents that were created since a time, or all, newest first, with one request
+    /// per hundred.
     ///
     /// # Errors
     /// The provider is unavailable, or rejects the key.
-    pub async fn intents(&self) -> Result<Vec<BookedIntent>, Error> {
-        let intents: Vec<WireBookedIntent> = self.list("payment_intents", &[]).await?;
+    pub async fn intents(&self, since: Option<Timestamp>) -> Result<Vec<BookedIntent>, Error> {
+        let intents: Vec<WireBookedIntent> = self.list("payment_intents", &[], since).await?;
         Ok(intents.into_iter().map(BookedIntent::from).collect())
     }
 
@@ -78,23 +79,35 @@ impl Client {
         Ok(self.limit_time(intent).await?.into())
     }
 
-    /// Lists all refunds, or those of one intent, newest first, with one request per hundred.
+    /// Lists the refunds that were created since a time, or all, newest first, with one request
+    /// per hundred.
     ///
     /// # Errors
     /// The provider is unavailable, or rejects the key.
-    pub async fn refunds(&self, of: Option<&IntentId>) -> Result<Vec<BookedRefund>, Error> {
-        let filter: Vec<_> =
-            of.map(|intent| ("payment_intent", intent.as_str())).into_iter().collect();
-        let refunds: Vec<WireBookedRefund> = self.list("refunds", &filter).await?;
+    pub async fn refunds(&self, since: Option<Timestamp>) -> Result<Vec<BookedRefund>, Error> {
+        let refunds: Vec<WireBookedRefund> = self.list("refunds", &[], since).await?;
         Ok(refunds.into_iter().map(BookedRefund::from).collect())
     }
 
-    /// Fetches all pages of a list. Each page has the timeout of a call.
+    /// Lists all refunds of an intent, newest first.
+    ///
+    /// # Errors
+    /// The provider is unavailable, or rejects the key.
+    pub async fn refunds_of(&self, intent: &IntentId) -> Result<Vec<BookedRefund>, Error> {
+        let filter = [("payment_intent", intent.as_str())];
+        let refunds: Vec<WireBookedRefund> = self.list("refunds", &filter, None).await?;
+        Ok(refunds.into_iter().map(BookedRefund::from).collect())
+    }
+
+    /// Fetches the pages of a list, which is sorted from new to old, back to `since`. Each page has
+    /// the timeout of a call.
     async fn list<T: DeserializeOwned + Listed>(
         &self,
         path: &str,
         filter: &[(&str, &str)],
+        since: Option<Timestamp>,
     ) -> Result<Vec<T>, Error> {
+        let is_wanted = |object: &T| since.is_none_or(|since| object.created() >= since);
         let mut all: Vec<T> = Vec::new();
         loop {
             let mut query = filter.to_vec();
@@ -104,7 +117,9 @@ impl Client {
             let Page { data, has_more }: Page<T> = self.limit_time(page).await?;
             let empty = data.is_empty();
             all.extend(data);
-            if empty || !has_more {
+            let goes_on = all.last().is_some_and(is_wanted);
+            if empty || !has_more || !goes_on {
+                all.retain(is_wanted);
                 return Ok(all);
             }
         }
@@ -120,6 +135,7 @@ struct Page<T> {
 /// An object whose id serves as a cursor.
 trait Listed {
     fn id(&self) -> &str;
+    fn created(&self) -> Timestamp;
 }
 
 #[derive(Deserialize)]
@@ -137,6 +153,10 @@ struct WireBookedIntent {
 impl Listed for WireBookedIntent {
     fn id(&self) -> &str {
         self.intent.id.as_str()
+    }
+
+    fn created(&self) -> Timestamp {
+        self.created
     }
 }
 
@@ -168,6 +188,10 @@ struct WireBookedRefund {
 impl Listed for WireBookedRefund {
     fn id(&self) -> &str {
         &self.id
+    }
+
+    fn created(&self) -> Timestamp {
+        self.created
     }
 }
 

@@ -57,6 +57,12 @@ pub struct Rows<T> {
     pub unreadable: Vec<UnreadableRow>,
 }
 
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), unreadable: Vec::new() }
+    }
+}
+
 /// The wanted orders. DynamoDB applies it to what it has read, so that it saves time, not money.
 #[derive(Clone, Debug)]
 pub struct OrderFilter {
@@ -155,8 +161,12 @@ impl Tables {
         self.all(Table::Orders).await
     }
 
-    pub async fn payments(&self) -> Result<Rows<PaymentRow>, Error> {
-        self.all(Table::Payments).await
+    /// Visits every payment, page by page, in no order.
+    pub async fn every_payment(
+        &self,
+        visit: impl FnMut(Result<PaymentRow, UnreadableRow>),
+    ) -> Result<(), Error> {
+        self.each(Table::Payments, Filter::default(), visit).await
     }
 
     /// All bake plans, reservations and held pieces.
@@ -222,7 +232,7 @@ impl Tables {
     }
 
     async fn all<T: FromRow>(&self, table: Table) -> Result<Rows<T>, Error> {
-        let mut all = Rows { rows: vec![], unreadable: vec![] };
+        let mut all = Rows::default();
         let visit = |row| match row {
             Ok(row) => all.rows.push(row),
             Err(row) => all.unreadable.push(row),

@@ -84,7 +84,7 @@ async fn refunds_still_open(
             open.push(*order);
             continue;
         };
-        let books = try_join(provider.intent(intent), provider.refunds(Some(intent))).await;
+        let books = try_join(provider.intent(intent), provider.refunds_of(intent)).await;
         let given_back =
             books.is_ok_and(|(intent, refunds)| Account::of(&intent, &refunds).kept() == 0);
         if !given_back {

@@ -53,7 +53,7 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
             return Ok(None);
         };
         let provider = sources::provider(deployment).await?;
-        let books = try_join(provider.intent(intent), provider.refunds(Some(intent)));
+        let books = try_join(provider.intent(intent), provider.refunds_of(intent));
         Ok::<_, Error>(Some(books.await.map_err(books::Error::from)?))
     };
     let text = id.to_string();

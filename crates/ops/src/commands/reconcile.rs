@@ -103,7 +103,7 @@ fn print(
 async fn read(deployment: &Deployment) -> Result<Books, Error> {
     let provider = sources::provider(deployment).await?;
     let tables = sources::tables(deployment)?;
-    let mut books = Books::read(&tables, &provider, sources::limits(deployment)?).await?;
+    let mut books = Books::read(&tables, &provider, sources::limits(deployment)?, None).await?;
     let queues = DeadLetterQueues::of(deployment).await?;
     let letters = queues.peek_all().await?;
     books.dead = letters.iter().filter_map(|(_, letter)| letter.order()?.parse().ok()).collect();

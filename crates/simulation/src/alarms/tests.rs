@@ -35,5 +35,5 @@ fn every_alarm_is_fired_by_its_fault_within_minutes_and_ends_after_it() {
 
 #[test]
 fn no_alarm_fires_without_a_fault() {
-    assert_eq!(fired_without_a_fault(HOUR * 6), BTreeSet::new());
+    assert_eq!(fired_without_a_fault(SignedDuration::from_hours(6)), BTreeSet::new());
 }

@@ -182,7 +182,7 @@ async fn the_books_are_read_to_the_last_page() {
         sandbox.client.create(&new).await.unwrap();
     }
 
-    let intents = sandbox.client.intents().await.unwrap();
+    let intents = sandbox.client.intents(None).await.unwrap();
     let ids: BTreeSet<_> = intents.iter().map(|intent| intent.id.as_str()).collect();
     assert_eq!((intents.len(), ids.len()), (101, 101));
     let oldest = intents.last().unwrap();
@@ -198,9 +198,9 @@ async fn the_books_are_read_to_the_last_page() {
         (&refund.intent, refund.amount, refund.status),
         (&Some(refunded.clone()), 1099, BookedRefundStatus::Succeeded)
     );
-    let of_intent = sandbox.client.refunds(Some(&refunded)).await.unwrap();
+    let of_intent = sandbox.client.refunds_of(&refunded).await.unwrap();
     assert_eq!(of_intent, slice::from_ref(refund));
-    assert_eq!(sandbox.client.refunds(Some(&intents[0].id)).await.unwrap(), []);
+    assert_eq!(sandbox.client.refunds_of(&intents[0].id).await.unwrap(), []);
 }
 
 #[tokio::test]
