@@ -102,8 +102,26 @@ def deploy_archives():
     provisioners._RESOURCE_HANDLERS["AWS::Events::Archive"] = {"create": create, "delete": delete}
 
 
+def replay_to_some_rules():
+    """Lets a replay reach no other rules than those that it names, which the emulator ignores."""
+    dispatch = eventbridge._dispatch_event
+
+    def dispatch_filtered(event, view=None):
+        replay = eventbridge._replays.get(event.get("ReplayName"))
+        wanted = replay and replay["Destination"].get("FilterArns")
+        if wanted:
+            # The emulator skips the rules that an event says it has come through.
+            others = [key for key, rule in eventbridge._rules.items() if rule["Arn"] not in wanted]
+            event = {**event, "_DispatchPath": others}
+        dispatch(event, view)
+
+    # A replay looks the function up by this name for each event.
+    eventbridge._dispatch_event = dispatch_filtered
+
+
 # The emulator parses the remaining arguments.
 record_authorizations(sys.argv.pop(1))
 trace_requests()
 deploy_archives()
+replay_to_some_rules()
 app.main()

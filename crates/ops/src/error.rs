@@ -56,6 +56,28 @@ pub(crate) enum Error {
         /// All names.
         known: String,
     },
+    /// No rule of the bus has that name.
+    #[error("there is no rule for the queue {rule}; choose one of {known}")]
+    NoRule {
+        /// The name that was asked for.
+        rule: String,
+        /// All names.
+        known: String,
+    },
+    /// A span of time ends before it begins.
+    #[error("--from must be before --to")]
+    NoTime,
+    /// A replay did not deliver everything.
+    #[error(
+        "the replay {replay} is {state} before its end: {reason}. Repeat the command: delivering an \
+         event twice does no harm"
+    )]
+    ReplayEnded {
+        replay: String,
+        state: String,
+        /// EventBridge's words.
+        reason: String,
+    },
     /// The queue has no such message.
     #[error(
         "there is no message {message} in the dead-letter queue {queue}: `cargo ops dlq show \

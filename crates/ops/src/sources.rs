@@ -7,6 +7,8 @@ use books::{
     reconciliation::Limits,
     rows::{TableNames, Tables},
 };
+use platform::bus::EventBridge;
+use shop::event::ORDERS;
 use stack::Deployment;
 
 use crate::error::Error;
@@ -22,6 +24,12 @@ pub(crate) fn tables(deployment: &Deployment) -> Result<Tables, Error> {
         notices: name("NoticesTable")?,
     };
     Ok(Tables::new(&deployment.config, names))
+}
+
+/// The event bus of a stack, for the events of orders.
+pub(crate) fn bus(deployment: &Deployment) -> Result<EventBridge, Error> {
+    let name = deployment.resource("EventBus")?.to_owned();
+    Ok(EventBridge::new(&deployment.config, name, ORDERS))
 }
 
 /// A client of a stack's payment provider, with the stack's own key.

@@ -27,7 +27,9 @@ use uuid::Uuid;
 use crate::{
     id::{CustomerId, LocationId, OrderId},
     money::{Currency, Money},
-    order::{Line, Order, OrderEventType, PaymentMethod, PaymentStatus, Rejection, Status},
+    order::{
+        HistoryEntry, Line, Order, OrderEventType, PaymentMethod, PaymentStatus, Rejection, Status,
+    },
     stock::{Demand, Shortage},
     trace::TraceParent,
 };
@@ -181,6 +183,22 @@ impl OrderEvent {
             traceparent: order.traceparent,
         };
         Some(Self { event_type: entry.event, detail: Detail { metadata, data } })
+    }
+
+    /// The event to publish again if nobody knows whether it got through: the order's latest one.
+    /// After a failed refund that is the one that ended the order, for which a refund is tried; the
+    /// latest one only says that the refund failed.
+    #[must_use]
+    pub fn repeated(mut order: Order) -> Option<Self> {
+        if order.payment == PaymentStatus::RefundFailed {
+            let ended = |entry: &HistoryEntry| {
+                use OrderEventType::{Cancelled, Expired, Rejected};
+                matches!(entry.event, Cancelled | Expired | Rejected)
+            };
+            let end = order.history.iter().rposition(ended)?;
+            order.history.truncate(end + 1);
+        }
+        Self::latest(order)
     }
 }
 

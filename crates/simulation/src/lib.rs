@@ -18,6 +18,7 @@
 //! | `workload` | what customers, shops and operators do |
 //! | `scheduler` | what happens next |
 //! | [`outages`] | what an outage costs orders |
+//! | [`losses`] | what the bus or the queues have lost, and what brings it back |
 //! | `telemetry` | what CloudWatch gets to know about a run |
 //! | [`alarms`] | the fault that each alarm is for, and how soon it is noticed |
 //! | [`run`] | one seed, from the first order to the last check |
@@ -39,6 +40,7 @@ mod world;
 pub mod alarms;
 pub mod campaign;
 pub mod fault;
+pub mod losses;
 pub mod outages;
 pub mod run;
 

@@ -47,6 +47,7 @@ use crate::{
     engine::calls::Port,
     observation::{Observation, StockAnswer},
     transport::{
+        archive::Passed,
         message::{Content, EventTag},
         topology::TOPOLOGY,
     },
@@ -452,7 +453,7 @@ impl EventBus for Bus {
 }
 
 /// Sends an event to every queue that a rule matches it with.
-pub(crate) fn route(world: &World, source: &str, entry: &serde_json::Value) {
+pub(crate) fn route(world: &World, source: &'static str, entry: &serde_json::Value) {
     let (detail_type, detail) =
         (entry["detail-type"].as_str().expect("a detail-type"), &entry["detail"]);
     let order: OrderId =
@@ -468,9 +469,17 @@ pub(crate) fn route(world: &World, source: &str, entry: &serde_json::Value) {
         "version": "0", "source": source, "detail-type": detail_type, "detail": detail,
         "id": detail["metadata"]["event_id"], "time": world.now(), "resources": [],
     });
-    let (body, content) = (envelope.to_string().into(), Content::Event(event));
-    for rule in TOPOLOGY.rules.iter().filter(|rule| rule.matches(source, detail_type)) {
-        world.queues.send(rule.target, &body, &content);
+    let passed = Passed { at: world.now(), source, event, body: envelope.to_string().into() };
+    deliver(world, &passed);
+    world.archive.add(passed);
+}
+
+/// Sends an event to the queues of the rules that match it, as a replay does once more.
+pub(crate) fn deliver(world: &World, passed: &Passed) {
+    let Passed { source, event, body, .. } = passed;
+    let content = Content::Event(event.clone());
+    for rule in TOPOLOGY.rules.iter().filter(|rule| rule.matches(source, &event.detail_type)) {
+        world.queues.send(rule.target, body, &content);
     }
 }
 

@@ -107,7 +107,12 @@ impl Shop {
         world.intake_tables.load(menu(shop, 0));
         let baked = ("croissant".parse().expect("a name"), u32::MAX);
         let plan = BakePlan { capacity: [baked].into() };
-        world.stock.bake(name.parse().expect("a name"), plan);
+        let location: LocationId = name.parse().expect("a name");
+        let opening = shop.opening;
+        world.log.add(Observation::ShopOpened { location: location.clone(), opening });
+        let (at, baked) = (world.now(), plan.clone());
+        world.log.add(Observation::PlanChanged { at, location: location.clone(), plan: baked });
+        world.stock.bake(location, plan);
         shop
     }
 }
@@ -485,10 +490,8 @@ impl Workload {
 
     /// An operator publishes an order's latest event again.
     fn announce(&self, order: OrderId) {
-        if let Some(event) = self.world.order(order).and_then(OrderEvent::latest) {
-            self.world.core.trace("operator", || format!("announces {order}"));
-            let event = serde_json::to_value(event).expect("an event is JSON");
-            route(&self.world, ORDERS, &event);
+        if let Some(order) = self.world.order(order) {
+            announce(&self.world, order);
         }
     }
 
@@ -499,6 +502,16 @@ impl Workload {
             this.world.calls.sleep(wait).await;
             work(&this);
         });
+    }
+}
+
+/// Publishes the event of an order again that it waits for, from its row.
+pub(crate) fn announce(world: &World, order: Order) {
+    let id = order.order_id;
+    if let Some(event) = OrderEvent::repeated(order) {
+        world.core.trace("operator", || format!("announces {id}"));
+        let event = serde_json::to_value(event).expect("an event is JSON");
+        route(world, ORDERS, &event);
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     engine::{calls::Calls, core::Core, tasks::Worker},
     observation::{Log, Observation, Rest, UnderWay},
     transport::{
+        archive::Archive,
         queues::Queues,
         stream::Stream,
         topology::{Parameters, TOPOLOGY},
@@ -48,6 +49,7 @@ pub(crate) struct World {
     pub(crate) calls: Rc<Calls>,
     pub(crate) queues: Rc<Queues>,
     pub(crate) stream: Rc<Stream>,
+    pub(crate) archive: Archive,
     pub(crate) log: Log,
     pub(crate) parameters: Parameters,
 
@@ -82,6 +84,7 @@ impl World {
             calls: Calls::new(&core),
             queues: Queues::new(&core, &parameters),
             stream: Stream::new(&core),
+            archive: Archive::default(),
             log: Log::default(),
             intake_tables: Rc::new(MemoryTables::over(orders.clone())),
             orders: Rc::new(orders),

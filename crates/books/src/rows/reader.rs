@@ -64,7 +64,7 @@ impl<T> Default for Rows<T> {
 }
 
 /// The wanted orders. DynamoDB applies it to what it has read, so that it saves time, not money.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct OrderFilter {
     /// The oldest wanted time of placing.
     pub since: Timestamp,
@@ -183,6 +183,16 @@ impl Tables {
         self.each(Table::Orders, filter.expression(), visit).await
     }
 
+    /// Visits the orders that pass a filter, a whole page at a time, in no order. No more than a
+    /// page of a megabyte is kept in memory.
+    pub async fn order_pages<E: From<Error>>(
+        &self,
+        filter: &OrderFilter,
+        visit: impl AsyncFnMut(Vec<Result<Order, UnreadableRow>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.pages(Table::Orders, filter.expression(), visit).await
+    }
+
     /// Visits every order, page by page, in no order.
     pub async fn every_order(
         &self,
@@ -241,14 +251,27 @@ impl Tables {
         Ok(all)
     }
 
-    /// Visits the rows of a table that pass a filter. No more than a page of a megabyte is kept in
-    /// memory, and the SDK asks again for a page that fails.
     async fn each<T: FromRow>(
         &self,
         table: Table,
         filter: Filter,
         mut visit: impl FnMut(Result<T, UnreadableRow>),
     ) -> Result<(), Error> {
+        let each = async |rows: Vec<_>| {
+            rows.into_iter().for_each(&mut visit);
+            Ok(())
+        };
+        self.pages(table, filter, each).await
+    }
+
+    /// Visits the rows of a table that pass a filter. No more than a page of a megabyte is kept in
+    /// memory, and the SDK asks again for a page that fails.
+    async fn pages<T: FromRow, E: From<Error>>(
+        &self,
+        table: Table,
+        filter: Filter,
+        mut visit: impl AsyncFnMut(Vec<Result<T, UnreadableRow>>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Filter { expression, names, values } = filter;
         let mut pages = self
             .client
@@ -262,7 +285,7 @@ impl Tables {
             .send();
         while let Some(page) = pages.next().await {
             let rows = page.map_err(aws("dynamodb:Scan"))?.items.unwrap_or_default();
-            rows.into_iter().for_each(|row| visit(read(table, row)));
+            visit(rows.into_iter().map(|row| read(table, row)).collect()).await?;
         }
         Ok(())
     }

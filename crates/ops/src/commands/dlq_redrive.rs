@@ -4,12 +4,8 @@ use std::{collections::HashSet, fmt};
 
 use clap::Args;
 use jiff::SignedDuration;
-use platform::bus::{EventBridge, EventBus};
-use shop::{
-    event::{ORDERS, OrderEvent},
-    id::OrderId,
-    order::Order,
-};
+use platform::bus::EventBus;
+use shop::{event::OrderEvent, id::OrderId, order::Order};
 use stack::Deployment;
 
 use super::letters::{PATIENCE, missed, summary};
@@ -42,8 +38,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Verdict, Error> {
     let queues = DeadLetterQueues::of(deployment).await?;
     let queue = queues.named(&arguments.queue)?;
-    let bus =
-        EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
+    let bus = sources::bus(deployment)?;
     let wanted = arguments.order.map(|order| order.to_string());
 
     let mut totals = Totals::default();

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod announce;
 mod dlq_discard;
 mod dlq_list;
 mod dlq_redrive;
@@ -13,7 +14,9 @@ mod logs;
 mod order;
 mod orders;
 mod reconcile;
+mod replay;
 mod retry;
+mod rows;
 mod stock;
 
 use std::path::PathBuf;
@@ -106,6 +109,21 @@ enum Command {
     /// and does not count. Exits with status 0 if there is no difference, 1 if there are some, and
     /// 2 if the command itself failed.
     Reconcile(reconcile::Arguments),
+    /// Delivers what passed the bus in a time again, from its archive
+    ///
+    /// For queues that have lost messages. order.reserved, which the archive lacks because it
+    /// carries the payment method, is then published from the rows for orders that wait for their
+    /// charge. Consumers that have handled an event before ignore it. Exits with status 0 once
+    /// everything is delivered, 1 if rows cannot be read, and 2 if the command itself failed.
+    Replay(replay::Arguments),
+    /// Publishes the last event of each order that has changed lately again, from the rows
+    ///
+    /// For a bus that took nothing for so long that the stream gave events up. Reads the whole
+    /// table of orders, page by page, which costs about two cents for a month of 320,000. The
+    /// events have the same ids as before, and consumers that have handled them ignore them. Exits
+    /// with status 0 once they are published, 1 if rows cannot be read, and 2 if the command itself
+    /// failed; it may then be repeated.
+    Announce(announce::Arguments),
     /// Lists what operators have decided by hand: discarded dead letters and settled differences
     ///
     /// Exits with status 0, and 2 if the command itself failed.
@@ -183,6 +201,8 @@ impl Cli {
             Command::Stock(arguments) => stock::run(&deployment.await?, &arguments).await,
             Command::Reconcile(arguments) => reconcile::run(&deployment.await?, arguments).await,
             Command::Journal(arguments) => journal::run(&deployment.await?, &arguments).await,
+            Command::Replay(arguments) => replay::run(&deployment.await?, &arguments).await,
+            Command::Announce(arguments) => announce::run(&deployment.await?, arguments).await,
             Command::Import(arguments) => {
                 import::run(&self.target.config().await?, &self.target.stack, &arguments).await
             }

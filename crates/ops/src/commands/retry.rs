@@ -1,11 +1,7 @@
 //! `order ID retry`: publishes the event again that the order waits for.
 
-use platform::bus::{EventBridge, EventBus};
-use shop::{
-    event::{ORDERS, OrderEvent},
-    id::OrderId,
-    order::{HistoryEntry, Order, OrderEventType, PaymentStatus},
-};
+use platform::bus::EventBus;
+use shop::{event::OrderEvent, id::OrderId};
 use stack::Deployment;
 
 use crate::{
@@ -17,10 +13,8 @@ use crate::{
 
 pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict, Error> {
     let order = sources::tables(deployment)?.order(id).await?.ok_or(Error::NoOrder(id))?;
-    let event = retried(order).ok_or(Error::NoHistory(id))?;
-    let bus =
-        EventBridge::new(&deployment.config, deployment.resource("EventBus")?.to_owned(), ORDERS);
-    bus.publish(std::slice::from_ref(&event)).await?;
+    let event = OrderEvent::repeated(order).ok_or(Error::NoHistory(id))?;
+    sources::bus(deployment)?.publish(std::slice::from_ref(&event)).await?;
     line(format!(
         "{} published again, revision {}, id {}; `cargo ops order {id}` shows what comes of it",
         name(event.event_type),
@@ -30,28 +24,15 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
     Ok(Verdict::Healthy)
 }
 
-/// The event to publish again: the order's last one. After a failed refund that is the one that
-/// ended the order, for which a refund is tried; the last one only says that the refund failed.
-fn retried(mut order: Order) -> Option<OrderEvent> {
-    if order.payment == PaymentStatus::RefundFailed {
-        let ended = |entry: &HistoryEntry| {
-            use OrderEventType::{Cancelled, Expired, Rejected};
-            matches!(entry.event, Cancelled | Expired | Rejected)
-        };
-        let end = order.history.iter().rposition(ended)?;
-        order.history.truncate(end + 1);
-    }
-    OrderEvent::latest(order)
-}
-
 #[cfg(test)]
 mod tests {
-    use shop::order::Trigger;
+    use shop::order::{OrderEventType, Trigger};
 
     use super::*;
 
     fn after(triggers: &[Trigger]) -> Option<OrderEventType> {
-        retried(fixtures::after(fixtures::order(), triggers)).map(|event| event.event_type)
+        let order = fixtures::after(fixtures::order(), triggers);
+        OrderEvent::repeated(order).map(|event| event.event_type)
     }
 
     #[test]

@@ -256,6 +256,17 @@ impl Queues {
         self.queues.borrow_mut()[queue].is_unread = is_unread;
     }
 
+    /// Loses all messages and dead letters, and returns how many.
+    pub(crate) fn lose_everything(&self) -> usize {
+        let mut queues = self.queues.borrow_mut();
+        let lost = queues.iter().map(|queue| queue.messages.len() + queue.dead_letters.len()).sum();
+        for queue in queues.iter_mut() {
+            queue.messages.clear();
+            queue.dead_letters.clear();
+        }
+        lost
+    }
+
     /// Deletes all dead letters.
     pub(crate) fn purge_dead_letters(&self) {
         self.queues.borrow_mut().iter_mut().for_each(|queue| queue.dead_letters.clear());

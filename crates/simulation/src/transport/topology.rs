@@ -22,6 +22,8 @@ pub(crate) struct Topology {
     pub(crate) defaults: Parameters,
     /// How old a change of an order may be when the relay still gets it.
     pub(crate) max_record_age: SignedDuration,
+    /// The detail types that the archive of the bus does not take.
+    not_archived: Vec<String>,
 }
 
 /// A queue that feeds a function.
@@ -108,7 +110,14 @@ impl Topology {
             .filter_map(|(name, it)| Some((name.clone(), it["Default"].as_i64()?)))
             .collect();
         let max_record_age = max_record_age.expect("a mapping from the stream");
-        Self { queues, rules, timeouts, defaults, max_record_age }
+        let archived = &template.properties("EventArchive")["EventPattern"]["detail-type"];
+        let not_archived = texts(&archived[0]["anything-but"]);
+        Self { queues, rules, timeouts, defaults, max_record_age, not_archived }
+    }
+
+    /// Whether the archive of the bus takes an event.
+    pub(crate) fn is_archived(&self, detail_type: &str) -> bool {
+        self.not_archived.iter().all(|left_out| left_out != detail_type)
     }
 }
 
