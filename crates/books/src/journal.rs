@@ -1,14 +1,18 @@
 //! The journal of what operators decide by hand, with who and why. It is a log group of the stack,
 //! so that every operator sees it and nobody can change an entry.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::{Client as CloudWatchLogs, types::InputLogEvent};
 use aws_sdk_sts::Client as Sts;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use shop::id::OrderId;
+use sha2::{Digest, Sha256};
+use shop::id::{CustomerId, OrderId};
 
 use crate::{
     error::{Error, aws},
@@ -54,6 +58,21 @@ pub enum Decision {
         key: String,
         difference: String,
     },
+    /// A customer's data was erased. Such entries are the ledger that is applied again after a
+    /// restore.
+    Erased {
+        /// The customer's [`pseudonym`].
+        customer: String,
+        /// The orders that led to the customer.
+        orders: Vec<OrderId>,
+    },
+}
+
+/// What stands for a customer in the journal: it says whether somebody is that customer, and does
+/// not lead to them, since ids are random.
+#[must_use]
+pub fn pseudonym(customer: &CustomerId) -> String {
+    Sha256::digest(customer.as_str()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Entry {
@@ -73,6 +92,9 @@ impl fmt::Display for Entry {
                 write!(f, "discarded {message_id} of {queue} ({summary})")?;
             }
             Decision::Settled { key, difference } => write!(f, "settled {key} ({difference})")?,
+            Decision::Erased { customer, orders } => {
+                write!(f, "erased the customer {customer} from {} orders", orders.len())?;
+            }
         }
         write!(f, ": {reason}")
     }
@@ -139,7 +161,18 @@ impl Journal {
         Ok(entries
             .filter_map(|entry| match &entry.decision {
                 Decision::Settled { key, .. } => Some((key.clone(), entry)),
-                Decision::Discarded { .. } => None,
+                Decision::Discarded { .. } | Decision::Erased { .. } => None,
+            })
+            .collect())
+    }
+
+    /// The [`pseudonym`]s of all customers whose data was erased.
+    pub async fn erasures(&self) -> Result<BTreeSet<String>, Error> {
+        let entries = self.entries(Timestamp::UNIX_EPOCH).await?.into_iter();
+        Ok(entries
+            .filter_map(|entry| match entry.decision {
+                Decision::Erased { customer, .. } => Some(customer),
+                Decision::Discarded { .. } | Decision::Settled { .. } => None,
             })
             .collect())
     }

@@ -2,6 +2,7 @@
 
 use platform::bus::PublishError;
 use shop::id::{LocationId, OrderId};
+use tables::orders::TriggerError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,15 @@ pub(crate) enum Error {
         /// All names.
         known: String,
     },
+    /// The user pool knows nobody with that address.
+    #[error(
+        "the user pool has no account with this address: give the customer's id, the `sub` of \
+         their tokens"
+    )]
+    NoAddress,
+    /// An order could not be erased.
+    #[error("an order could not be changed: run the command again")]
+    Trigger(#[from] TriggerError),
     /// A span of time ends before it begins.
     #[error("--from must be before --to")]
     NoTime,

@@ -2,6 +2,7 @@
 
 mod checkup;
 mod commands;
+mod customers;
 mod dead_letters;
 mod diagnosis;
 mod error;

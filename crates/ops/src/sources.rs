@@ -1,7 +1,9 @@
 //! Where a stack keeps its books.
 
 use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client as DynamoDb;
 use books::{
+    UnreadableRow,
     journal::Journal,
     ledger,
     reconciliation::Limits,
@@ -10,6 +12,7 @@ use books::{
 use platform::bus::EventBridge;
 use shop::event::ORDERS;
 use stack::Deployment;
+use tables::orders::OrdersTable;
 
 use crate::error::Error;
 
@@ -24,6 +27,26 @@ pub(crate) fn tables(deployment: &Deployment) -> Result<Tables, Error> {
         notices: name("NoticesTable")?,
     };
     Ok(Tables::new(&deployment.config, names))
+}
+
+/// The Orders table of a stack, for transitions.
+pub(crate) fn orders_table(deployment: &Deployment) -> Result<OrdersTable, Error> {
+    let name = deployment.resource("OrdersTable")?.to_owned();
+    Ok(OrdersTable::new(DynamoDb::new(&deployment.config), name))
+}
+
+/// The row, unless it cannot be read: everything else is still worth knowing.
+pub(crate) fn readable<T>(
+    row: Result<Option<T>, books::Error>,
+    unreadable: &mut Vec<UnreadableRow>,
+) -> Result<Option<T>, Error> {
+    match row {
+        Err(books::Error::Row(row)) => {
+            unreadable.push(row);
+            Ok(None)
+        }
+        row => Ok(row?),
+    }
 }
 
 /// The event bus of a stack, for the events of orders.

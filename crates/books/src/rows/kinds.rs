@@ -95,6 +95,12 @@ pub(super) struct Pieces {
     pub held: i64,
 }
 
+/// The key of a row of the Orders table.
+#[derive(Deserialize)]
+pub(super) struct OrderKey {
+    pub order_id: OrderId,
+}
+
 /// A row of the Stock table.
 #[derive(Clone, Debug)]
 pub enum StockRow {
@@ -137,7 +143,7 @@ macro_rules! read_whole {
     };
 }
 
-read_whole!(Order, Menu, Reservation, BakePlan, NoticeRow, Pieces);
+read_whole!(Order, OrderKey, Menu, Reservation, BakePlan, NoticeRow, Pieces);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RowError {

@@ -7,14 +7,17 @@ use aws_sdk_dynamodb::{Client as DynamoDb, types::AttributeValue};
 use futures::future::try_join_all;
 use jiff::{Timestamp, civil};
 use shop::{
-    id::{ItemId, LocationId, OrderId},
+    id::{CustomerId, ItemId, LocationId, OrderId},
     menu::Menu,
     order::{Order, Status},
     stock::{BakePlan, Reservation},
 };
-use tables::{orders::PLACED_AT, stock::Key};
+use tables::{
+    orders::{self, PLACED_AT},
+    stock::Key,
+};
 
-use super::kinds::{FromRow, NoticeRow, PaymentRow, Pieces, StockRow, Table, read};
+use super::kinds::{FromRow, NoticeRow, OrderKey, PaymentRow, Pieces, StockRow, Table, read};
 use crate::{
     error::{Error, UnreadableRow, aws},
     words::name,
@@ -119,6 +122,29 @@ impl Tables {
 
     pub async fn order(&self, id: OrderId) -> Result<Option<Order>, Error> {
         self.get(Table::Orders, id.to_string()).await
+    }
+
+    /// The ids of a customer's orders, oldest first. An order that was placed a moment ago may be
+    /// missing.
+    pub async fn orders_of(&self, customer: &CustomerId) -> Result<Vec<OrderId>, Error> {
+        let of_customer = AttributeValue::S(customer.as_str().to_owned());
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.names.orders)
+            .index_name(orders::BY_CUSTOMER)
+            .key_condition_expression("#customer = :customer")
+            .expression_attribute_names("#customer", orders::CUSTOMER)
+            .expression_attribute_values(":customer", of_customer)
+            .into_paginator()
+            .items()
+            .send();
+        let mut ids = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(aws("dynamodb:Query"))?;
+            ids.push(read::<OrderKey>(Table::Orders, item)?.order_id);
+        }
+        Ok(ids)
     }
 
     pub async fn payment(&self, order: OrderId) -> Result<Option<PaymentRow>, Error> {

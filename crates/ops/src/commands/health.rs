@@ -120,7 +120,7 @@ async fn queues(deployment: &Deployment) -> Result<Vec<Finding>, Error> {
     let second = DeadLetterQueues::of(deployment).await?;
     let before: BTreeMap<&str, u64> =
         first.work().iter().map(|queue| (&*queue.name, queue.waiting)).collect();
-    findings.extend(second.work().iter().filter_map(|WorkQueue { name, waiting }| {
+    findings.extend(second.work().iter().filter_map(|WorkQueue { name, waiting, .. }| {
         let before = before.get(&**name).copied().unwrap_or_default();
         let stands = before > 0 && *waiting >= before;
         stands.then(|| {

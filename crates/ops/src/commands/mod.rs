@@ -1,10 +1,13 @@
 //! The command line.
 
 mod announce;
+mod customer_erase;
+mod customer_export;
 mod dlq_discard;
 mod dlq_list;
 mod dlq_redrive;
 mod dlq_show;
+mod erasures;
 mod errors;
 mod health;
 mod import;
@@ -109,6 +112,14 @@ enum Command {
     /// and does not count. Exits with status 0 if there is no difference, 1 if there are some, and
     /// 2 if the command itself failed.
     Reconcile(reconcile::Arguments),
+    /// Exports or erases what is stored about a customer
+    Customer(CustomerArguments),
+    /// Erases again what a restored table has brought back, by the journal
+    ///
+    /// Reads the whole table of orders, page by page. Exits with status 0 once everything is
+    /// erased, 1 if something has to wait or cannot be read (the command prints what), and 2 if the
+    /// command itself failed. Repeating it changes nothing.
+    ReapplyErasures(erasures::Arguments),
     /// Delivers what passed the bus in a time again, from its archive
     ///
     /// For queues that have lost messages. order.reserved, which the archive lacks because it
@@ -173,6 +184,37 @@ struct OrderArguments {
     action: Option<OrderAction>,
 }
 
+#[derive(Args, Debug)]
+struct CustomerArguments {
+    /// The customer's id, which is the `sub` of their tokens, or the address of their account
+    id: String,
+    #[command(subcommand)]
+    action: CustomerAction,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum CustomerAction {
+    /// Prints everything that is stored about the customer
+    ///
+    /// Exits with status 0, 1 if rows cannot be read, and 2 if the command itself failed.
+    Export {
+        /// Print one JSON object, with every field
+        #[arg(long)]
+        json: bool,
+    },
+    /// Deletes the account and what leads from orders to the customer; what the books need stays
+    ///
+    /// First lets the customer no longer sign in. Changes no order that is under way, and erases
+    /// nothing as long as there is one, or a message about the customer in a queue: the command
+    /// prints which. Exits with status 0 once everything is erased, 1 if it has to be run again
+    /// later, and 2 if the command itself failed. Repeating it changes nothing.
+    Erase {
+        /// Wait until the customer's tokens have expired, which takes up to an hour
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum OrderAction {
     /// Tries again what the order waits for: publishes its last event from its row
@@ -201,11 +243,26 @@ impl Cli {
             Command::Stock(arguments) => stock::run(&deployment.await?, &arguments).await,
             Command::Reconcile(arguments) => reconcile::run(&deployment.await?, arguments).await,
             Command::Journal(arguments) => journal::run(&deployment.await?, &arguments).await,
+            Command::Customer(arguments) => arguments.run(&deployment.await?).await,
+            Command::ReapplyErasures(arguments) => {
+                erasures::run(&deployment.await?, &arguments).await
+            }
             Command::Replay(arguments) => replay::run(&deployment.await?, &arguments).await,
             Command::Announce(arguments) => announce::run(&deployment.await?, arguments).await,
             Command::Import(arguments) => {
                 import::run(&self.target.config().await?, &self.target.stack, &arguments).await
             }
+        }
+    }
+}
+
+impl CustomerArguments {
+    async fn run(self, deployment: &Deployment) -> Result<Verdict, Error> {
+        match self.action {
+            CustomerAction::Export { json } => {
+                customer_export::run(deployment, &self.id, json).await
+            }
+            CustomerAction::Erase { wait } => customer_erase::run(deployment, &self.id, wait).await,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `order ID`: everything that is known about an order.
 
-use books::{UnreadableRow, ledger::Account, rows::NoticeRow};
+use books::{ledger::Account, rows::NoticeRow};
 use futures::future::{join, join4, try_join, try_join3};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -45,9 +45,9 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
     let (order, payment, reservation, notice) = rows.await;
     let placed_at = order?.ok_or(Error::NoOrder(id))?.placed_at;
     let mut unreadable = Vec::new();
-    let payment = readable(payment, &mut unreadable)?;
-    let reservation = readable(reservation, &mut unreadable)?;
-    let notice = readable(notice, &mut unreadable)?;
+    let payment = sources::readable(payment, &mut unreadable)?;
+    let reservation = sources::readable(reservation, &mut unreadable)?;
+    let notice = sources::readable(notice, &mut unreadable)?;
     let account = async {
         let Some(intent) = payment.as_ref().and_then(|row| row.payment.intent()) else {
             return Ok(None);
@@ -91,20 +91,6 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
         events,
         log,
     })
-}
-
-/// The row, unless it cannot be read: everything else about the order is still worth knowing.
-fn readable<T>(
-    row: Result<Option<T>, books::Error>,
-    unreadable: &mut Vec<UnreadableRow>,
-) -> Result<Option<T>, Error> {
-    match row {
-        Err(books::Error::Row(row)) => {
-            unreadable.push(row);
-            Ok(None)
-        }
-        row => Ok(row?),
-    }
 }
 
 fn print(report: &OrderReport, diagnosis: &Diagnosis) -> Result<(), Error> {

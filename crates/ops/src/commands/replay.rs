@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = time::since)]
     from: Timestamp,
     /// Deliver what passed the bus until then
-    #[arg(long, value_name = "TIME", value_parser = time::since)]
+    #[arg(long, value_name = "TIME", value_parser = time::since, default_value = "0s")]
     to: Timestamp,
     /// Deliver only to this queue, as `dlq list` names it, such as charge; may be repeated
     #[arg(long = "rule", value_name = "RULE")]

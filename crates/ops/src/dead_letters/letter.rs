@@ -99,6 +99,11 @@ impl DeadLetter {
         }
     }
 
+    /// Whether its contents hold a text.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.body.contains(text)
+    }
+
     /// Its contents, without what is confidential.
     pub(crate) fn record(&self) -> String {
         record::shown(&self.body)

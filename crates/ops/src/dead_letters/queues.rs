@@ -63,6 +63,8 @@ pub(crate) struct WorkQueue {
     pub(crate) name: String,
     /// The approximate number of messages that could be received now.
     pub(crate) waiting: u64,
+    /// The approximate number of all messages, delayed and hidden ones included.
+    pub(crate) messages: u64,
 }
 
 /// A queue that feeds a dead-letter queue.
@@ -126,6 +128,10 @@ impl DeadLetterQueues {
             Some(WorkQueue {
                 name: logical_id.strip_suffix(WORK_SUFFIX)?.to_lowercase(),
                 waiting: waiting.parse().unwrap_or_default(),
+                messages: depth(attributes)
+                    + attribute(attributes, QueueAttributeName::ApproximateNumberOfMessagesDelayed)
+                        .parse::<u64>()
+                        .unwrap_or_default(),
             })
         });
         let work = work.collect();

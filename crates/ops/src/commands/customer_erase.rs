@@ -1,0 +1,177 @@
+//! `customer ID erase`: deletes what leads to a customer.
+
+use books::journal::{Decision, pseudonym};
+use jiff::{SignedDuration, Timestamp};
+use shop::{
+    id::CustomerId,
+    order::{Order, Trigger},
+};
+use stack::Deployment;
+use tables::orders::{Outcome, apply_trigger};
+
+use crate::{
+    customers::{Account, Customers, forget_bounces, orders_of, under_way},
+    dead_letters::DeadLetterQueues,
+    error::Error,
+    output::{count, line, message, moment},
+    sources,
+    verdict::Verdict,
+};
+
+/// How long a message may be under way beyond the waits of its queue, which grow by up to a
+/// quarter.
+const MARGIN: SignedDuration = SignedDuration::from_mins(10);
+
+pub(super) async fn run(deployment: &Deployment, id: &str, wait: bool) -> Result<Verdict, Error> {
+    let customers = Customers::of(deployment)?;
+    let (customer, account) = customers.find(id).await?;
+    if is_hindered(deployment, &customer).await? {
+        return Ok(Verdict::Unhealthy);
+    }
+    if let Some(until) = shut_out(&customers, account.as_ref()).await? {
+        line(format!(
+            "the customer can no longer sign in; a token that they may have is valid until {}",
+            moment(until)
+        ))?;
+        if !wait {
+            line("nothing is erased yet: run the command again after that, or with --wait")?;
+            return Ok(Verdict::Unhealthy);
+        }
+        let left = until.duration_since(Timestamp::now());
+        tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+        // They may have ordered until then.
+        if is_hindered(deployment, &customer).await? {
+            return Ok(Verdict::Unhealthy);
+        }
+    }
+    erase(deployment, &customers, &customer, account.as_ref()).await
+}
+
+/// Prints why the customer's data cannot be erased yet, if so.
+async fn is_hindered(deployment: &Deployment, customer: &CustomerId) -> Result<bool, Error> {
+    let orders = orders_of(deployment, customer).await?;
+    let mut obstacles = Vec::new();
+    for order in &orders {
+        if let Some(reason) = under_way(order) {
+            obstacles.push(format!("order {} {reason}", order.order_id));
+        }
+    }
+    let queues = DeadLetterQueues::of(deployment).await?;
+    for (queue, letter) in queues.peek_all().await? {
+        let about_order = |order: &Order| letter.mentions(&order.order_id.to_string());
+        if letter.mentions(customer.as_str()) || orders.iter().any(about_order) {
+            obstacles.push(format!(
+                "message {} in the dead-letter queue {} is about the customer: `cargo ops dlq \
+                 redrive {}`, or discard it",
+                letter.id, queue.name, queue.name
+            ));
+        }
+    }
+    let last_change = orders.iter().filter_map(|order| Some(order.history.last()?.at)).max();
+    if let Some(last_change) = last_change {
+        let now = Timestamp::now();
+        for queue in queues.work().iter().filter(|queue| queue.messages > 0) {
+            if now < last_change + longest_way(deployment, &queue.name)? {
+                obstacles.push(format!(
+                    "one of the {} in the queue {} may be about the customer, whose orders last \
+                     changed {}",
+                    count(usize::try_from(queue.messages).unwrap_or(usize::MAX), "message"),
+                    queue.name,
+                    moment(last_change)
+                ));
+            }
+        }
+    }
+    obstacles.iter().try_for_each(line)?;
+    if !obstacles.is_empty() {
+        line("nothing is erased: run the command again when that is over")?;
+    }
+    Ok(!obstacles.is_empty())
+}
+
+/// For how long after a change of an order a message about it may be in a queue.
+fn longest_way(deployment: &Deployment, queue: &str) -> Result<SignedDuration, Error> {
+    let seconds = |parameter: &str| -> Result<i64, Error> {
+        Ok(deployment.parameter(parameter)?.parse().unwrap_or_default())
+    };
+    let budget = match queue {
+        "charge" => seconds("ChargeRetryBudgetSeconds")?,
+        "refund" => seconds("RefundRetryBudgetSeconds")?,
+        "notice" => seconds("NoticeRetryBudgetSeconds")?,
+        _ => seconds("RetryBudgetSeconds")?,
+    };
+    let delay = if queue == "deadline" { seconds("ConfirmWithinSeconds")? } else { 0 };
+    Ok(SignedDuration::from_secs(delay + budget * 5 / 4) + MARGIN)
+}
+
+/// Lets the customer no longer sign in. Returns until when a token of theirs may be valid, if it
+/// still may.
+async fn shut_out(
+    customers: &Customers,
+    account: Option<&Account>,
+) -> Result<Option<Timestamp>, Error> {
+    let Some(account) = account else { return Ok(None) };
+    let since = if account.enabled {
+        customers.shut_out(&account.id).await?;
+        Timestamp::now()
+    } else {
+        account.changed
+    };
+    let until = since + customers.token_life().await?;
+    Ok(Some(until).filter(|until| *until > Timestamp::now()))
+}
+
+async fn erase(
+    deployment: &Deployment,
+    customers: &Customers,
+    customer: &CustomerId,
+    account: Option<&Account>,
+) -> Result<Verdict, Error> {
+    let orders = orders_of(deployment, customer).await?;
+    if orders.is_empty() && account.is_none() {
+        line("nothing is stored about this customer")?;
+        return Ok(Verdict::Healthy);
+    }
+    // First the ledger, so that whatever is erased is erased again after a restore.
+    let decision = Decision::Erased {
+        customer: pseudonym(customer),
+        orders: orders.iter().map(|order| order.order_id).collect(),
+    };
+    line(sources::journal(deployment)?.write(decision, "the customer wants it").await?)?;
+    let mut left = 0;
+    for order in orders {
+        left += usize::from(!erase_order(deployment, order).await?);
+    }
+    if left > 0 {
+        message("the account stays for as long as there are such orders: run the command again");
+        return Ok(Verdict::Unhealthy);
+    }
+    if let Some(address) = account.and_then(Account::address) {
+        forget_bounces(deployment, address).await?;
+    }
+    customers.delete(customer).await?;
+    line(
+        "everything about the customer that can be edited is erased; docs/privacy.md lists the rest",
+    )?;
+    Ok(Verdict::Healthy)
+}
+
+/// Erases the customer from an order. Returns whether that is done.
+pub(super) async fn erase_order(deployment: &Deployment, order: Order) -> Result<bool, Error> {
+    let id = order.order_id;
+    if let Some(reason) = under_way(&order) {
+        line(format!("order {id} {reason}: it is not erased"))?;
+        return Ok(false);
+    }
+    let orders = sources::orders_table(deployment)?;
+    let now = Timestamp::now();
+    match apply_trigger(&orders, order, &Trigger::ErasureRequested, None, now).await? {
+        Outcome::Changed(_) => line(format!("order {id} is erased"))?,
+        // Somebody else has erased it meanwhile, since an order that has ended does not go on.
+        Outcome::Unchanged(order) => line(format!(
+            "order {id} is {}",
+            if order.customer_id.is_erased() { "already erased" } else { "not erased" }
+        ))?,
+    }
+    Ok(true)
+}

@@ -1,0 +1,217 @@
+//! Customers: their account in the user pool, and their orders.
+
+use aws_sdk_cognitoidentityprovider::{
+    Client as Cognito,
+    operation::{admin_delete_user::AdminDeleteUserError, admin_get_user::AdminGetUserError},
+    types::{AttributeType, TimeUnitsType},
+};
+use aws_sdk_sesv2::{
+    Client as Ses, operation::delete_suppressed_destination::DeleteSuppressedDestinationError,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use shop::{
+    id::CustomerId,
+    order::{Order, PaymentStatus},
+};
+use stack::{Deployment, error::aws};
+
+use crate::{error::Error, sources};
+
+/// The user pool of a stack.
+pub(crate) struct Customers {
+    client: Cognito,
+    pool: String,
+    /// The app through which customers sign in.
+    app: String,
+}
+
+/// An account in the user pool.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Account {
+    /// The subject of the customer's tokens.
+    pub(crate) id: CustomerId,
+    /// All attributes of the account, by name.
+    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) created: Timestamp,
+    pub(crate) changed: Timestamp,
+    /// Whether the customer can sign in.
+    pub(crate) enabled: bool,
+}
+
+impl Account {
+    pub(crate) fn address(&self) -> Option<&str> {
+        let address = self.attributes.iter().find(|(name, _)| name == "email");
+        address.map(|(_, address)| &**address)
+    }
+}
+
+impl Customers {
+    pub(crate) fn of(deployment: &Deployment) -> Result<Self, Error> {
+        Ok(Self {
+            client: Cognito::new(&deployment.config),
+            pool: deployment.resource("UserPool")?.to_owned(),
+            app: deployment.resource("UserPoolClient")?.to_owned(),
+        })
+    }
+
+    /// The customer's account, if there is one, and their id. An address leads to the id through
+    /// the user pool alone.
+    pub(crate) async fn find(&self, id: &str) -> Result<(CustomerId, Option<Account>), Error> {
+        let id = if id.contains('@') { self.with_address(id).await? } else { id.to_owned() };
+        Ok((CustomerId::new(&id), self.account(&id).await?))
+    }
+
+    async fn with_address(&self, address: &str) -> Result<String, Error> {
+        let filter = format!("email = \"{}\"", address.replace(['"', '\\'], ""));
+        let users = self.client.list_users().user_pool_id(&self.pool).filter(filter).send().await;
+        let users = users.map_err(aws("cognito-idp:ListUsers"))?.users.unwrap_or_default();
+        let attributes = users.first().map(|user| pairs(user.attributes())).unwrap_or_default();
+        let id = attributes.into_iter().find(|(name, _)| name == "sub");
+        id.map(|(_, id)| id).ok_or(Error::NoAddress)
+    }
+
+    async fn account(&self, id: &str) -> Result<Option<Account>, Error> {
+        let get = self.client.admin_get_user().user_pool_id(&self.pool).username(id);
+        let user = match get.send().await {
+            Ok(user) => user,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(AdminGetUserError::is_user_not_found_exception) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(aws("cognito-idp:AdminGetUser")(error).into()),
+        };
+        let at = |date: Option<aws_sdk_cognitoidentityprovider::primitives::DateTime>| {
+            let millis = date.and_then(|date| date.to_millis().ok());
+            millis.and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or_default()
+        };
+        Ok(Some(Account {
+            id: CustomerId::new(id),
+            attributes: pairs(user.user_attributes()),
+            created: at(user.user_create_date),
+            changed: at(user.user_last_modified_date),
+            enabled: user.enabled,
+        }))
+    }
+
+    /// Signs a customer out everywhere and lets nobody sign in with the account again. Tokens that
+    /// they have stay valid until they expire.
+    pub(crate) async fn shut_out(&self, customer: &CustomerId) -> Result<(), Error> {
+        let sign_out = self.client.admin_user_global_sign_out().user_pool_id(&self.pool);
+        let signed_out = sign_out.username(customer.as_str()).send().await;
+        signed_out.map_err(aws("cognito-idp:AdminUserGlobalSignOut"))?;
+        let disable = self.client.admin_disable_user().user_pool_id(&self.pool);
+        let disabled = disable.username(customer.as_str()).send().await;
+        disabled.map_err(aws("cognito-idp:AdminDisableUser"))?;
+        Ok(())
+    }
+
+    /// For how long an access token is valid.
+    pub(crate) async fn token_life(&self) -> Result<SignedDuration, Error> {
+        let describe = self.client.describe_user_pool_client().user_pool_id(&self.pool);
+        let app = describe.client_id(&self.app).send().await;
+        let app = app.map_err(aws("cognito-idp:DescribeUserPoolClient"))?.user_pool_client;
+        let app = app.as_ref();
+        let units = app.and_then(|app| app.token_validity_units()?.access_token());
+        let unit = match units {
+            Some(TimeUnitsType::Seconds) => SignedDuration::from_secs(1),
+            Some(TimeUnitsType::Minutes) => SignedDuration::from_mins(1),
+            Some(TimeUnitsType::Days) => SignedDuration::from_hours(24),
+            _ => SignedDuration::from_hours(1),
+        };
+        // Without a setting, an hour.
+        match app.and_then(|app| app.access_token_validity()).filter(|number| *number > 0) {
+            Some(number) => Ok(unit * number),
+            None => Ok(SignedDuration::from_hours(1)),
+        }
+    }
+
+    pub(crate) async fn delete(&self, customer: &CustomerId) -> Result<(), Error> {
+        let delete = self.client.admin_delete_user().user_pool_id(&self.pool);
+        match delete.username(customer.as_str()).send().await {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(AdminDeleteUserError::is_user_not_found_exception) =>
+            {
+                Ok(())
+            }
+            deleted => Ok(deleted.map(drop).map_err(aws("cognito-idp:AdminDeleteUser"))?),
+        }
+    }
+}
+
+/// Takes an address off the list of those to which SES sends nothing, because mail to them came
+/// back. The embedded AWS has no such list.
+pub(crate) async fn forget_bounces(deployment: &Deployment, address: &str) -> Result<(), Error> {
+    if deployment.embedded.is_some() {
+        return Ok(());
+    }
+    let delete = Ses::new(&deployment.config).delete_suppressed_destination();
+    match delete.email_address(address).send().await {
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(DeleteSuppressedDestinationError::is_not_found_exception) =>
+        {
+            Ok(())
+        }
+        deleted => Ok(deleted.map(drop).map_err(aws("ses:DeleteSuppressedDestination"))?),
+    }
+}
+
+fn pairs(attributes: &[AttributeType]) -> Vec<(String, String)> {
+    let pair = |it: &AttributeType| (it.name().to_owned(), it.value().unwrap_or("").to_owned());
+    attributes.iter().map(pair).collect()
+}
+
+/// The orders of a customer that are not erased, oldest first.
+pub(crate) async fn orders_of(
+    deployment: &Deployment,
+    customer: &CustomerId,
+) -> Result<Vec<Order>, Error> {
+    let tables = sources::tables(deployment)?;
+    let mut orders = Vec::new();
+    for id in tables.orders_of(customer).await? {
+        orders.extend(tables.order(id).await?.filter(|order| order.customer_id == *customer));
+    }
+    Ok(orders)
+}
+
+/// Why an order cannot be erased yet, if so.
+pub(crate) fn under_way(order: &Order) -> Option<&'static str> {
+    use shop::order::Status::Collected;
+    if !order.status.ended_early() && order.status != Collected {
+        return Some("is under way");
+    }
+    let owes = order.status.ended_early() && order.payment == PaymentStatus::Captured;
+    owes.then_some("has ended, and its money is still to be given back")
+}
+
+#[cfg(test)]
+mod tests {
+    use shop::order::Trigger;
+
+    use super::*;
+
+    #[test]
+    fn an_order_is_under_way_until_it_has_ended_and_its_money_is_given_back() {
+        use Trigger::{
+            Cancelled, PaymentCaptured, PaymentRefunded, PickedUp, PreparationFinished,
+            PreparationStarted, RefundFailed, StockReserved,
+        };
+        let is_under_way = |triggers: &[Trigger]| {
+            under_way(&fixtures::after(fixtures::order(), triggers)).is_some()
+        };
+        let paid = [StockReserved, PaymentCaptured];
+        let then = |more: &[Trigger]| is_under_way(&[&paid[..], more].concat());
+        assert!(is_under_way(&[]) && then(&[]) && then(&[PreparationStarted]));
+        assert!(then(&[Cancelled]));
+        assert!(!then(&[Cancelled, PaymentRefunded]) && !then(&[Cancelled, RefundFailed]));
+        assert!(!is_under_way(&[Cancelled]));
+        assert!(!then(&[PreparationStarted, PreparationFinished, PickedUp]));
+    }
+}
