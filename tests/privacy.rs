@@ -17,9 +17,7 @@ use shop::{
 use tables::orders::{Orders, OrdersTable, Outcome, apply_trigger};
 use uuid::Uuid;
 
-use crate::harness::{
-    Answer, Customer, System, croissants, eventually, new_shop, paid_with, stack,
-};
+use crate::harness::{Customer, System, croissants, eventually, new_shop, paid_with, stack};
 use local::Running;
 
 /// What a customer writes, which nobody else does.

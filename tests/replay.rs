@@ -4,7 +4,7 @@ use aws_sdk_eventbridge::Client as EventBridge;
 use jiff::Timestamp;
 use local::shops::Shop;
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::harness::{Customer, OnDemand, Output, System, croissants, eventually, stack};
 
@@ -13,6 +13,9 @@ async fn lossy() -> System {
     static LOSSY: OnDemand = OnceCell::const_new();
     System::on_demand(&LOSSY, || stack("lossy")).await
 }
+
+/// Held by the test that disables rules.
+static RULES_IN_USE: Mutex<()> = Mutex::const_new(());
 
 /// The rules that lead to the queues of the functions.
 const RULES: [&str; 6] =
@@ -75,6 +78,7 @@ fn succeeded(output: &Output) {
 
 #[tokio::test]
 async fn what_queues_have_lost_is_replayed_and_every_order_is_charged_and_confirmed_once() {
+    let _in_use = RULES_IN_USE.lock().await;
     let system = lossy().await;
     let (camille, shop) = (system.customer().await, system.shop().await);
     // Times of events are whole seconds.
@@ -124,9 +128,9 @@ fn is_empty((url, messages): (&String, &Vec<String>)) -> bool {
 
 #[tokio::test]
 async fn what_the_bus_did_not_take_is_announced_from_the_rows() {
+    let _in_use = RULES_IN_USE.lock().await;
     let system = lossy().await;
     let (camille, shop) = (system.customer().await, system.shop().await);
-    // The rules of another test may be disabled as well; a shop of its own is enough.
     let location = shop.menu.location.to_string();
     let placed = place_and_lose(&camille, &shop, &RULES, "order.placed").await;
     let cancelled = place_and_lose(&camille, &shop, &RULES, "order.placed").await;
