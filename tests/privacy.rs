@@ -65,7 +65,7 @@ impl System {
             .user_pool_id(self.stack.outputs.get("UserPoolId").unwrap())
             .client_id(self.stack.outputs.get("UserPoolClientId").unwrap())
             .explicit_auth_flows(ExplicitAuthFlowsType::AllowAdminUserPasswordAuth)
-            .access_token_validity(3)
+            .access_token_validity(10)
             .token_validity_units(units);
         update.send().await.unwrap();
     }
@@ -139,14 +139,17 @@ async fn a_customers_data_is_erased_once_their_orders_have_ended_and_again_after
     assert_eq!(json["orders"][0]["payment"]["state"], "captured");
     assert_eq!(json["orders"][0]["notice"]["outcome"], "sent");
 
+    let all = system.everything().await;
+    assert!([&*camille.id, &camille.address, NOTE].iter().all(|secret| all.contains(secret)));
     system.hand_over(&collected).await;
     system.shorten_tokens().await;
+    refused_for_a_dead_letter(&system, &camille).await;
     erased(&system, &camille).await;
     assert_nothing_is_left(&system, &camille).await;
 
     // What was placed under the key is neither ordered nor charged again, nor shown.
     let again = camille.post(&key, &order).await;
-    assert!(again.status >= 400, "{again:?}");
+    assert_eq!(again.status, 422, "{again:?}");
     assert_eq!(system.ledger(&collected).await.len(), 1);
     assert_eq!(system.net_paid(&collected).await, 190);
     assert_eq!(system.row(&collected).await.status, shop::order::Status::Collected);
@@ -170,19 +173,33 @@ async fn a_customers_data_is_erased_once_their_orders_have_ended_and_again_after
     assert_nothing_is_left(&system, &camille).await;
 }
 
-/// Erases the customer's data. The first attempts are refused as long as messages are under way and
-/// tokens are valid.
+/// A dead letter about the customer is named, and nothing is erased before it is gone.
+async fn refused_for_a_dead_letter(system: &System, camille: &Customer<'_>) {
+    let letter = json!({"detail-type": "order.reserved", "customer": camille.id}).to_string();
+    system.queue("ChargeDeadLetters").await.send(&[letter]).await;
+    let refused = system.ops(&["customer", &camille.id, "erase"]).await;
+    assert_eq!(refused.status, 1, "{refused:?}");
+    let named = refused.lines("in the dead-letter queue charge is about the customer");
+    let id = named[0].split(' ').nth(1).unwrap();
+    let discard = ["dlq", "discard", "charge", "--message", id, "--reason", "sent by a test"];
+    assert_eq!(system.ops(&discard).await.status, 0);
+}
+
+/// Erases the customer's data, which is refused as long as messages are under way or a token is
+/// valid.
 async fn erased(system: &System, camille: &Customer<'_>) {
-    let (mut was_shut_out, mut waited) = (false, false);
-    let erased = async || {
+    let mut is_waited_for = false;
+    let shut_out = async || {
         let erase = system.ops(&["customer", &camille.address, "erase"]).await;
-        assert!(erase.status < 2, "{erase:?}");
-        waited |= erase.text.contains("in the queue deadline may be about the customer");
-        was_shut_out |= erase.text.contains("can no longer sign in");
-        (erase.status == 0).then_some(())
+        assert_eq!(erase.status, 1, "{erase:?}");
+        is_waited_for |= erase.text.contains("in the queue deadline may be about the customer");
+        erase.text.contains("can no longer sign in").then_some(())
     };
-    eventually("the erasure", erased).await;
-    assert!(was_shut_out && waited, "{was_shut_out} {waited}");
+    eventually("the customer to be signed out", shut_out).await;
+    assert!(is_waited_for, "messages about deadlines were overlooked");
+    assert!(system.everything().await.contains(NOTE), "it is erased too early");
+    let erase = system.ops(&["customer", &camille.address, "erase", "--wait"]).await;
+    assert_eq!(erase.status, 0, "{erase:?}");
 }
 
 async fn assert_nothing_is_left(system: &System, camille: &Customer<'_>) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use resources::{Template, list};
+use serde_json::Value;
 
 #[test]
 fn every_table_is_encrypted_and_recoverable() {
@@ -72,5 +73,40 @@ fn every_saved_query_searches_the_logs_of_all_functions() {
             .map(|log| log["!Ref"].as_str().unwrap().to_owned())
             .collect();
         assert!(searched.is_superset(&logs), "{name} leaves out a log");
+    }
+}
+
+/// The row of docs/privacy.md about a log group, a queue or an archive.
+fn privacy_row(id: &str) -> &'static str {
+    match id {
+        "ApiLogs" => "access log",
+        "Journal" => "journal",
+        "UndeliveredLogs" => "bounces and complaints",
+        "PaymentLogs" => "log of payment",
+        "EventArchive" => "archive of the bus",
+        id if id.ends_with("Logs") => "logs of the other functions",
+        id if id.ends_with("DeadLetters") => "dead-letter queues",
+        id if id.ends_with("Queue") => "queues",
+        id => panic!("add {id} to docs/privacy.md"),
+    }
+}
+
+#[test]
+fn the_document_about_privacy_says_how_long_everything_is_kept() {
+    let document = include_str!("../../docs/privacy.md");
+    let template = Template::on_aws();
+    let days = |kind, property: &'static str, a_day| {
+        let kept = template.all(kind).into_iter();
+        kept.map(move |(id, it): (_, &Value)| (id, it[property].as_u64().unwrap() / a_day))
+    };
+    let kept = days("AWS::Logs::LogGroup", "RetentionInDays", 1)
+        .chain(days("AWS::SQS::Queue", "MessageRetentionPeriod", 86_400))
+        .chain(days("AWS::Events::Archive", "RetentionDays", 1));
+    for (id, days) in kept {
+        let row = privacy_row(id);
+        let row = document.lines().find(|line| line.starts_with(&format!("| {row} |")));
+        let row = row.unwrap_or_else(|| panic!("docs/privacy.md lacks a row for {id}"));
+        let said = row.split('|').nth(3).unwrap();
+        assert!(said.contains(&format!("{days} days")), "{id} is kept for {days} days: {row}");
     }
 }
