@@ -79,8 +79,8 @@ pub(crate) enum Error {
     NoTime,
     /// A replay did not deliver everything.
     #[error(
-        "the replay {replay} is {state} before its end: {reason}. Repeat the command: delivering an \
-         event twice does no harm"
+        "the replay {replay} is {state} before its end: {reason}. Repeat the command, since \
+         delivering an event twice does no harm"
     )]
     ReplayEnded {
         replay: String,

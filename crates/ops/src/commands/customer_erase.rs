@@ -132,6 +132,12 @@ async fn erase(
         line("nothing is stored about this customer")?;
         return Ok(Verdict::Healthy);
     }
+    if account.is_none() {
+        message(
+            "there is no account: if it was deleted within the last hour, the customer may still \
+             order; run the command again after that",
+        );
+    }
     // First the ledger, so that whatever is erased is erased again after a restore.
     let decision = Decision::Erased {
         customer: pseudonym(customer),
@@ -150,9 +156,7 @@ async fn erase(
         forget_bounces(deployment, address).await?;
     }
     customers.delete(customer).await?;
-    line(
-        "everything about the customer that can be edited is erased; docs/privacy.md lists the rest",
-    )?;
+    line("what can be edited about the customer is erased; docs/privacy.md lists the rest")?;
     Ok(Verdict::Healthy)
 }
 
