@@ -93,7 +93,8 @@ impl fmt::Display for Entry {
             }
             Decision::Settled { key, difference } => write!(f, "settled {key} ({difference})")?,
             Decision::Erased { customer, orders } => {
-                write!(f, "erased the customer {customer} from {} orders", orders.len())?;
+                let s = if orders.len() == 1 { "" } else { "s" };
+                write!(f, "erased the customer {customer} from {} order{s}", orders.len())?;
             }
         }
         write!(f, ": {reason}")
@@ -203,5 +204,27 @@ mod tests {
             "2026-11-24 08:00:00.000Z  arn:aws:iam::1:user/camille discarded m of charge (7 bytes \
              that are not an event): sent by a test"
         );
+    }
+
+    #[test]
+    fn an_erasure_is_known_by_the_hash_of_the_customers_id_and_does_not_show_it() {
+        let customer = CustomerId::new("5ad7c1e0-8e4b-4c7b-9d0f-2f1a6b3c4d5e");
+        let other = CustomerId::new("5ad7c1e0-8e4b-4c7b-9d0f-2f1a6b3c4d5f");
+        assert_eq!(pseudonym(&customer), pseudonym(&customer));
+        assert_ne!(pseudonym(&customer), pseudonym(&other));
+        let entry = Entry {
+            at: at("2026-11-24T08:00:00Z"),
+            who: "arn:aws:iam::1:user/camille".to_owned(),
+            decision: Decision::Erased {
+                customer: pseudonym(&customer),
+                orders: vec![fixtures::order().order_id],
+            },
+            reason: "the customer wants it".to_owned(),
+        };
+        let text = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
+        assert!(!text.contains(customer.as_str()) && text.contains(&pseudonym(&customer)));
+        assert!(entry.to_string().contains("erased the customer"), "{entry}");
+        assert!(entry.to_string().contains("from 1 order: the"), "{entry}");
     }
 }
