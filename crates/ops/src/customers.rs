@@ -1,5 +1,7 @@
 //! Customers: their account in the user pool, and their orders.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_cognitoidentityprovider::{
     Client as Cognito,
     operation::{admin_delete_user::AdminDeleteUserError, admin_get_user::AdminGetUserError},
@@ -32,7 +34,7 @@ pub(crate) struct Account {
     /// The subject of the customer's tokens.
     pub(crate) id: CustomerId,
     /// All attributes of the account, by name.
-    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) created: Timestamp,
     pub(crate) changed: Timestamp,
     /// Whether the customer can sign in.
@@ -41,8 +43,7 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn address(&self) -> Option<&str> {
-        let address = self.attributes.iter().find(|(name, _)| name == "email");
-        address.map(|(_, address)| &**address)
+        self.attributes.get("email").map(String::as_str)
     }
 }
 
@@ -66,9 +67,8 @@ impl Customers {
         let filter = format!("email = \"{}\"", address.replace(['"', '\\'], ""));
         let users = self.client.list_users().user_pool_id(&self.pool).filter(filter).send().await;
         let users = users.map_err(aws("cognito-idp:ListUsers"))?.users.unwrap_or_default();
-        let attributes = users.first().map(|user| pairs(user.attributes())).unwrap_or_default();
-        let id = attributes.into_iter().find(|(name, _)| name == "sub");
-        id.map(|(_, id)| id).ok_or(Error::NoAddress)
+        let id = users.first().and_then(|user| by_name(user.attributes()).remove("sub"));
+        id.ok_or(Error::NoAddress)
     }
 
     async fn account(&self, id: &str) -> Result<Option<Account>, Error> {
@@ -90,7 +90,7 @@ impl Customers {
         };
         Ok(Some(Account {
             id: CustomerId::new(id),
-            attributes: pairs(user.user_attributes()),
+            attributes: by_name(user.user_attributes()),
             created: at(user.user_create_date),
             changed: at(user.user_last_modified_date),
             enabled: user.enabled,
@@ -163,7 +163,7 @@ pub(crate) async fn forget_bounces(deployment: &Deployment, address: &str) -> Re
     }
 }
 
-fn pairs(attributes: &[AttributeType]) -> Vec<(String, String)> {
+fn by_name(attributes: &[AttributeType]) -> BTreeMap<String, String> {
     let pair = |it: &AttributeType| (it.name().to_owned(), it.value().unwrap_or("").to_owned());
     attributes.iter().map(pair).collect()
 }

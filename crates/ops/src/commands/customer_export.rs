@@ -76,7 +76,7 @@ fn print(export: &Export) -> Result<(), Error> {
         None => line("there is no account")?,
         Some(account) => {
             line(format!("account {}", account.id.as_str()))?;
-            let mut facts: Vec<_> = account.attributes.clone();
+            let mut facts: Vec<_> = account.attributes.clone().into_iter().collect();
             facts.push(("created".to_owned(), moment(account.created)));
             facts.push(("changed".to_owned(), moment(account.changed)));
             facts.push(("can sign in".to_owned(), account.enabled.to_string()));

@@ -128,8 +128,10 @@ async fn foretell(
     to: Timestamp,
 ) -> Result<(), Error> {
     let mut changes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut unreadable = 0;
     let visit = |row: Result<Order, _>| {
-        let history = row.ok().map(|order| order.history).unwrap_or_default();
+        unreadable += usize::from(row.is_err());
+        let history = row.map(|order| order.history).unwrap_or_default();
         for change in history.iter().filter(|change| (from..=to).contains(&change.at)) {
             *changes.entry(name(change.event)).or_default() += 1;
         }
@@ -144,6 +146,10 @@ async fn foretell(
         [event.clone(), number.to_string(), if to.is_empty() { "nobody".to_owned() } else { to }]
     }));
     table(&rows)?;
+    if unreadable > 0 {
+        let rows = count(unreadable, "row");
+        message(format!("{rows} cannot be read and are not counted: `cargo ops reconcile`"));
+    }
     let names = rules.iter().map(|rule| &*rule.name).collect::<Vec<_>>().join(", ");
     line(format!(
         "{} of orders from {} to {} would be delivered again to {names} from the archive {}, with \
