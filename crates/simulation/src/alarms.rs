@@ -44,6 +44,7 @@ pub const LIMIT: SignedDuration = SignedDuration::from_mins(5);
 const PICKUP: SignedDuration = SignedDuration::from_hours(24);
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
 /// How often the books are compared: the schedule of `BooksRule`.
 const BETWEEN_BOOKS: SignedDuration = SignedDuration::from_hours(3);
 
