@@ -182,9 +182,8 @@ pub(crate) async fn orders_of(
 }
 
 /// Why an order cannot be erased yet, if so.
-pub(crate) fn under_way(order: &Order) -> Option<&'static str> {
-    use shop::order::Status::Collected;
-    if !order.status.ended_early() && order.status != Collected {
+pub(crate) fn under_way(order: &Order, now: Timestamp) -> Option<&'static str> {
+    if !order.is_over(now) {
         return Some("is under way");
     }
     let owes = order.status.ended_early() && order.payment == PaymentStatus::Captured;
@@ -204,7 +203,9 @@ mod tests {
             PreparationStarted, RefundFailed, StockReserved,
         };
         let is_under_way = |triggers: &[Trigger]| {
-            under_way(&fixtures::after(fixtures::order(), triggers)).is_some()
+            let order = fixtures::after(fixtures::order(), triggers);
+            let pickup = order.pickup_at;
+            under_way(&order, pickup).is_some()
         };
         let paid = [StockReserved, PaymentCaptured];
         let then = |more: &[Trigger]| is_under_way(&[&paid[..], more].concat());

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
@@ -394,7 +394,8 @@ pub enum Trigger {
     PreparationFinished,
     /// The customer has picked the order up.
     PickedUp,
-    /// The customer wants their data deleted, which is possible once the order has ended.
+    /// The customer wants their data deleted, which is possible once the order [is
+    /// over](Order::is_over).
     ErasureRequested,
 }
 
@@ -416,11 +417,27 @@ pub struct Transition {
     pub entry: HistoryEntry,
 }
 
+/// How long after its pickup time an order may still be reported as collected.
+const UNREPORTED_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 impl Order {
     /// The order's total with its currency.
     #[must_use]
     pub const fn price(&self) -> Money {
         Money { amount: self.total, currency: self.currency }
+    }
+
+    /// Whether nothing is left to happen to the order at `at`: it has ended, or its pickup time was
+    /// a week ago, and no shop has reported that it was collected.
+    #[must_use]
+    pub fn is_over(&self, at: Timestamp) -> bool {
+        match self.status {
+            Status::Rejected | Status::Cancelled | Status::Expired | Status::Collected => true,
+            Status::Confirmed | Status::Preparing | Status::Ready => {
+                at >= self.pickup_at + UNREPORTED_AFTER
+            }
+            Status::Placed | Status::Reserved => false,
+        }
     }
 
     /// The transition that `trigger` causes, decided at `at` because of the event `cause`.
@@ -438,7 +455,9 @@ impl Order {
             Trigger::DeadlinePassed if at < self.deadline => return None,
             // The shop has made the order, or is about to; the customer may have eaten it.
             Trigger::Cancelled if at >= self.pickup_at => return None,
-            Trigger::ErasureRequested if self.customer_id.is_erased() => return None,
+            Trigger::ErasureRequested if self.customer_id.is_erased() || !self.is_over(at) => {
+                return None;
+            }
             _ => {}
         }
         let (event, status, payment) = next(self.status, self.payment, &trigger)?;
@@ -505,9 +524,7 @@ const fn next(
         (Confirmed, Trigger::PreparationStarted) => (Event::Preparing, Preparing, payment),
         (Preparing, Trigger::PreparationFinished) => (Event::Ready, Ready, payment),
         (Ready, Trigger::PickedUp) => (Event::Collected, Collected, payment),
-        (Rejected | Cancelled | Expired | Collected, Trigger::ErasureRequested) => {
-            (Event::Erased, status, payment)
-        }
+        (_, Trigger::ErasureRequested) => (Event::Erased, status, payment),
         (Rejected | Cancelled | Expired, _) => match next_payment(payment, trigger) {
             Some(payment) => (Event::PaymentChanged, status, payment),
             None => return None,

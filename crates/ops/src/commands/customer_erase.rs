@@ -51,8 +51,9 @@ pub(super) async fn run(deployment: &Deployment, id: &str, wait: bool) -> Result
 async fn is_hindered(deployment: &Deployment, customer: &CustomerId) -> Result<bool, Error> {
     let orders = orders_of(deployment, customer).await?;
     let mut obstacles = Vec::new();
+    let now = Timestamp::now();
     for order in &orders {
-        if let Some(reason) = under_way(order) {
+        if let Some(reason) = under_way(order, now) {
             obstacles.push(format!("order {} {reason}", order.order_id));
         }
     }
@@ -69,7 +70,6 @@ async fn is_hindered(deployment: &Deployment, customer: &CustomerId) -> Result<b
     }
     let last_change = orders.iter().filter_map(|order| Some(order.history.last()?.at)).max();
     if let Some(last_change) = last_change {
-        let now = Timestamp::now();
         for queue in queues.work().iter().filter(|queue| queue.messages > 0) {
             if now < last_change + longest_way(deployment, &queue.name)? {
                 obstacles.push(format!(
@@ -163,12 +163,12 @@ async fn erase(
 /// Erases the customer from an order. Returns whether that is done.
 pub(super) async fn erase_order(deployment: &Deployment, order: Order) -> Result<bool, Error> {
     let id = order.order_id;
-    if let Some(reason) = under_way(&order) {
+    let now = Timestamp::now();
+    if let Some(reason) = under_way(&order, now) {
         line(format!("order {id} {reason}: it is not erased"))?;
         return Ok(false);
     }
     let orders = sources::orders_table(deployment)?;
-    let now = Timestamp::now();
     match apply_trigger(&orders, order, &Trigger::ErasureRequested, None, now).await? {
         Outcome::Changed(_) => line(format!("order {id} is erased"))?,
         // Somebody else has erased it meanwhile, since an order that has ended does not go on.

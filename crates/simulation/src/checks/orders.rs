@@ -217,7 +217,7 @@ fn deviation(before: Option<&Order>, after: &Order) -> Option<String> {
 }
 
 /// `placed → reserved → confirmed → preparing → ready → collected`, and the early ends. The payment
-/// of an order that ended early may change, and any order that has ended may be erased.
+/// of an order that ended early may change, and any order that is over may be erased.
 const fn may_follow(before: Status, after: Status) -> bool {
     use Status::{
         Cancelled, Collected, Confirmed, Expired, Placed, Preparing, Ready, Rejected, Reserved,
@@ -226,9 +226,10 @@ const fn may_follow(before: Status, after: Status) -> bool {
         (before, after),
         (Placed, Reserved | Rejected | Cancelled | Expired)
             | (Reserved, Confirmed | Rejected | Cancelled | Expired)
-            | (Confirmed, Preparing | Cancelled)
-            | (Preparing, Ready)
-            | (Ready | Collected, Collected)
+            | (Confirmed, Confirmed | Preparing | Cancelled)
+            | (Preparing, Preparing | Ready)
+            | (Ready, Ready | Collected)
+            | (Collected, Collected)
             | (Rejected, Rejected)
             | (Cancelled, Cancelled)
             | (Expired, Expired)
