@@ -22,6 +22,7 @@ mod package;
 mod process;
 mod progress;
 mod python;
+mod queues;
 mod recorder;
 mod running;
 pub mod sandbox;

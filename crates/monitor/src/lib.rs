@@ -33,3 +33,4 @@ pub use monitor::{Change, Monitor};
 pub use reading::{DefinitionError, Refusal};
 pub use rule::RuleError;
 pub use state::State;
+pub use statistic::Statistic;

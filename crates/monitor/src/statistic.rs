@@ -2,7 +2,7 @@
 
 /// How the values of a period become one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Statistic {
+pub enum Statistic {
     Sum,
     Average,
     Minimum,
@@ -29,7 +29,8 @@ impl Statistic {
     }
 
     /// The statistic of a period's values, of which there is none without values.
-    pub(crate) fn of(self, mut values: Vec<f64>) -> Option<f64> {
+    #[must_use]
+    pub fn of(self, mut values: Vec<f64>) -> Option<f64> {
         if values.is_empty() {
             return None;
         }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod background;
+mod dashboard;
 mod faults;
 mod order;
 mod show;
@@ -131,6 +132,16 @@ enum Command {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Shows how the business and the system do, live
+    ///
+    /// The figures are those of the dashboards that the template has in CloudWatch, since the stack
+    /// was started, and the alarms those that can be judged by them. Tab shows the other page, q
+    /// ends it.
+    Dashboard {
+        /// Print both pages once and end; implied unless standard output is a terminal
+        #[arg(long)]
+        once: bool,
+    },
     /// Shows the mail that the stack has sent
     Mail,
     /// Makes the payment sandbox slow, fail or lose its answers
@@ -172,6 +183,7 @@ impl Cli {
             }
             Command::Faults { command } => faults::run(&stack()?, command).await,
             Command::Events { follow } => show::events(&stack()?, follow).await,
+            Command::Dashboard { once } => dashboard::run(&stack()?, once).await,
             Command::Mail => show::mail(&stack()?).await,
             Command::Load { file, stack: Some(name) } => {
                 let shops = shops::read(&file)?;

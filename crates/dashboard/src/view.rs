@@ -1,0 +1,106 @@
+//! The look of a dashboard: two pages of panels, for dark and light terminals of any size.
+//!
+//! Only bold, dim and the colors that a terminal's own palette has; nothing is said by color alone.
+
+mod alarms;
+mod business;
+mod panel;
+mod system;
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Constraint, Layout, Rect},
+    style::{Style, Stylize},
+    text::{Line, Span},
+    widgets::Widget,
+};
+
+use self::panel::ALARM;
+use crate::dashboard::Dashboard;
+
+/// A page of a dashboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// How the business does.
+    Business,
+    /// How the system does.
+    System,
+}
+
+impl Page {
+    /// All pages, in their order.
+    pub const ALL: [Self; 2] = [Self::Business, Self::System];
+
+    /// The page after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Business => Self::System,
+            Self::System => Self::Business,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Business => "business",
+            Self::System => "system",
+        }
+    }
+}
+
+/// A page of a dashboard, as it is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    pub dashboard: &'a Dashboard,
+    pub page: Page,
+}
+
+impl Widget for View<'_> {
+    fn render(self, area: Rect, buffer: &mut Buffer) {
+        let [head, body] =
+            Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+        self.render_head(head, buffer);
+        match self.page {
+            Page::Business => business::render(self.dashboard, body, buffer),
+            Page::System => system::render(self.dashboard, body, buffer),
+        }
+    }
+}
+
+impl View<'_> {
+    /// The page as text of this size.
+    #[must_use]
+    pub fn text(self, width: u16, height: u16) -> String {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+        self.render(buffer.area, &mut buffer);
+        let rows = buffer.content.chunks(usize::from(width.max(1)));
+        let lines = rows.map(|cells| {
+            let line: String = cells.iter().map(ratatui::buffer::Cell::symbol).collect();
+            format!("{}\n", line.trim_end())
+        });
+        lines.collect()
+    }
+
+    /// The stack, the pages, the number of alarms that ring, and the time.
+    fn render_head(self, area: Rect, buffer: &mut Buffer) {
+        let Dashboard { stack, now, alarms, .. } = self.dashboard;
+        let mut left = vec![Span::from(format!("{stack}  ")).bold()];
+        left.extend(Page::ALL.map(|page| {
+            let name = page.name();
+            if page == self.page {
+                Span::from(format!("[{name}] ")).bold()
+            } else {
+                Span::from(format!(" {name}  ")).dim()
+            }
+        }));
+        let (ringing, style) = match alarms.ringing().len() {
+            0 => ("no alarm".to_owned(), Style::new()),
+            1 => ("1 ALARM".to_owned(), ALARM),
+            count => (format!("{count} ALARMS"), ALARM),
+        };
+        let time = now.strftime("  %Y-%m-%d %H:%M:%SZ").to_string();
+        Line::from(left).render(area, buffer);
+        let right = vec![Span::styled(ringing, style), Span::from(time)];
+        Line::from(right).right_aligned().render(area, buffer);
+    }
+}
