@@ -177,6 +177,38 @@ async fn faults_are_listed_and_removed_one_by_one_and_set_before_their_order_exi
     local.run(&["down"]).await;
 }
 
+#[tokio::test]
+async fn the_dashboard_counts_orders_and_declines_and_shows_every_function_and_queue() {
+    let local = CommandLine::new("dashboard").await;
+    local.run(&["up", "--detach"]).await;
+    let order = ["order", "--location", "paris-marais", "--item", "croissant=2"];
+    local.run(&order).await;
+    let declined = [&order[..], &["--payment-method", "pm_card_visa_chargeDeclined"]].concat();
+    local.fail(&declined).await;
+    // With the order that `up` places.
+    let expected = [
+        ("placed", "3"),
+        ("confirmed", "2"),
+        ("payment declined", "1"),
+        ("generic decline", "1"),
+        ("notices sent", "3"),
+    ];
+    let shown = async || {
+        let dashboard = local.run(&["dashboard", "--once"]).await;
+        let words: Vec<_> = dashboard.split_whitespace().collect();
+        let dashboard = words.join(" ");
+        let counts =
+            expected.iter().all(|(name, count)| dashboard.contains(&format!("{name} {count} ")));
+        counts.then_some(dashboard)
+    };
+    let dashboard = eventually("the orders in the dashboard", shown).await;
+    for part in ["paris-marais", "no alarm", "order-relay", "payment", "refund 0", "no alarm rings"]
+    {
+        assert!(dashboard.contains(part), "{part}: {dashboard}");
+    }
+    local.run(&["down"]).await;
+}
+
 /// Only on Linux does the loopback interface have several addresses.
 #[cfg(target_os = "linux")]
 #[tokio::test]

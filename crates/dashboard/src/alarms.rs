@@ -99,7 +99,8 @@ impl Alarms {
         self.figures.publish(metric, at, value, at);
     }
 
-    /// Publishes that an invocation of a function failed.
+    /// Publishes that an invocation of a function failed. It may leave several lines; the alarms
+    /// ask only whether there was any.
     pub(crate) fn publish_failure(&mut self, function: &str, at: Timestamp) {
         let metric = Metric::new("AWS/Lambda", "Errors");
         self.publish(metric.clone(), at, 1.0);

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use jiff::Timestamp;
 use resources::Template;
 use stack::{Level, LogLine};
 
@@ -32,8 +31,6 @@ pub(crate) struct Function {
     pub(crate) lines: u64,
     pub(crate) warnings: u64,
     pub(crate) errors: u64,
-    /// When its last failed invocation was.
-    failed_at: Option<Timestamp>,
 }
 
 /// A queue that feeds a function, and its dead letters; or dead letters of no queue.
@@ -57,24 +54,22 @@ impl System {
         }
     }
 
-    /// Counts a line, and returns whether it is the first about an invocation that failed.
+    /// Counts a line, and returns whether it is about an invocation that failed: one that crashed
+    /// or took too long, about which Lambda writes, and not the function.
     pub(crate) fn add(&mut self, line: &LogLine) -> bool {
         let function = self.functions.entry(line.function.clone()).or_default();
         function.lines += 1;
         match line.level() {
             Level::Error => function.errors += 1,
-            Level::Warn => function.warnings += 1,
+            Level::Warn => {
+                function.warnings += 1;
+                return false;
+            }
             _ => return false,
-        }
-        if line.level() != Level::Error {
-            return false;
         }
         self.errors.push_front(line.clone());
         self.errors.truncate(NEWEST);
-        // What a function has not written itself is about an invocation that crashed or took too
-        // long. All of its lines have the same time.
-        let is_own = line.fields().is_some_and(|fields| fields.contains_key("level"));
-        !is_own && function.failed_at.replace(line.at) != Some(line.at)
+        !line.fields().is_some_and(|fields| fields.contains_key("level"))
     }
 
     /// Replaces what is known about a queue of the template.

@@ -1,7 +1,10 @@
 //! The alarms at the end of each page.
 
 use monitor::State;
-use ratatui::text::{Line, Span};
+use ratatui::{
+    style::Stylize,
+    text::{Line, Span},
+};
 
 use super::panel::{ALARM, Panel, minute};
 use crate::alarms::Alarms;
@@ -18,7 +21,7 @@ pub(super) fn panel(alarms: &Alarms) -> Panel<'static> {
         lines.push(Line::from(format!("      {}", ringing.description)));
     }
     if lines.is_empty() {
-        lines.push("none rings".into());
+        lines.push("no alarm rings".into());
     }
     let changes = alarms.changes.iter().map(|change| {
         let what = if change.to == State::Alarm { "rings" } else { "is over" };
@@ -27,6 +30,6 @@ pub(super) fn panel(alarms: &Alarms) -> Panel<'static> {
     lines.extend(changes);
     let (judged, unjudged) = (alarms.judged(), &alarms.unjudged);
     let all = judged + unjudged.len();
-    let title = format!("Alarms: {judged} of {all}, those that can be judged by local figures");
-    Panel::new(title, lines)
+    lines.push(Line::from(format!("not judged here: {}", unjudged.join(", "))).dim());
+    Panel::new(format!("Alarms: {judged} of {all}, which have figures here"), lines)
 }

@@ -31,7 +31,7 @@ pub(super) fn render(dashboard: &Dashboard, area: Rect, buffer: &mut Buffer) {
         Constraint::Fill(1),
         Constraint::Length(6),
         Constraint::Length(if area.height < 30 { 6 } else { 10 }),
-        Constraint::Length(5.max(area.height / 6)),
+        Constraint::Length(5.max(area.height / 4)),
     ];
     let [charts, ends, lists, bottom] = Layout::vertical(rows).areas(area);
 
@@ -86,15 +86,15 @@ fn funnel(dashboard: &Dashboard, width: u16) -> Panel<'static> {
         let share = if placed == 0 { 0 } else { 100 * orders / placed };
         row(width, state, &[(orders.to_string(), 8), (format!("{share} %"), 7)]).into()
     });
-    Panel::new("From placed to collected", lines.into())
+    Panel::new("Placed to collected", lines.into())
 }
 
 fn ended_early(dashboard: &Dashboard, width: u16) -> Panel<'static> {
     let sums = &dashboard.sums;
     let rejected = |reason| sums.of_value("OrdersRejected", "Reason", reason);
     let ends = [
-        ("rejected: out of stock", rejected("out_of_stock")),
-        ("rejected: payment", rejected("payment_declined")),
+        ("out of stock", rejected("out_of_stock")),
+        ("payment declined", rejected("payment_declined")),
         ("cancelled", sums.of("OrdersCancelled")),
         ("expired", sums.of("OrdersExpired")),
     ];
@@ -122,12 +122,14 @@ fn money(dashboard: &Dashboard, width: u16) -> Panel<'static> {
 
 fn shops(dashboard: &Dashboard, width: u16) -> Panel<'static> {
     let chart = (width >= WIDE).then_some(MINUTES_OF_SHOP);
+    let has_totals = width >= 30;
     let cells = |orders: String, total: String, bars: String| {
-        let mut cells = vec![(orders, 7), (total, 10)];
+        let mut cells = vec![(orders, 7)];
+        cells.extend(has_totals.then_some((total, 10)));
         cells.extend(chart.map(|minutes| (bars, minutes + 2)));
         cells
     };
-    let [orders, units, minutes] = ["orders", "minor u.", "last 15 min"].map(str::to_owned);
+    let [orders, units, minutes] = ["orders", "cents/yen", "last 15 min"].map(str::to_owned);
     let mut lines = vec![Line::from(row(width, "", &cells(orders, units, minutes))).dim()];
     lines.extend(dashboard.business.shops().into_iter().map(|(id, shop)| {
         let bars = bars(&shop.placed.last(MINUTES_OF_SHOP, dashboard.now));

@@ -50,10 +50,13 @@ pub(super) fn render_title(title: &str, area: Rect, buffer: &mut Buffer) -> Rect
     inner
 }
 
+/// The widest that a row becomes, so that its cells stay near its name.
+const WIDEST: u16 = 56;
+
 /// A row of a list: a name, and right-aligned cells in columns of these widths.
 pub(super) fn row(width: u16, name: &str, cells: &[(String, usize)]) -> String {
     let taken: usize = cells.iter().map(|(_, width)| width).sum();
-    let left = usize::from(width).saturating_sub(taken);
+    let left = usize::from(width.min(WIDEST)).saturating_sub(taken);
     let name = shortened(name, left.saturating_sub(1));
     let padding = left.saturating_sub(Span::raw(&*name).width());
     let cells: String = cells.iter().map(|(cell, width)| format!("{cell:>width$}")).collect();

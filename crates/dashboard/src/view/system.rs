@@ -24,7 +24,7 @@ pub(super) fn render(dashboard: &Dashboard, area: Rect, buffer: &mut Buffer) {
         Constraint::Length(10),
         Constraint::Length(2),
         Constraint::Fill(1),
-        Constraint::Length(5.max(area.height / 6)),
+        Constraint::Length(5.max(area.height / 4)),
     ];
     let [parts, records, errors, bottom] = Layout::vertical(rows).areas(area);
     let columns = [Constraint::Fill(3), Constraint::Fill(4)];
@@ -43,7 +43,7 @@ fn emphasized(line: String, count: u64) -> Line<'static> {
 
 fn functions(dashboard: &Dashboard, width: u16) -> Panel<'static> {
     let cells =
-        |lines: String, warnings: String, errors: String| [(lines, 7), (warnings, 6), (errors, 7)];
+        |lines: String, warnings: String, errors: String| [(lines, 7), (warnings, 6), (errors, 6)];
     let [lines, warnings, errors] = ["lines", "warn", "error"].map(str::to_owned);
     let mut rows = vec![Line::from(row(width, "", &cells(lines, warnings, errors))).dim()];
     rows.extend(dashboard.system.functions.iter().map(|(name, function)| {
