@@ -9,9 +9,6 @@ use resources::{Template, list};
 /// How far alarms look back when a dashboard starts.
 const PAST: SignedDuration = SignedDuration::from_hours(3);
 
-/// The number of changes that are kept.
-const NEWEST: usize = 100;
-
 /// What a local stack measures of the services of AWS.
 const MEASURED: [(&str, &str); 3] =
     [("AWS/Lambda", "Errors"), ("AWS/SQS", DEPTH), ("AWS/SQS", AGE)];
@@ -118,9 +115,8 @@ impl Alarms {
         measure: impl FnOnce() -> Vec<(Metric, f64)>,
     ) {
         const MINUTE: SignedDuration = SignedDuration::from_mins(1);
-        let second = now.as_second();
-        let ended = now - SignedDuration::from_secs(second.rem_euclid(60));
-        let ended = Timestamp::from_second(ended.as_second()).expect("a second of a time");
+        let now = now.as_second();
+        let ended = Timestamp::from_second(now - now.rem_euclid(60)).expect("a second in range");
         let mut minute = self.evaluated.unwrap_or(ended - PAST);
         if minute < ended {
             for (metric, value) in measure() {
@@ -135,7 +131,6 @@ impl Alarms {
                 }
             }
         }
-        self.changes.truncate(NEWEST);
         self.evaluated = Some(ended);
     }
 
@@ -175,7 +170,7 @@ fn counted_by_filters(template: &Template) -> BTreeSet<&str> {
     counted.filter_map(|transformation| transformation["MetricName"].as_str()).collect()
 }
 
-/// Whether an alarm is about what does not happen. On a machine of a developer, silence is no fault.
+/// Whether an alarm is about what does not happen. On a developer's machine, silence is no fault.
 fn rings_in_silence(template: &Template, alarm: &MetricAlarm) -> bool {
     template.properties(&alarm.id)["TreatMissingData"] == "breaching"
 }

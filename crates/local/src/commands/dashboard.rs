@@ -125,8 +125,8 @@ impl<'a> Figures<'a> {
     }
 }
 
-/// The terminal while it shows a dashboard. Dropping it brings back what it showed before, as does a
-/// panic.
+/// The terminal while it shows a dashboard. Dropping it brings back what it showed before, as does
+/// a panic.
 struct Screen(DefaultTerminal);
 
 impl Screen {
