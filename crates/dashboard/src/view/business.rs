@@ -83,7 +83,7 @@ fn funnel(dashboard: &Dashboard, width: u16) -> Panel<'static> {
     ];
     let placed = states[0].1;
     let lines = states.map(|(state, orders)| {
-        let share = if placed == 0 { 0 } else { 100 * orders / placed };
+        let share = (100 * orders).checked_div(placed).unwrap_or_default();
         row(width, state, &[(orders.to_string(), 8), (format!("{share} %"), 7)]).into()
     });
     Panel::new("Placed to collected", lines.into())
