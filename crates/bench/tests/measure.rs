@@ -52,6 +52,7 @@ async fn every_function_is_measured_with_its_calls_of_aws() {
         "payment",
         "order-status",
         "notifications",
+        "books",
     ];
     assert_eq!(functions, all);
     let calls = |function| &rows[all.iter().position(|name| *name == function).unwrap()][9];
