@@ -118,6 +118,16 @@ async fn a_failed_refund_is_found_explained_retried_and_settled() {
     let shown = system.ops(&["order", &id]).await;
     assert!(shown.status == 0 && shown.text.contains("nothing needs to be done"), "{shown:?}");
     assert!(system.ops(&["health"]).await.lines(&id).is_empty());
+
+    // What was paid back by hand does not go back a second time.
+    let retried = system.ops(&["order", &id, "retry"]).await;
+    assert!(retried.status == 2 && retried.errors.contains("settled by hand"), "{retried:?}");
+    let replayed = system.ops(&["replay", "--from", "10m", "--dry-run"]).await;
+    assert!(replayed.status == 2 && replayed.errors.contains("settled by hand"), "{replayed:?}");
+    let announced = system.ops(&["announce", "--since", "10m", "--dry-run"]).await;
+    assert_eq!(announced.lines("left out").len(), 1, "{announced:?}");
+    let unknown = system.ops(&["customer", "camille", "erase"]).await;
+    assert!(unknown.status == 2 && unknown.errors.contains("is no customer"), "{unknown:?}");
 }
 
 #[tokio::test]

@@ -60,6 +60,9 @@ impl Customers {
     /// the user pool alone.
     pub(crate) async fn find(&self, id: &str) -> Result<(CustomerId, Option<Account>), Error> {
         let id = if id.contains('@') { self.with_address(id).await? } else { id.to_owned() };
+        if uuid::Uuid::try_parse(&id).is_err() {
+            return Err(Error::NoCustomerId(id));
+        }
         Ok((CustomerId::new(&id), self.account(&id).await?))
     }
 

@@ -44,6 +44,21 @@ pub(crate) enum Error {
     /// No shop has that id.
     #[error("there is no shop {0} in this stack")]
     NoShop(LocationId),
+    /// What is tried again may have been done by hand.
+    #[error(
+        "something about order {0} was settled by hand: trying again could give its money back \
+         twice; `cargo ops journal --since 90d` says what was done"
+    )]
+    Settled(OrderId),
+    /// A replay would try again what was done by hand.
+    #[error(
+        "something about order {0} of that time was settled by hand, and its refund would be tried \
+         again: leave the queue `refund` out, by naming the others with --rule"
+    )]
+    SettledInReplay(OrderId),
+    /// The text is not the id of a customer.
+    #[error("{0} is no customer: give the `sub` of their tokens, a UUID, or their address")]
+    NoCustomerId(String),
     /// The order's row was not written by a transition.
     #[error(
         "order {0} has no history, so there is no event to publish: find out what wrote its row"

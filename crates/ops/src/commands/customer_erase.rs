@@ -129,7 +129,9 @@ async fn erase(
 ) -> Result<Verdict, Error> {
     let orders = orders_of(deployment, customer).await?;
     if orders.is_empty() && account.is_none() {
-        line("nothing is stored about this customer")?;
+        line(
+            "nothing is stored about this customer: there is no account and no order under this id",
+        )?;
         return Ok(Verdict::Healthy);
     }
     if account.is_none() {

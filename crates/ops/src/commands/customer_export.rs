@@ -70,7 +70,9 @@ pub(super) async fn run(
 fn print(export: &Export) -> Result<(), Error> {
     let Export { account, orders, unreadable } = export;
     if account.is_none() && orders.is_empty() {
-        return line("nothing is stored about this customer");
+        return line(
+            "nothing is stored about this customer: there is no account and no order under this id",
+        );
     }
     match account {
         None => line("there is no account")?,

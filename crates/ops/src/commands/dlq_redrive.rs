@@ -101,7 +101,8 @@ impl Action {
         remedy: Remedy,
         force: bool,
     ) -> Result<Self, Error> {
-        let discard = format!("`cargo ops dlq discard {} --message {}`", queue.name, letter.id);
+        let discard =
+            format!("`cargo ops dlq discard {} --message {} --reason …`", queue.name, letter.id);
         Ok(match remedy {
             Remedy::Send(url) => Self::Send(url),
             Remedy::Discard(url) if force => Self::Send(url),

@@ -42,7 +42,8 @@ pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     }
     let found = count(findings.len(), "problem");
     line(format!(
-        "{found}; alarms, orders, rows, queues and the errors of 10 minutes were checked"
+        "{found}; orders, rows, queues, the errors of 10 minutes, and on AWS the alarms, were \
+         checked"
     ))?;
     Ok(Verdict::healthy_if(findings.is_empty()))
 }

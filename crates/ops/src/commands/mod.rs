@@ -204,10 +204,10 @@ enum CustomerAction {
     },
     /// Deletes the account and what leads from orders to the customer; what the books need stays
     ///
-    /// First lets the customer no longer sign in. Changes no order that is under way, and erases
-    /// nothing as long as there is one, or a message about the customer in a queue: the command
-    /// prints which. Exits with status 0 once everything is erased, 1 if it has to be run again
-    /// later, and 2 if the command itself failed. Repeating it changes nothing.
+    /// Changes nothing as long as an order is under way, or a message about the customer is in a
+    /// queue: the command prints which. Then lets the customer no longer sign in, waits until their
+    /// tokens have expired, and erases. Exits with status 0 once everything is erased, 1 if it has
+    /// to be run again later, and 2 if the command itself failed. Repeating it changes nothing.
     Erase {
         /// Wait until the customer's tokens have expired, which takes up to an hour
         #[arg(long)]

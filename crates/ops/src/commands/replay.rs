@@ -28,6 +28,9 @@ const POLL: Duration = Duration::from_secs(1);
 /// How long an event may take from the bus to the archive.
 const ARCHIVING: SignedDuration = SignedDuration::from_mins(10);
 
+/// The queue whose messages give money back.
+const REFUNDS: &str = "refund";
+
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// Deliver what passed the bus from then on: a span before now, such as 10m, 2h or 3d, or a
@@ -56,6 +59,9 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     // The archive lacks it, because it carries the payment method.
     let reserved = name(OrderEventType::Reserved);
     let charges = chosen.iter().any(|rule| rule.event_types.contains(&reserved));
+    if chosen.iter().any(|rule| rule.name == REFUNDS) {
+        refuse_settled(deployment, from, to).await?;
+    }
     if dry_run {
         foretell(deployment, &chosen, from, to).await?;
     } else {
@@ -71,6 +77,29 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     let published = publish_again(deployment, &waiting, in_time, dry_run).await?;
     published.print(dry_run)?;
     Ok(published.verdict())
+}
+
+/// Fails if something was settled by hand about an order that changed in that time: its money must
+/// not go back a second time.
+async fn refuse_settled(
+    deployment: &Deployment,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(), Error> {
+    let settlements = sources::journal(deployment)?.settlements().await?;
+    if settlements.is_empty() {
+        return Ok(());
+    }
+    let mut settled = None;
+    let visit = |row: Result<Order, _>| {
+        let Ok(order) = row else { return };
+        let has_changed = order.history.iter().any(|change| (from..=to).contains(&change.at));
+        if has_changed && settlements.values().any(|entry| entry.settles(order.order_id)) {
+            settled = Some(order.order_id);
+        }
+    };
+    sources::tables(deployment)?.every_order(visit).await?;
+    settled.map_or(Ok(()), |order| Err(Error::SettledInReplay(order)))
 }
 
 /// A rule of the bus, which feeds a queue.

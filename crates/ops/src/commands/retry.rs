@@ -13,6 +13,10 @@ use crate::{
 
 pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict, Error> {
     let order = sources::tables(deployment)?.order(id).await?.ok_or(Error::NoOrder(id))?;
+    let settlements = sources::journal(deployment)?.settlements().await?;
+    if settlements.values().any(|entry| entry.settles(id)) {
+        return Err(Error::Settled(id));
+    }
     let event = OrderEvent::repeated(order).ok_or(Error::NoHistory(id))?;
     sources::bus(deployment)?.publish(std::slice::from_ref(&event)).await?;
     line(format!(

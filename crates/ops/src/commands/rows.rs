@@ -19,11 +19,14 @@ use crate::{
 pub(super) struct Published {
     /// How many events of each type.
     events: BTreeMap<String, usize>,
+    /// The orders that were left out, since something about them was settled by hand.
+    settled: usize,
     unreadable: Vec<UnreadableRow>,
 }
 
 /// Publishes the event again that each wanted order waits for, page by page, so that any number of
-/// orders fits into memory. A dry run publishes nothing.
+/// orders fits into memory. A dry run publishes nothing. What was settled by hand is left out:
+/// money that somebody has paid back must not go back a second time.
 pub(super) async fn publish_again(
     deployment: &Deployment,
     filter: &OrderFilter,
@@ -31,11 +34,15 @@ pub(super) async fn publish_again(
     dry_run: bool,
 ) -> Result<Published, Error> {
     let bus = sources::bus(deployment)?;
+    let settlements = sources::journal(deployment)?.settlements().await?;
+    let is_settled =
+        |order: &Order| settlements.values().any(|entry| entry.settles(order.order_id));
     let mut published = Published::default();
     let publish = async |rows: Vec<Result<Order, UnreadableRow>>| {
         let mut events = Vec::new();
         for row in rows {
             match row {
+                Ok(order) if wanted(&order) && is_settled(&order) => published.settled += 1,
                 Ok(order) if wanted(&order) => events.extend(OrderEvent::repeated(order)),
                 Ok(_) => {}
                 Err(row) => published.unreadable.push(row),
@@ -66,6 +73,10 @@ impl Published {
         )?;
         let all = self.events.values().sum();
         line(format!("{} {would}published again from the rows", count(all, "event")))?;
+        if self.settled > 0 {
+            let left_out = count(self.settled, "order");
+            line(format!("{left_out} left out, about which something was settled by hand"))?;
+        }
         self.unreadable.iter().try_for_each(line)
     }
 
