@@ -1,5 +1,5 @@
-//! Alarms, evaluated as CloudWatch evaluates them: for the tests, which have no CloudWatch, and for
-//! whoever watches a local stack.
+//! Evaluates alarms as CloudWatch does, for the tests and for the dashboard of a local stack, which
+//! have no CloudWatch.
 //!
 //! Pure: no I/O and no clock. The definitions come from `template.yaml`, the figures and the time
 //! from the caller. What CloudWatch refuses, and what this crate cannot evaluate, is refused when

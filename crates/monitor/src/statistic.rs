@@ -28,7 +28,7 @@ impl Statistic {
         })
     }
 
-    /// The statistic of a period's values, of which there is none without values.
+    /// Computes the statistic of a period's values; `None` if there are no values.
     #[must_use]
     pub fn of(self, mut values: Vec<f64>) -> Option<f64> {
         if values.is_empty() {

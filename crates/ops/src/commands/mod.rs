@@ -94,7 +94,7 @@ enum Command {
     Orders(orders::Arguments),
     /// Lists the errors that the functions reported lately, by function and cause
     ///
-    /// Exits with status 0 if there are none, 1 if there are some, and 2 if the command itself
+    /// Exits with status 0 if no error was reported, 1 if any was, and 2 if the command itself
     /// failed.
     Errors(errors::Arguments),
     /// Shows what the functions logged lately
