@@ -205,8 +205,12 @@ fn reconfigured(options: &Options) -> Options {
     let template = changed_template(options, |template| {
         shorten_visibility(template);
         template["Globals"]["Function"]["MemorySize"] = 192.into();
-        for function in ["OrderRelay", "Payment"] {
-            template["Resources"][function]["Properties"]["MemorySize"] = 320.into();
+        for function in Template::local().functions() {
+            // A function that needs more than the others names its own size.
+            let properties = &mut template["Resources"][function]["Properties"];
+            if let Some(memory) = properties["MemorySize"].as_u64() {
+                properties["MemorySize"] = (memory + 64).into();
+            }
         }
     });
     Options { template, ..options.clone() }
