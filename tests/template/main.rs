@@ -17,6 +17,7 @@ mod routes;
 mod samples;
 mod storage;
 mod users;
+mod versions;
 
 use std::collections::BTreeSet;
 

@@ -8,6 +8,7 @@ The argument is the file in which IAM's decisions about the roles of the functio
 
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -34,7 +35,7 @@ threading.Thread(target=end_with_parent, daemon=True).start()
 from hypercorn.config import Config  # noqa: E402
 from ministack import app  # noqa: E402
 from ministack.core import iam_evaluator  # noqa: E402
-from ministack.services import apigateway, eventbridge  # noqa: E402
+from ministack.services import apigateway, eventbridge, lambda_svc  # noqa: E402
 from ministack.services.cloudformation import provisioners  # noqa: E402
 
 # The AWS services that the functions call speak HTTP/1.1 over TLS.
@@ -119,9 +120,41 @@ def replay_to_some_rules():
     eventbridge._dispatch_event = dispatch_filtered
 
 
+def share_calls_of_an_alias():
+    """Gives the second version of an alias its share of the calls, which the emulator keeps only."""
+    resolve = lambda_svc._effective_func_record_for_qualifier
+
+    def resolve_share(function, qualifier):
+        alias = function["aliases"].get(qualifier) if function else None
+        shares = (alias or {}).get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+        for version, share in shares.items():
+            if random.random() < share:
+                return resolve(function, version)
+        return resolve(function, qualifier)
+
+    # The API and the pollers of queues and streams look the function up by this name for each call.
+    lambda_svc._effective_func_record_for_qualifier = resolve_share
+
+
+def move_mappings_to_an_alias():
+    """Lets a deployment change the alias that a mapping calls, of which the emulator keeps the old."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
+    update = handlers["update"]
+
+    def update_alias(physical_id, old, new, stack):
+        mapping, attributes = update(physical_id, old, new, stack)
+        _, alias = lambda_svc._resolve_name_and_qualifier(new["FunctionName"])
+        lambda_svc._esms[mapping]["Qualifier"] = alias
+        return mapping, attributes
+
+    handlers["update"] = update_alias
+
+
 # The emulator parses the remaining arguments.
 record_authorizations(sys.argv.pop(1))
 trace_requests()
 deploy_archives()
 replay_to_some_rules()
+share_calls_of_an_alias()
+move_mappings_to_an_alias()
 app.main()
