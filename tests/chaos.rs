@@ -7,6 +7,7 @@ mod books;
 mod customers;
 mod report;
 mod trouble;
+mod versions;
 
 use std::{env, time::Duration};
 
@@ -78,7 +79,8 @@ async fn the_invariants_hold_for_a_thousand_orders_while_everything_goes_wrong()
     report::say(&format!("CHAOS_SEED={seed} makes the same choices again"));
     let mut random = Rng::with_seed(seed);
 
-    let options = options();
+    let mut options = options("chaos");
+    options.template = changed_template(&options, shorten_visibility);
     let running = Running::start(&options).await.unwrap();
     let binaries = Binaries::build(&[], Progress::Silent).await.unwrap();
     let system = System::connect(&running.stack);
@@ -177,9 +179,9 @@ async fn backlog(queues: &[Queue<'_>]) -> usize {
     join_all(queues.iter().map(Queue::waiting)).await.into_iter().sum()
 }
 
-/// Options of a stack with shorter times. Nothing else is changed.
-fn options() -> Options {
-    let mut options = stack("chaos");
+/// Options of a stack with shorter times.
+fn options(name: &str) -> Options {
+    let mut options = stack(name);
     options.parameters = [
         ("ConfirmWithinSeconds", CONFIRM_WITHIN_SECONDS),
         ("RetryBudgetSeconds", BUDGET_SECONDS),
@@ -189,7 +191,6 @@ fn options() -> Options {
     ]
     .map(|(name, seconds)| (name.to_owned(), seconds.to_string()))
     .into();
-    options.template = changed_template(&options, shorten_visibility);
     options
 }
 

@@ -43,15 +43,41 @@ impl Binaries {
     /// # Errors
     /// The template cannot be read, cargo cannot be run, or the build fails.
     pub async fn build(tools: &[&str], progress: Progress) -> Result<Self, Error> {
-        let functions = Template::read(&workspace::template())?.functions().into_values();
-        let names = functions.chain(tools.iter().map(|tool| (*tool).to_owned()));
         let step = progress.step();
+        let binaries = Self::build_in(workspace::root(), tools, &[]).await?;
+        step.done("functions built");
+        Ok(binaries)
+    }
+
+    /// Builds the functions of another checkout of this repository, whose packages must have another
+    /// version, since cargo tells them apart by that alone. The dependencies that both have in
+    /// common are compiled once; the binaries go to the checkout's own target directory.
+    ///
+    /// # Errors
+    /// The checkout has no template, cargo cannot be run, or the build fails.
+    pub async fn build_other(checkout: &Path) -> Result<Self, Error> {
+        let directories = [
+            ("CARGO_TARGET_DIR", checkout.join("target")),
+            ("CARGO_BUILD_BUILD_DIR", workspace::target()),
+        ];
+        Self::build_in(checkout, &[], &directories).await
+    }
+
+    async fn build_in(
+        checkout: &Path,
+        tools: &[&str],
+        directories: &[(&str, PathBuf)],
+    ) -> Result<Self, Error> {
+        let template = Template::read(&checkout.join("template.yaml"))?;
+        let functions = template.functions().into_values();
+        let names = functions.chain(tools.iter().map(|tool| (*tool).to_owned()));
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(cargo);
         command
             .args(["build", "--message-format=json-render-diagnostics"])
             .args(names.flat_map(|name| ["--bin".to_owned(), name]))
-            .current_dir(workspace::root())
+            .envs(directories.iter().map(|(name, path)| (name, path)))
+            .current_dir(checkout)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut cargo = ProcessGroup::spawn(&mut command).map_err(io("running cargo"))?;
@@ -71,7 +97,6 @@ impl Binaries {
         if !cargo.wait().await.map_err(io("running cargo"))?.success() {
             return Err(Error::Build);
         }
-        step.done("functions built");
         Ok(Self(binaries))
     }
 
