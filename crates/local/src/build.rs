@@ -49,7 +49,7 @@ impl Binaries {
         Ok(binaries)
     }
 
-    /// Builds the functions of another checkout of this repository, whose packages must have another
+    /// Builds the functions of another checkout of this repository. Its packages must have another
     /// version, since cargo tells them apart by that alone. The dependencies that both have in
     /// common are compiled once; the binaries go to the checkout's own target directory.
     ///

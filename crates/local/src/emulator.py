@@ -121,7 +121,7 @@ def replay_to_some_rules():
 
 
 def share_calls_of_an_alias():
-    """Gives the second version of an alias its share of the calls, which the emulator keeps only."""
+    """Gives the second version of an alias its share of the calls, which the emulator ignores."""
     resolve = lambda_svc._effective_func_record_for_qualifier
 
     def resolve_share(function, qualifier):
@@ -137,7 +137,7 @@ def share_calls_of_an_alias():
 
 
 def move_mappings_to_an_alias():
-    """Lets a deployment change the alias that a mapping calls, of which the emulator keeps the old."""
+    """Lets a deployment change the alias that a mapping calls; the emulator keeps the old one."""
     handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
     update = handlers["update"]
 
