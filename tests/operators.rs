@@ -94,7 +94,7 @@ async fn a_failed_refund_is_found_explained_retried_and_settled() {
     let shown = until_shown(&system, &["order", &id], "problem: order").await;
     assert_eq!(shown.status, 1, "{shown:?}");
     assert_eq!(shown.lines("its refund failed with `").len(), 1, "{shown:?}");
-    assert_eq!(shown.lines("do: refund 3.80 EUR of pi_").len(), 1, "{shown:?}");
+    assert_eq!(shown.lines("do: refund 3.80 EUR in the provider").len(), 1, "{shown:?}");
     assert_eq!(system.ops(&["order", &id, "retry"]).await.status, 0);
     eventually("the provider to be asked again", async || {
         (system.ledger(&id).await[0].refunds.len() >= 2).then_some(())

@@ -77,6 +77,15 @@ async fn ring(system: &System, alarm: &str) {
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
 }
 
+/// Asks the provider with the stack's key, as its dashboard does.
+async fn at_provider(system: &System, what: &str, form: &[(&str, &str)]) -> Value {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let post = http.post(format!("{}/v1/{what}", system.stack.sandbox_url));
+    let answer = Answer::to(post.bearer_auth(provider_key(system).await).form(form)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body
+}
+
 async fn deadline(camille: &Customer<'_>, order: &str) -> Timestamp {
     let placed_at: Timestamp =
         camille.order(order).await["placed_at"].as_str().unwrap().parse().unwrap();
@@ -194,14 +203,7 @@ async fn a_refund_outside_the_system_is_a_difference() {
     eventually("the books to agree about the order", agree).await;
 
     let intent = &system.ledger(&id).await[0].intent;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let refund = http
-        .post(format!("{}/v1/refunds", system.stack.sandbox_url))
-        .bearer_auth(provider_key(&system).await);
-    assert_eq!(
-        Answer::to(refund.form(&[("payment_intent", &**intent), ("amount", "100")])).await.status,
-        200
-    );
+    at_provider(&system, "refunds", &[("payment_intent", intent), ("amount", "100")]).await;
 
     let reconcile = system.ops(&["reconcile"]).await;
     assert_eq!(reconcile.status, 1, "{reconcile:?}");
@@ -210,8 +212,90 @@ async fn a_refund_outside_the_system_is_a_difference() {
         found[0].contains("is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR"),
         "{found:?}"
     );
-    assert!(found[1].contains("do: find out who gave money back"), "{found:?}");
-    assert!(found[2].contains("1.00 EUR given back") && found.len() == 3, "{found:?}");
+    assert!(found[1].contains("1.00 EUR given back") && found.len() == 3, "{found:?}");
+    assert!(found[2].contains("do: find out who gave money back"), "{found:?}");
+    assert!(found[2].contains(&format!("`cargo ops reconcile settle {id} --reason")), "{found:?}");
+}
+
+#[tokio::test]
+async fn all_of_an_order_is_settled_at_once_and_a_refund_after_that_stands_out() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let id = camille.place(&croissants(&system.shop().await, 2)).await;
+    camille.confirmed(&id).await;
+    let second = [
+        ("amount", "380"),
+        ("currency", "eur"),
+        ("payment_method_types[]", "card"),
+        ("payment_method", "pm_card_visa"),
+        ("metadata[order_id]", &id),
+        ("confirm", "true"),
+    ];
+    let second = at_provider(&system, "payment_intents", &second).await;
+    let intent = second["id"].as_str().unwrap();
+    let charged_twice = async || {
+        let found = system.ops(&["reconcile"]).await;
+        (found.lines(&id).len() == 3).then_some(found)
+    };
+    let found = eventually("the second charge in the books", charged_twice).await;
+    let found = found.lines(&id);
+    assert!(found[0].contains("has kept 7.60 EUR instead of 3.80 EUR"), "{found:?}");
+    assert!(found[1].contains(&format!("the intent {intent} for order {id}")), "{found:?}");
+    assert!(found[2].contains("do: refund 3.80 EUR in the provider's dashboard"), "{found:?}");
+
+    let settle = ["reconcile", "settle", &id, "--reason", "paid back by bank transfer"];
+    let settled = system.ops(&settle).await;
+    assert!(settled.status == 0 && settled.lines(&id).len() == 2, "{settled:?}");
+    let known = system.ops(&["reconcile"]).await;
+    let about = known.lines(&id);
+    assert!(about.len() == 2 && about.iter().all(|it| it.starts_with("settled: ")), "{known:?}");
+    let again = system.ops(&settle).await;
+    assert!(again.status == 0 && again.text.contains("is settled already"), "{again:?}");
+
+    at_provider(&system, "refunds", &[("payment_intent", intent)]).await;
+    let twice = system.ops(&["reconcile"]).await;
+    let stands_out = twice.lines(&format!("order {id} was settled by hand and refunded"));
+    assert!(twice.status == 1 && stands_out.len() == 1, "{twice:?}");
+    assert!(stands_out[0].contains("3.80 EUR"), "{twice:?}");
+    let remedies = twice.lines("do: find out whether the customer got the money twice");
+    assert_eq!(remedies.iter().filter(|line| line.contains(&id)).count(), 1, "{twice:?}");
+}
+
+#[tokio::test]
+async fn what_the_provider_refunded_before_it_was_settled_by_hand_stands_out_too() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let id = camille.place(&croissants(&system.shop().await, 2)).await;
+    camille.confirmed(&id).await;
+    let unpaid = system.ops(&["reconcile", "settle", &id, "--reason", "nothing to settle"]).await;
+    assert!(unpaid.status == 2 && unpaid.errors.contains(&format!("no difference {id}")));
+    assert_eq!(camille.cancel(&id).await.status, 200);
+    let refunded = async || (camille.order(&id).await["payment"] == "refunded").then_some(());
+    eventually("the refund", refunded).await;
+
+    let settled = system.ops(&["reconcile", "settle", &id, "--reason", "paid in cash"]).await;
+    assert_eq!(settled.status, 0, "{settled:?}");
+    let twice = async || {
+        let found = system.ops(&["reconcile"]).await;
+        (found.lines(&format!("order {id} was settled by hand and refunded")).len() == 1)
+            .then_some(())
+    };
+    eventually("the money that was given back twice", twice).await;
+    let shown = system.ops(&["order", &id]).await;
+    assert_eq!(shown.lines("problem: order").len(), 1, "{shown:?}");
+
+    // Nor does a redrive give the money back again.
+    let events = system.events(&id).into_iter();
+    let cancelled = events.filter(|event| event["detail-type"] == "order.cancelled");
+    let letters: Vec<_> = cancelled.map(|event| event.to_string()).collect();
+    let dead_letters = system.queue("RefundDeadLetters").await;
+    dead_letters.send(&letters).await;
+    let redrive = ["dlq", "redrive", "refund", "--order", &id];
+    let kept = system.ops(&redrive).await;
+    assert_eq!((kept.status, kept.lines("was settled by hand").len()), (1, 1), "{kept:?}");
+    assert!(dead_letters.messages().await.iter().any(|letter| letter.contains(&id)));
+    let forced = system.ops(&[&redrive[..], &["--force"]].concat()).await;
+    assert_eq!((forced.status, forced.lines("sent to").len()), (0, 1), "{forced:?}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use books::{
+    journal::Settlements,
     reconciliation::{Books, Limits, Stock},
     rows::{HoldKey, PaymentRow},
 };
@@ -37,6 +38,7 @@ fn main() {
         stock: Stock::default(),
         unreadable: Vec::new(),
         dead: BTreeSet::new(),
+        settlements: Settlements::new(),
     };
     let customer = CustomerId::new("camille");
     for number in 0..ORDERS {

@@ -68,6 +68,9 @@ pub enum Decision {
     },
 }
 
+/// The last settlement of each difference, by the difference's key.
+pub type Settlements = BTreeMap<String, Entry>;
+
 /// What stands for a customer in the journal: it says whether somebody is that customer, and does
 /// not lead to them, since ids are random.
 #[must_use]
@@ -156,8 +159,8 @@ impl Journal {
         Ok(entries)
     }
 
-    /// The last settlement of each difference, by the difference's key.
-    pub async fn settlements(&self) -> Result<BTreeMap<String, Entry>, Error> {
+    /// What was settled by hand so far.
+    pub async fn settlements(&self) -> Result<Settlements, Error> {
         let entries = self.entries(Timestamp::UNIX_EPOCH).await?.into_iter();
         Ok(entries
             .filter_map(|entry| match &entry.decision {

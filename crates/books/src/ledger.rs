@@ -26,11 +26,11 @@ pub async fn open(config: &SdkConfig, secret: &str, url: &str) -> Result<Client,
 }
 
 /// An intent with its refunds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Account<'a> {
     pub intent: &'a BookedIntent,
-    /// The sum of its refunds that have succeeded or are pending, in minor units.
-    pub returned: u64,
+    /// Those that have succeeded or are pending.
+    pub refunds: Vec<&'a BookedRefund>,
 }
 
 impl<'a> Account<'a> {
@@ -38,9 +38,14 @@ impl<'a> Account<'a> {
         intent: &'a BookedIntent,
         refunds: impl IntoIterator<Item = &'a BookedRefund>,
     ) -> Self {
-        let refunds =
-            refunds.into_iter().filter(|refund| refund.status != BookedRefundStatus::Failed);
-        Self { intent, returned: refunds.map(|refund| refund.amount).sum() }
+        let refunds = refunds.into_iter();
+        let refunds = refunds.filter(|refund| refund.status != BookedRefundStatus::Failed);
+        Self { intent, refunds: refunds.collect() }
+    }
+
+    /// The amount that was given back or is on its way, in minor units.
+    pub fn returned(&self) -> u64 {
+        self.refunds.iter().map(|refund| refund.amount).sum()
     }
 
     /// The intent's state in one word.
@@ -56,7 +61,7 @@ impl<'a> Account<'a> {
 
     /// The amount that the customer has paid in the end, in minor units.
     pub fn kept(&self) -> i128 {
-        i128::from(self.intent.taken) - i128::from(self.returned)
+        i128::from(self.intent.taken) - i128::from(self.returned())
     }
 }
 
@@ -64,7 +69,7 @@ impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let amount =
             |amount: u64| Amount { amount: amount.into(), currency: self.intent.currency.clone() };
-        let (taken, returned) = (self.intent.taken, self.returned);
+        let (taken, returned) = (self.intent.taken, self.returned());
         write!(
             f,
             "stands at {}, with {} taken and {} given back",

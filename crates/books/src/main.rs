@@ -1,12 +1,10 @@
 //! The function that compares the books on a schedule.
 
-use std::collections::BTreeMap;
-
 use aws_config::SdkConfig;
 use books::{
-    journal::{Entry, Journal},
+    journal::Journal,
     ledger, metrics,
-    reconciliation::{Books, Difference, Limits},
+    reconciliation::{Books, Group, Limits},
     rows::{TableNames, Tables},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -68,35 +66,26 @@ impl Reconciler {
         let provider =
             ledger::open(&self.config, &self.provider_secret, &self.provider_url).await?;
         let since = Timestamp::now() - WINDOW;
-        let books = Books::read(&self.tables, &provider, self.limits, Some(since)).await?;
-        let settlements = self.journal.settlements().await?;
+        let mut books = Books::read(&self.tables, &provider, self.limits, Some(since)).await?;
+        books.settlements = self.journal.settlements().await?;
         let result = books.reconcile();
-        let open = open(&result.differences, &settlements);
-        for difference in &open {
-            tracing::error!(
-                key = difference.key(),
-                %difference,
-                remedy = difference.remedy(),
-                "the books differ"
-            );
+        let groups = Group::all(&result.differences, &books.settlements);
+        for group in &groups {
+            let remedy = group.remedy().unwrap_or_default();
+            for difference in &group.open {
+                tracing::error!(key = difference.key(), %difference, remedy, "the books differ");
+            }
         }
+        let open = groups.iter().map(|group| group.open.len()).sum();
         tracing::info!(
             orders = books.orders.len(),
             intents = books.intents.len(),
-            differences = open.len(),
-            settled = result.differences.len() - open.len(),
+            differences = open,
+            settled = result.differences.len() - open,
             pending = result.pending.len(),
             "books compared"
         );
-        metrics::record(open.len());
+        metrics::record(open);
         Ok(())
     }
-}
-
-/// The differences that nobody has settled.
-fn open<'a>(
-    differences: &'a [Difference],
-    settlements: &BTreeMap<String, Entry>,
-) -> Vec<&'a Difference> {
-    differences.iter().filter(|difference| !settlements.contains_key(&difference.key())).collect()
 }

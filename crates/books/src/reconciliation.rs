@@ -8,6 +8,7 @@
 
 mod case;
 mod difference;
+mod group;
 mod limits;
 #[cfg(test)]
 mod tests;
@@ -28,10 +29,12 @@ use tables::stock::Key;
 pub use self::{
     case::{Case, EXPIRY_LAG},
     difference::{Difference, Pending},
+    group::Group,
     limits::Limits,
 };
 use crate::{
     error::{Error, UnreadableRow},
+    journal::Settlements,
     ledger::Account,
     rows::{HoldKey, PaymentRow, Rows, StockRow, Tables},
 };
@@ -53,6 +56,8 @@ pub struct Books {
     pub unreadable: Vec<UnreadableRow>,
     /// Orders with dead letters: they do not make progress by themselves.
     pub dead: BTreeSet<OrderId>,
+    /// What operators have settled.
+    pub settlements: Settlements,
 }
 
 /// Reservations and held pieces.
@@ -89,6 +94,13 @@ pub struct Reconciliation {
     pub pending: Vec<(OrderId, Pending)>,
 }
 
+/// The books of money, by order.
+struct Money<'a> {
+    payments: HashMap<OrderId, &'a PaymentRow>,
+    /// The provider's intents by the order in their metadata.
+    accounts: BTreeMap<&'a str, Vec<Account<'a>>>,
+}
+
 /// All orders, each with whether it is pending.
 type Judged<'a> = HashMap<OrderId, (&'a Order, bool)>;
 
@@ -122,8 +134,8 @@ impl Unreadable {
 
 impl Books {
     /// Reads everything, in the order that the comparison requires: all orders, or those that were
-    /// placed since a time, with what belongs to them. Which orders have dead letters is for the
-    /// caller to add.
+    /// placed since a time, with what belongs to them. Which orders have dead letters and what was
+    /// settled is for the caller to add.
     ///
     /// Of an older order, only the id is kept, and its reservation as long as there is one: no more
     /// memory is needed however many orders there were.
@@ -171,14 +183,13 @@ impl Books {
             stock: stock.rows.into_iter().collect(),
             unreadable: [orders.unreadable, payments.unreadable, stock.unreadable, others].concat(),
             dead: BTreeSet::new(),
+            settlements: Settlements::new(),
         })
     }
 
     /// Compares all books with each other.
     pub fn reconcile(&self) -> Reconciliation {
-        let payments: HashMap<OrderId, &PaymentRow> =
-            self.payments.iter().map(|row| (row.order_id, row)).collect();
-        let accounts = self.accounts();
+        let money = self.money();
         let unreadable = Unreadable::of(&self.unreadable);
         let mut result = Reconciliation::default();
         let mut judged = Judged::new();
@@ -188,18 +199,7 @@ impl Books {
                 judged.insert(order.order_id, (order, true));
                 continue;
             }
-            let case = Case {
-                read_at: self.read_at,
-                limits: self.limits,
-                dead: self.dead.contains(&order.order_id),
-                order,
-                payment: payments.get(&order.order_id).copied(),
-                accounts: accounts
-                    .get(order.order_id.to_string().as_str())
-                    .map_or(&[], Vec::as_slice),
-                reservation: self.stock.reservations.get(&order.order_id),
-            };
-            let pending = case.judge(&mut result.differences);
+            let pending = self.case(order, &money).judge(&mut result.differences);
             result.pending.extend(pending.map(|reason| (order.order_id, reason)));
             judged.insert(order.order_id, (order, pending.is_some()));
         }
@@ -212,9 +212,36 @@ impl Books {
             orphans.map(|row| Difference::NoOrder { order: row.order_id, row: row.payment.name() }),
         );
         result.differences.extend(self.unreadable.iter().cloned().map(Difference::Unreadable));
-        self.compare_intents(accounts, &payments, &judged, &mut result.differences);
+        self.compare_intents(&money, &judged, &mut result.differences);
         self.compare_holds(&judged, &unreadable, &mut result.differences);
         result
+    }
+
+    /// The surpluses that the provider had kept before it gave them back. Nobody has to do anything
+    /// about them, unless somebody has given the same money back by hand.
+    pub fn refunded(&self) -> Vec<Difference> {
+        let money = self.money();
+        let cases = self.orders.iter().map(|order| self.case(order, &money));
+        cases.flat_map(|case| case.refunded().map(|(kept, _)| kept).collect::<Vec<_>>()).collect()
+    }
+
+    fn case<'a>(&'a self, order: &'a Order, money: &'a Money<'a>) -> Case<'a> {
+        let id = order.order_id;
+        Case {
+            read_at: self.read_at,
+            limits: self.limits,
+            dead: self.dead.contains(&id),
+            order,
+            payment: money.payments.get(&id).copied(),
+            accounts: money.accounts.get(&*id.to_string()).map_or(&[], Vec::as_slice),
+            reservation: self.stock.reservations.get(&id),
+            settlements: &self.settlements,
+        }
+    }
+
+    fn money(&self) -> Money<'_> {
+        let payments = self.payments.iter().map(|row| (row.order_id, row));
+        Money { payments: payments.collect(), accounts: self.accounts() }
     }
 
     /// The provider's intents by the order in their metadata, each with its refunds.
@@ -281,16 +308,16 @@ impl Books {
     /// any money and cannot do so unless our functions confirm them.
     fn compare_intents(
         &self,
-        accounts: BTreeMap<&str, Vec<Account<'_>>>,
-        payments: &HashMap<OrderId, &PaymentRow>,
+        money: &Money<'_>,
         judged: &Judged<'_>,
         differences: &mut Vec<Difference>,
     ) {
-        for account in accounts.into_values().flatten() {
+        for account in money.accounts.values().flatten() {
             let order: Option<OrderId> =
                 account.intent.order.as_deref().and_then(|order| order.parse().ok());
-            let known =
-                order.and_then(|order| payments.get(&order)).and_then(|row| row.payment.intent());
+            let known = order
+                .and_then(|order| money.payments.get(&order))
+                .and_then(|row| row.payment.intent());
             let is_older = order.is_some_and(|order| self.older.contains(&order));
             let pending =
                 order.is_some_and(|order| judged.get(&order).is_some_and(|(_, pending)| *pending));

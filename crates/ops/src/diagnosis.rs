@@ -1,11 +1,11 @@
 //! The end of an order's report: how the order stands, what is wrong, and what to do.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use books::{
-    journal::Entry,
+    journal::Settlements,
     ledger::Account,
-    reconciliation::{Case, Difference, Limits},
+    reconciliation::{Case, Group, Limits},
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::queue::MAX_RECEIVES;
@@ -31,15 +31,9 @@ pub(crate) struct Diagnosis {
     /// How the order stands, and what happens next by itself.
     pub(crate) state: Vec<String>,
     /// What does not get right by itself.
-    pub(crate) problems: Vec<Problem>,
-}
-
-/// Something that needs somebody.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Problem {
-    pub(crate) what: String,
-    /// What to do about it.
-    pub(crate) remedy: String,
+    pub(crate) problems: Vec<String>,
+    /// What to do about the problems.
+    pub(crate) remedies: Vec<String>,
 }
 
 impl Diagnosis {
@@ -47,10 +41,10 @@ impl Diagnosis {
     pub(crate) fn of(
         report: &OrderReport,
         limits: Limits,
-        settlements: &BTreeMap<String, Entry>,
+        settlements: &Settlements,
         now: Timestamp,
     ) -> Self {
-        let mut diagnosis = Self { state: vec![outcome(&report.order)], problems: vec![] };
+        let mut diagnosis = Self { state: vec![outcome(&report.order)], ..Self::default() };
         diagnosis.state.extend(report.payment.as_ref().and_then(|row| money(&row.payment)));
         diagnosis.add_unreadable(report);
         diagnosis.add_dead_letters(report);
@@ -60,42 +54,35 @@ impl Diagnosis {
     }
 
     fn add_unreadable(&mut self, report: &OrderReport) {
-        self.problems.extend(report.unreadable.iter().map(|row| {
-            Problem {
-                what: row.to_string(),
-                remedy:
-                    "correct the field in the table, or deploy a version that can read the row: \
-                     docs/operations.md, \"A row that cannot be read\""
-                        .to_owned(),
-            }
-        }));
+        self.problems.extend(report.unreadable.iter().map(ToString::to_string));
+        if !report.unreadable.is_empty() {
+            self.remedies.push(
+                "correct the field in the table, or deploy a version that can read the row: \
+                 docs/operations.md, \"A row that cannot be read\""
+                    .to_owned(),
+            );
+        }
     }
 
     fn add_dead_letters(&mut self, report: &OrderReport) {
         let failures = last_failures(&report.log);
-        self.problems.extend(report.dead_letters.iter().map(|(queue, letter)| {
+        let order = report.order.order_id;
+        for (queue, letter) in &report.dead_letters {
             let logged = failures.get(&letter.id).map(|failure| failure.error.clone());
             let reason = letter.reason().or(logged);
-            let order = report.order.order_id;
-            Problem {
-                what: format!(
-                    "a message is in the dead-letter queue `{queue}`: {}",
-                    reason.as_deref().unwrap_or("no error was logged for it")
-                ),
-                remedy: format!(
-                    "remove the cause, then run `cargo ops dlq redrive {queue} --order {order}`"
-                ),
-            }
+            self.problems.push(format!(
+                "a message is in the dead-letter queue `{queue}`: {}",
+                reason.as_deref().unwrap_or("no error was logged for it")
+            ));
+        }
+        let queues: BTreeSet<_> = report.dead_letters.iter().map(|(queue, _)| queue).collect();
+        self.remedies.extend(queues.into_iter().map(|queue| {
+            format!("remove the cause, then run `cargo ops dlq redrive {queue} --order {order}`")
         }));
     }
 
     /// Compares the order with its payment, its stock and the provider's books.
-    fn add_differences(
-        &mut self,
-        report: &OrderReport,
-        limits: Limits,
-        settlements: &BTreeMap<String, Entry>,
-    ) {
+    fn add_differences(&mut self, report: &OrderReport, limits: Limits, settlements: &Settlements) {
         if !report.unreadable.is_empty() {
             return;
         }
@@ -119,17 +106,17 @@ impl Diagnosis {
             payment: report.payment.as_ref(),
             accounts: account.as_slice(),
             reservation: report.reservation.as_ref(),
+            settlements,
         };
         let mut differences = Vec::new();
         let pending = case.judge(&mut differences);
         self.state.extend(pending.map(|pending| format!("it {pending}")));
-        for difference in &differences {
-            match settlements.get(&difference.key()) {
-                Some(entry) => self.state.push(entry.to_string()),
-                None => self.problems.push(Problem {
-                    what: difference.to_string(),
-                    remedy: remedy(difference, report.payment.as_ref().map(|row| &row.payment)),
-                }),
+        for group in Group::all(&differences, settlements) {
+            self.state.extend(group.settled.iter().map(|(_, entry)| entry.to_string()));
+            self.problems.extend(group.open.iter().map(ToString::to_string));
+            // The differences follow from what has not happened yet.
+            if !report.is_held_up() {
+                self.remedies.extend(group.remedy());
             }
         }
     }
@@ -137,10 +124,8 @@ impl Diagnosis {
     /// A failed refund of which the provider does not say whether it was made by hand since.
     fn add_failed_refund(&mut self, order: &Order) {
         if order.payment == PaymentStatus::RefundFailed {
-            self.problems.push(Problem {
-                what: "its refund failed".to_owned(),
-                remedy: "run this command again once the provider answers".to_owned(),
-            });
+            self.problems.push("its refund failed".to_owned());
+            self.remedies.push("run this command again once the provider answers".to_owned());
         }
     }
 
@@ -173,11 +158,10 @@ impl Diagnosis {
 
     /// The diagnosis in lines.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<_> = self.state.iter().map(|state| format!("  {state}")).collect();
-        for Problem { what, remedy } in &self.problems {
-            lines.push(format!("  problem: {what}"));
-            lines.push(format!("    do: {remedy}"));
-        }
+        let state = self.state.iter().map(|state| format!("  {state}"));
+        let problems = self.problems.iter().map(|problem| format!("  problem: {problem}"));
+        let remedies = self.remedies.iter().map(|remedy| format!("    do: {remedy}"));
+        let mut lines: Vec<_> = state.chain(problems).chain(remedies).collect();
         if self.problems.is_empty() {
             lines.push("  nothing needs to be done".to_owned());
         }
@@ -226,21 +210,6 @@ fn money(payment: &Payment) -> Option<String> {
         }
         Progress::Declined { .. } => None,
         _ => Some(format!("its payment is {}: {}", payment.name(), words::payment(payment))),
-    }
-}
-
-/// What to do about a difference of an order.
-fn remedy(difference: &Difference, payment: Option<&Payment>) -> String {
-    match (difference, payment) {
-        (
-            Difference::Kept { order, kept, .. },
-            Some(Payment::Committed { intent, progress: Progress::RefundFailed { .. } }),
-        ) => format!(
-            "refund {kept} of {} in the provider's dashboard, or run `cargo ops order {order} \
-             retry` once the provider can refund it",
-            intent.as_str()
-        ),
-        _ => difference.remedy(),
     }
 }
 

@@ -109,8 +109,10 @@ pub(crate) enum Error {
          {queue}` has the ids"
     )]
     NoLetter { message: String, queue: String },
-    /// No difference has that key.
-    #[error("there is no difference {0}: `cargo ops reconcile` prints each with its key")]
+    /// No difference has that key or is about that order.
+    #[error(
+        "there is no difference {0}: `cargo ops reconcile` prints each with its key and its order"
+    )]
     NoDifference(String),
     /// The bus refused an event.
     #[error(transparent)]

@@ -20,7 +20,7 @@ use stripe::{BookedIntent, BookedRefund, BookedRefundStatus};
 use uuid::Uuid;
 
 use crate::{
-    dead_letters::{Content, DeadLetter},
+    dead_letters::{Content, DeadLetter, NOTICES},
     error::Error,
     output::name,
     words,
@@ -56,6 +56,11 @@ pub(crate) struct Entry {
 }
 
 impl OrderReport {
+    /// Whether a message that moves the order on has to be redriven first. Notices do not.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.dead_letters.iter().any(|(queue, _)| queue != NOTICES)
+    }
+
     /// Everything that happened, oldest first.
     pub(crate) fn timeline(&self) -> Vec<Entry> {
         let mut entries = self.history();

@@ -1,5 +1,7 @@
 //! Judges one order by everything that is known about it.
 
+use std::cmp::Reverse;
+
 use jiff::{SignedDuration, Timestamp};
 use shop::{
     money::Money,
@@ -14,6 +16,7 @@ use super::{
     limits::Limits,
 };
 use crate::{
+    journal::Settlements,
     ledger::{Account, Amount},
     rows::PaymentRow,
 };
@@ -36,6 +39,7 @@ pub struct Case<'a> {
     pub payment: Option<&'a PaymentRow>,
     pub accounts: &'a [Account<'a>],
     pub reservation: Option<&'a Reservation>,
+    pub settlements: &'a Settlements,
 }
 
 impl Case<'_> {
@@ -48,6 +52,7 @@ impl Case<'_> {
         if changed + CLOCK_SKEW >= self.read_at {
             return Some(Pending::Changing);
         }
+        differences.extend(self.given_back_twice());
         match status {
             Status::Placed | Status::Reserved if self.read_at < expires_at + EXPIRY_LAG => {
                 // An overcharge is wrong in every state.
@@ -60,7 +65,7 @@ impl Case<'_> {
                 None
             }
             Status::Confirmed | Status::Preparing | Status::Ready | Status::Collected => {
-                differences.extend(self.kept(self.order.price()));
+                differences.extend(self.kept());
                 differences.extend(self.payment_differences());
                 match self.reservation {
                     Some(Reservation::Held(held)) if *held == demand(self.order) => {}
@@ -75,8 +80,7 @@ impl Case<'_> {
                 None
             }
             Status::Rejected | Status::Cancelled | Status::Expired => {
-                let mut found =
-                    Vec::from_iter(self.kept(Money { amount: 0, currency: self.order.currency }));
+                let mut found = Vec::from_iter(self.kept());
                 found.extend(self.payment_differences());
                 if matches!(self.reservation, Some(Reservation::Held(_))) {
                     found.push(Difference::StillHeld { order: order_id, status: Some(status) });
@@ -102,9 +106,21 @@ impl Case<'_> {
             || matches!(self.reservation, Some(Reservation::Held(_)))
     }
 
+    /// What the provider should have kept: the price, or nothing of an order that ended early.
+    fn due(&self) -> Money {
+        let Order { status, currency, .. } = *self.order;
+        if status.ended_early() { Money { amount: 0, currency } } else { self.order.price() }
+    }
+
     /// The amount that the provider has kept, if it is not what is due.
-    fn kept(&self, due: Money) -> Option<Difference> {
-        let kept: i128 = self.accounts.iter().map(Account::kept).sum();
+    fn kept(&self) -> Option<Difference> {
+        self.kept_before(0)
+    }
+
+    /// The amount that the provider had kept before it gave this much back, if that was not due.
+    fn kept_before(&self, back: i128) -> Option<Difference> {
+        let due = self.due();
+        let kept = self.accounts.iter().map(Account::kept).sum::<i128>() + back;
         let kept = Amount { amount: kept, currency: due.currency.code().to_owned() };
         (!kept.is(due)).then_some(Difference::Kept {
             order: self.order.order_id,
@@ -116,11 +132,31 @@ impl Case<'_> {
 
     /// The amount that the provider has kept, if it is more than the price.
     fn overcharged(&self) -> Option<Difference> {
-        let price = self.order.price();
-        self.kept(price).filter(|difference| match difference {
-            Difference::Kept { kept, .. } => kept.amount > price.amount.into(),
-            _ => false,
+        self.kept().filter(Difference::is_surplus)
+    }
+
+    /// The surpluses that the provider had kept before each of its refunds, the latest first, each
+    /// with what it has given back since.
+    pub(super) fn refunded(&self) -> impl Iterator<Item = (Difference, i128)> {
+        let mut refunds: Vec<_> = self.accounts.iter().flat_map(|it| &it.refunds).collect();
+        refunds.sort_by_key(|refund| Reverse(refund.created));
+        let mut back = 0;
+        refunds.into_iter().filter_map(move |refund| {
+            back += i128::from(refund.amount);
+            Some((self.kept_before(back).filter(Difference::is_surplus)?, back))
         })
+    }
+
+    /// What the provider has given back although somebody had settled that it kept too much.
+    fn given_back_twice(&self) -> Option<Difference> {
+        if self.settlements.is_empty() {
+            return None;
+        }
+        let is_settled =
+            |(kept, _): &(Difference, i128)| self.settlements.contains_key(&kept.key());
+        let (_, back) = self.refunded().filter(is_settled).last()?;
+        let back = Amount { amount: back, currency: self.order.currency.code().to_owned() };
+        Some(Difference::GivenBackTwice { order: self.order.order_id, back })
     }
 
     /// Compares the payment with the order's state and payment status, and with its intent.
@@ -212,7 +248,7 @@ fn agree(payment: &Payment, account: &Account<'_>) -> bool {
         // Undecided, or possibly refunded by hand.
         Progress::Charging | Progress::Undoing | Progress::RefundFailed { .. } => true,
         Progress::Captured => {
-            account.intent.status == IntentStatus::Succeeded && account.returned == 0
+            account.intent.status == IntentStatus::Succeeded && account.returned() == 0
         }
         Progress::Declined { .. } | Progress::Voided => account.intent.taken == 0,
         Progress::Refunded => account.intent.taken > 0 && account.kept() == 0,

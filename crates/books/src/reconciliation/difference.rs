@@ -54,6 +54,8 @@ pub enum Difference {
     /// The provider has kept another amount than is due: the order's price, or nothing if it ended
     /// early.
     Kept { order: OrderId, status: Status, kept: Amount, due: Money },
+    /// The provider has given money back after somebody had settled that it kept too much.
+    GivenBackTwice { order: OrderId, back: Amount },
     /// The state of the payment does not fit the state of the order.
     PaymentState { order: OrderId, status: Status, row: Option<&'static str> },
     /// The order's payment status does not fit the state of the payment.
@@ -86,21 +88,57 @@ impl Difference {
         Uuid::new_v5(&Uuid::NAMESPACE_OID, &text).simple().to_string()[..8].to_owned()
     }
 
-    /// What to do about it.
-    pub fn remedy(&self) -> String {
+    /// The order that it is about, if there is one.
+    pub fn order(&self) -> Option<OrderId> {
+        match self {
+            Self::Stuck { order, .. }
+            | Self::Kept { order, .. }
+            | Self::GivenBackTwice { order, .. }
+            | Self::PaymentState { order, .. }
+            | Self::PaymentField { order, .. }
+            | Self::Provider { order, .. }
+            | Self::NoIntent { order, .. }
+            | Self::Price { order, .. }
+            | Self::NoOrder { order, .. }
+            | Self::NotHeld { order, .. }
+            | Self::StillHeld { order, .. } => Some(*order),
+            Self::UnknownIntent { order, .. } => order.as_ref()?.parse().ok(),
+            Self::Held { .. } | Self::Unreadable(_) => None,
+        }
+    }
+
+    /// Whether the provider has kept too much.
+    pub(super) fn is_surplus(&self) -> bool {
+        matches!(self, Self::Kept { kept, due, .. } if kept.amount > due.amount.into())
+    }
+
+    /// What to do about it, if it is the only one of its order.
+    pub(super) fn remedy(&self) -> String {
+        let settle = self.settling();
         match self {
             Self::Stuck { order, .. } => format!(
                 "run `cargo ops order {order}`: redrive its dead letters, or, if it has none, run \
                  `cargo ops order {order} retry`"
             ),
-            Self::Kept { kept, due, .. } if kept.amount > due.amount.into() => {
+            Self::Kept { kept, due, .. } if self.is_surplus() => {
                 let (surplus, currency) = (kept.amount - i128::from(due.amount), &kept.currency);
                 let surplus = Amount { amount: surplus, currency: currency.clone() };
-                format!("refund {surplus} in the provider's dashboard, and settle this")
+                format!(
+                    "refund {surplus} in the provider's dashboard, or pay it back in another way \
+                     and run {settle}"
+                )
             }
             Self::Kept { order, .. } => format!(
                 "find out who gave money back (`cargo ops order {order}`), agree with the \
-                 customer, and settle this"
+                 customer, and run {settle}"
+            ),
+            Self::GivenBackTwice { .. } => format!(
+                "find out whether the customer got the money twice (`cargo ops journal --since \
+                 90d` says how it was settled), agree with them, and run {settle}"
+            ),
+            Self::PaymentState { order, status, .. } if status.ended_early() => format!(
+                "run `cargo ops order {order}`: redrive its dead letters, or, if it has none, run \
+                 `cargo ops order {order} retry`, which gives the money back"
             ),
             Self::PaymentState { order, .. } | Self::PaymentField { order, .. } => format!(
                 "run `cargo ops order {order} retry`, which lets payment report again; if that \
@@ -108,7 +146,7 @@ impl Difference {
             ),
             Self::Provider { intent, .. } | Self::UnknownIntent { intent, .. } => format!(
                 "look at {intent} in the provider's dashboard: refund what nobody should have \
-                 paid, and settle this"
+                 paid, and run {settle}"
             ),
             Self::NoIntent { .. } => {
                 "check that ProviderUrl and the key are those of the account that took the payment"
@@ -116,16 +154,15 @@ impl Difference {
             }
             Self::Price { order, .. } => format!(
                 "no change of the system does this: find out what wrote the row (`cargo ops order \
-                 {order}`), charge or refund what is missing, and settle this"
+                 {order}`), charge or refund what is missing, and run {settle}"
             ),
-            Self::NoOrder { .. } | Self::StillHeld { status: None, .. } => {
-                "restore the order's row from the table's point-in-time backup, or settle this if \
-                 it was deleted on purpose"
-                    .to_owned()
-            }
+            Self::NoOrder { .. } | Self::StillHeld { status: None, .. } => format!(
+                "restore the order's row from the table's point-in-time backup, or, if it was \
+                 deleted on purpose, run {settle}"
+            ),
             Self::NotHeld { order, .. } => format!(
                 "ask the shop whether it can make the order; if not, agree with the customer \
-                 (`cargo ops order {order}` has the items), and settle this"
+                 (`cargo ops order {order}` has the items), and run {settle}"
             ),
             Self::StillHeld { order, status: Some(_) } => {
                 format!("run `cargo ops order {order} retry`, which releases the stock again")
@@ -138,6 +175,12 @@ impl Difference {
                                     read it; docs/operations.md, \"A row that cannot be read\""
                 .to_owned(),
         }
+    }
+
+    /// The command that settles it, with all others of its order.
+    pub(super) fn settling(&self) -> String {
+        let name = self.order().map_or_else(|| self.key(), |order| order.to_string());
+        format!("`cargo ops reconcile settle {name} --reason TEXT`")
     }
 }
 
@@ -155,6 +198,11 @@ impl fmt::Display for Difference {
                     "order {order} is {status}, but the provider has kept {kept} instead of {due}"
                 )
             }
+            Self::GivenBackTwice { order, back } => write!(
+                f,
+                "order {order} was settled by hand and refunded: the provider has given {back} \
+                 back as well"
+            ),
             Self::PaymentState { order, status, row: Some(row) } => {
                 write!(f, "order {order} is {}, but its payment is {row}", name(status))
             }

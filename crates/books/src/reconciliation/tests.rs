@@ -12,6 +12,7 @@ use stripe::BookedRefundStatus;
 
 use super::{case::demand, *};
 
+mod remedies;
 mod stock;
 
 /// Long after the deadline of the orders.
@@ -42,6 +43,7 @@ impl Books {
             stock: Stock::default(),
             unreadable: vec![],
             dead: BTreeSet::new(),
+            settlements: Settlements::new(),
         }
     }
 
@@ -420,22 +422,4 @@ fn a_difference_keeps_its_key_until_it_says_something_else() {
     };
     assert_eq!((kept(100), kept(100).len()), (kept(100), 8));
     assert_ne!(kept(100), kept(200));
-}
-
-#[test]
-fn every_difference_says_what_to_do() {
-    let mut books = Books::empty()
-        .with_confirmed("o")
-        .with_refund("o", 100, BookedRefundStatus::Succeeded)
-        .with_intent("o", IntentId::new("pi_second"), IntentStatus::Succeeded)
-        .with_order("stuck", "reserved", "none");
-    books.unreadable.push(UnreadableRow {
-        table: "MenuTable",
-        key: "paris".to_owned(),
-        reason: "`name` is missing".to_owned(),
-    });
-    let remedies: Vec<_> = books.reconcile().differences.iter().map(Difference::remedy).collect();
-    assert!(remedies.len() >= 5, "{remedies:?}");
-    assert!(remedies.iter().any(|remedy| remedy.contains("refund 2.80 EUR")), "{remedies:?}");
-    assert!(remedies.iter().any(|remedy| remedy.contains(" retry`")), "{remedies:?}");
 }

@@ -27,7 +27,8 @@ pub(super) struct Arguments {
     /// Redrive only the letters about this order
     #[arg(long, value_name = "ID")]
     order: Option<OrderId>,
-    /// Also send back what this version cannot read, for example after a newer version was deployed
+    /// Also send back what is kept otherwise: what this version cannot read, for example after a
+    /// newer version was deployed, and what was settled by hand
     #[arg(long)]
     force: bool,
     /// Print what would be done, and change nothing
@@ -40,6 +41,11 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     let queue = queues.named(&arguments.queue)?;
     let bus = sources::bus(deployment)?;
     let wanted = arguments.order.map(|order| order.to_string());
+    let settlements = sources::journal(deployment)?.settlements().await?;
+    let is_settled = |letter: &DeadLetter| {
+        let order = letter.order().and_then(|order| order.parse().ok());
+        order.is_some_and(|order| settlements.values().any(|entry| entry.settles(order)))
+    };
 
     let mut totals = Totals::default();
     // A letter that fails again at once comes back during this visit.
@@ -54,7 +60,11 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
                 return Ok(Visit::Kept);
             }
             let remedy = queues.remedy(queue, letter);
-            let action = Action::about(deployment, queue, letter, remedy, arguments.force).await?;
+            let action = if is_settled(letter) && queue.moves_orders() && !arguments.force {
+                Action::settled(queue, letter)
+            } else {
+                Action::about(deployment, queue, letter, remedy, arguments.force).await?
+            };
             let visit = match &action {
                 _ if arguments.dry_run => Visit::Kept,
                 Action::Send(url) => {
@@ -94,6 +104,14 @@ enum Action {
 }
 
 impl Action {
+    fn settled(queue: &DeadLetterQueue, letter: &DeadLetter) -> Self {
+        let discard = discarding(queue, letter);
+        Self::Keep(format!(
+            "kept, because something about the order was settled by hand: sent back, it could give \
+             the money back twice; run {discard}, or use --force"
+        ))
+    }
+
     async fn about(
         deployment: &Deployment,
         queue: &DeadLetterQueue,
@@ -101,14 +119,14 @@ impl Action {
         remedy: Remedy,
         force: bool,
     ) -> Result<Self, Error> {
-        let discard =
-            format!("`cargo ops dlq discard {} --message {} --reason …`", queue.name, letter.id);
+        let discard = discarding(queue, letter);
         Ok(match remedy {
             Remedy::Send(url) => Self::Send(url),
             Remedy::Discard(url) if force => Self::Send(url),
             Remedy::Discard(_) => Self::Keep(format!(
-                "kept, because it is not an event that this version reads; look at it with `dlq \
-                 show`, and discard it with {discard}, or deploy what reads it and use --force"
+                "kept, because it is not an event that this version reads; look at it with `cargo \
+                 ops dlq show {}`, and discard it with {discard}, or deploy what reads it and use --force",
+                queue.name
             )),
             Remedy::Publish(event) => Self::Publish(vec![*event]),
             Remedy::PublishOrdersOf(gap) => {
@@ -133,6 +151,11 @@ impl Action {
             }
         })
     }
+}
+
+/// The command that discards a letter.
+fn discarding(queue: &DeadLetterQueue, letter: &DeadLetter) -> String {
+    format!("`cargo ops dlq discard {} --message {} --reason TEXT`", queue.name, letter.id)
 }
 
 impl fmt::Display for Action {

@@ -162,8 +162,8 @@ enum DlqCommand {
     /// Sends the letters of a queue back to where they come from, and deletes them
     ///
     /// Correct first what made them fail. Every letter is sent before it is deleted, so none is
-    /// lost, and receiving one twice does no harm. What nobody reads is kept, unless --force is
-    /// given. Exits with status 0, 1 if letters have to be kept (the command prints what to do
+    /// lost, and receiving one twice does no harm. What nobody reads is kept, and what
+    /// was settled by hand, unless --force is given. Exits with status 0, 1 if letters have to be kept (the command prints what to do
     /// about each), and 2 if the command itself failed.
     Redrive(dlq_redrive::Arguments),
     /// Deletes one letter for good

@@ -238,7 +238,7 @@ fn json(report: &OrderReport, diagnosis: &Diagnosis) -> Result<Value, Error> {
                 "amount": intent.amount,
                 "currency": intent.currency,
                 "taken": intent.taken,
-                "returned": account.returned,
+                "returned": account.returned(),
                 "created": intent.created
             })
         }

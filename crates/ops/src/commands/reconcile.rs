@@ -1,10 +1,8 @@
 //! `reconcile`: compares all books with each other, and settles what was put right by other means.
 
-use std::collections::BTreeMap;
-
 use books::{
     journal::{Decision, Entry, Journal},
-    reconciliation::{Books, Difference, Reconciliation},
+    reconciliation::{Books, Difference, Group},
 };
 use clap::{Args, Subcommand};
 use futures::future::try_join;
@@ -26,15 +24,18 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Marks a difference as settled: it is put right by other means, and no longer counts
+    /// Marks differences as settled: they are put right by other means, and no longer count
     ///
-    /// Who settled it, when and why is kept in the stack's journal. If the difference changes, for
-    /// example to another amount, it counts again. Exits with status 0 once it is settled, and 2 if
-    /// there is no such difference.
+    /// Who settled them, when and why is kept in the stack's journal. If a difference changes, for
+    /// example to another amount, it counts again. What the provider has refunded meanwhile can be
+    /// settled too, and is then a difference: the money was given back twice. Exits with status 0
+    /// once all are settled, and 2 if there is no such difference.
     Settle {
-        /// The difference's key, with which `reconcile` prints it
-        key: String,
-        /// How it was put right, for auditors
+        /// The id of an order, for all of its differences, or the key of one, with which
+        /// `reconcile` prints it
+        #[arg(value_name = "ORDER|KEY")]
+        what: String,
+        /// How that was put right, for auditors
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
@@ -43,45 +44,57 @@ enum Action {
 pub(super) async fn run(deployment: &Deployment, arguments: Arguments) -> Result<Verdict, Error> {
     let journal = sources::journal(deployment)?;
     let settlements = async { Ok(journal.settlements().await?) };
-    let (books, settlements) = try_join(read(deployment), settlements).await?;
-    let result = books.reconcile();
+    let (mut books, settlements) = try_join(read(deployment), settlements).await?;
+    books.settlements = settlements;
     match arguments.action {
-        Some(Action::Settle { key, reason }) => settle(&journal, &result, key, &reason).await,
-        None => print(&books, &result, &settlements),
+        Some(Action::Settle { what, reason }) => settle(&journal, &books, what, &reason).await,
+        None => print(&books),
     }
 }
 
 async fn settle(
     journal: &Journal,
-    result: &Reconciliation,
-    key: String,
+    books: &Books,
+    what: String,
     reason: &str,
 ) -> Result<Verdict, Error> {
-    let Some(difference) = result.differences.iter().find(|difference| difference.key() == key)
-    else {
-        return Err(Error::NoDifference(key));
+    let is_meant = |difference: &Difference| {
+        difference.key() == what || difference.order().is_some_and(|it| it.to_string() == what)
     };
-    let difference = difference.to_string();
-    let entry = journal.write(Decision::Settled { key, difference }, reason).await?;
-    line(entry)?;
+    let mut meant = books.reconcile().differences;
+    meant.retain(is_meant);
+    if meant.is_empty() {
+        meant = books.refunded().into_iter().filter(is_meant).last().into_iter().collect();
+    }
+    if meant.is_empty() {
+        return Err(Error::NoDifference(what));
+    }
+    meant.retain(|difference| !books.settlements.contains_key(&difference.key()));
+    if meant.is_empty() {
+        line(format!("{what} is settled already"))?;
+    }
+    for difference in meant {
+        let (key, difference) = (difference.key(), difference.to_string());
+        line(journal.write(Decision::Settled { key, difference }, reason).await?)?;
+    }
     Ok(Verdict::Healthy)
 }
 
-fn print(
-    books: &Books,
-    result: &Reconciliation,
-    settlements: &BTreeMap<String, Entry>,
-) -> Result<Verdict, Error> {
-    let settled = |difference: &&Difference| settlements.contains_key(&difference.key());
-    let (settled, open): (Vec<_>, Vec<_>) = result.differences.iter().partition(settled);
-    for difference in &open {
-        line(format!("{}  {difference}", difference.key()))?;
-        line(format!("          do: {}", difference.remedy()))?;
+fn print(books: &Books) -> Result<Verdict, Error> {
+    let result = books.reconcile();
+    let groups = Group::all(&result.differences, &books.settlements);
+    for group in &groups {
+        for difference in &group.open {
+            line(format!("{}  {difference}", difference.key()))?;
+        }
+        if let Some(remedy) = group.remedy() {
+            line(format!("          do: {remedy}"))?;
+        }
     }
-    for difference in &settled {
-        let Entry { at, who, reason, .. } = &settlements[&difference.key()];
+    for (difference, Entry { at, who, reason, .. }) in groups.iter().flat_map(|it| &it.settled) {
         line(format!("settled: {difference}; by {who} at {}: {reason}", moment(*at)))?;
     }
+    let open = groups.iter().map(|group| group.open.len()).sum();
     for (order, reason) in &result.pending {
         line(format!("pending: order {order} {reason}"))?;
     }
@@ -93,11 +106,11 @@ fn print(
         books.intents.len(),
         books.refunds.len(),
         books.stock.held.len(),
-        count(open.len(), "difference"),
-        settled.len(),
+        count(open, "difference"),
+        result.differences.len() - open,
         result.pending.len()
     ))?;
-    Ok(Verdict::healthy_if(open.is_empty()))
+    Ok(Verdict::healthy_if(open == 0))
 }
 
 async fn read(deployment: &Deployment) -> Result<Books, Error> {

@@ -72,7 +72,7 @@ pub(crate) struct StreamGap {
 impl DeadLetter {
     /// A message of a dead-letter queue to which a queue sends what was received `max_receives`
     /// times.
-    pub(super) fn of(message: Message, max_receives: Option<u32>) -> Self {
+    pub(crate) fn of(message: Message, max_receives: Option<u32>) -> Self {
         let system = message.attributes.unwrap_or_default();
         let moment = |name| {
             let at = system.get(&name).and_then(|at| at.parse().ok()).filter(|at| *at > 0);

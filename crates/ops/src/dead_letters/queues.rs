@@ -36,6 +36,9 @@ const BATCH: usize = 10;
 /// The end of the logical id of a queue that feeds a function.
 const WORK_SUFFIX: &str = "Queue";
 
+/// The queue whose messages only tell customers something.
+pub(crate) const NOTICES: &str = "notice";
+
 /// All dead-letter queues of a stack.
 pub(crate) struct DeadLetterQueues {
     client: Sqs,
@@ -87,6 +90,14 @@ pub(crate) enum Visit {
 }
 
 type Attributes = HashMap<QueueAttributeName, String>;
+
+impl DeadLetterQueue {
+    /// Whether its letters are about what happens to orders, and not only about what customers are
+    /// told.
+    pub(crate) fn moves_orders(&self) -> bool {
+        self.name != NOTICES
+    }
+}
 
 impl DeadLetterQueues {
     /// Finds the dead-letter queues among the resources of a stack.

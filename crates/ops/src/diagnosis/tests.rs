@@ -1,4 +1,10 @@
-use books::{journal::Decision, ledger::Amount, rows::PaymentRow};
+use aws_sdk_sqs::types::Message;
+use books::{
+    journal::{Decision, Entry},
+    ledger::Amount,
+    reconciliation::Difference,
+    rows::PaymentRow,
+};
 use fixtures::{DEADLINE, ORDER, at};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -13,7 +19,7 @@ use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, IntentStatus};
 
 use super::*;
 
-use crate::error::Error;
+use crate::{dead_letters::DeadLetter, error::Error};
 
 const LIMITS: Limits = Limits {
     confirm_within: SignedDuration::from_mins(15),
@@ -66,7 +72,7 @@ fn paid(mut report: OrderReport, progress: Progress, refund: BookedRefundStatus)
 }
 
 fn lines(report: &OrderReport) -> String {
-    Diagnosis::of(report, LIMITS, &BTreeMap::new(), report.read_at).lines().join("\n")
+    Diagnosis::of(report, LIMITS, &Settlements::new(), report.read_at).lines().join("\n")
 }
 
 #[test]
@@ -92,8 +98,11 @@ fn a_failed_refund_is_a_problem_until_the_money_is_given_back_by_hand() {
     };
     let owed = failed(BookedRefundStatus::Failed);
     assert!(owed.contains("the card has expired or was cancelled since"), "{owed}");
-    assert!(owed.contains("problem: order") && owed.contains("refund 3.80 EUR of pi_1"), "{owed}");
-    assert!(owed.contains(&format!("cargo ops order {ORDER} retry")), "{owed}");
+    assert!(owed.contains("problem: order"), "{owed}");
+    let remedies: Vec<_> = owed.lines().filter(|line| line.contains("do: ")).collect();
+    let [refund] = remedies[..] else { panic!("not one remedy: {owed}") };
+    assert!(refund.contains("refund 3.80 EUR in the provider's dashboard"), "{refund}");
+    assert!(refund.contains(&format!("`cargo ops reconcile settle {ORDER} ")), "{refund}");
     let settled = failed(BookedRefundStatus::Succeeded);
     assert!(settled.ends_with("nothing needs to be done"), "{settled}");
 }
@@ -103,10 +112,9 @@ fn a_difference_that_was_settled_by_hand_is_no_problem() {
     let triggers = [Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::Cancelled];
     let report = paid(report(&triggers), Progress::Captured, BookedRefundStatus::Failed);
     let report = OrderReport { read_at: at("2026-11-25T09:00:00Z"), ..report };
-    let diagnose = |settlements: &BTreeMap<String, Entry>| {
-        Diagnosis::of(&report, LIMITS, settlements, report.read_at)
-    };
-    let found = diagnose(&BTreeMap::new()).problems;
+    let diagnose =
+        |settlements: &Settlements| Diagnosis::of(&report, LIMITS, settlements, report.read_at);
+    let found = diagnose(&Settlements::new()).problems;
     assert_eq!(found.len(), 2, "{found:?}");
     let entry = |key: &str| Entry {
         at: report.read_at,
@@ -114,7 +122,7 @@ fn a_difference_that_was_settled_by_hand_is_no_problem() {
         decision: Decision::Settled { key: key.to_owned(), difference: "paid twice".to_owned() },
         reason: "refunded by bank transfer".to_owned(),
     };
-    let mut settlements = BTreeMap::new();
+    let mut settlements = Settlements::new();
     let case = Difference::Kept {
         order: report.order.order_id,
         status: Status::Cancelled,
@@ -125,6 +133,8 @@ fn a_difference_that_was_settled_by_hand_is_no_problem() {
     let settled = diagnose(&settlements);
     assert_eq!(settled.problems, found[1..]);
     assert!(settled.state.iter().any(|line| line.ends_with("refunded by bank transfer")));
+    let [settle] = &settled.remedies[..] else { panic!("{settled:?}") };
+    assert!(settle.contains("reconcile settle"), "{settle}");
 }
 
 #[test]
@@ -141,7 +151,7 @@ fn an_order_past_its_deadline_is_stuck_and_one_before_it_is_under_way() {
 fn what_is_known_without_the_provider_is_a_problem_when_it_does_not_answer() {
     let unasked = |triggers: &[Trigger]| {
         let report = OrderReport { account: Err(Error::OutputClosed), ..report(triggers) };
-        Diagnosis::of(&report, LIMITS, &BTreeMap::new(), report.read_at)
+        Diagnosis::of(&report, LIMITS, &Settlements::new(), report.read_at)
     };
     assert_eq!(unasked(&[Trigger::StockReserved]).problems.len(), 1);
     let paid = [Trigger::StockReserved, Trigger::PaymentCaptured];
@@ -149,7 +159,7 @@ fn what_is_known_without_the_provider_is_a_problem_when_it_does_not_answer() {
     assert!(confirmed.problems.is_empty());
     assert!(confirmed.state[1].starts_with("its money was not checked"), "{confirmed:?}");
     let failed = [&paid[..], &[Trigger::Cancelled, Trigger::RefundFailed]].concat();
-    assert_eq!(unasked(&failed).problems[0].what, "its refund failed");
+    assert_eq!(unasked(&failed).problems[0], "its refund failed");
 }
 
 #[test]
@@ -192,4 +202,19 @@ fn a_tombstone_is_explained() {
     let explained = "payment is forbidden: the order ended before a charge began";
     assert!(diagnosis.contains(explained), "{diagnosis}");
     assert!(diagnosis.ends_with("nothing needs to be done"), "{diagnosis}");
+}
+
+#[test]
+fn a_dead_letter_is_redriven_before_anything_else_is_done_about_the_money() {
+    let triggers = [Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::Cancelled];
+    let report = paid(report(&triggers), Progress::Undoing, BookedRefundStatus::Failed);
+    let with_letter_in = |queue: &str| {
+        let letter = DeadLetter::of(Message::builder().body("{}").build(), None);
+        let report = OrderReport { dead_letters: vec![(queue.to_owned(), letter)], ..report };
+        Diagnosis::of(&report, LIMITS, &Settlements::new(), report.read_at)
+    };
+    let refund = with_letter_in("refund");
+    assert_eq!(refund.problems.len(), 3, "{refund:?}");
+    let [redrive] = &refund.remedies[..] else { panic!("{refund:?}") };
+    assert!(redrive.contains(&format!("`cargo ops dlq redrive refund --order {ORDER}`")));
 }
