@@ -35,6 +35,7 @@ mod repair;
 mod replay;
 mod samples;
 mod sizes;
+mod standing;
 mod stock;
 mod telemetry;
 mod unreadable_rows;

@@ -107,6 +107,9 @@ async fn a_failed_refund_is_found_explained_retried_and_settled() {
     let key = difference.split_whitespace().next().unwrap();
     let unknown = system.ops(&["reconcile", "settle", "00000000", "--reason", "a guess"]).await;
     assert!(unknown.status == 2 && unknown.errors.contains("no difference 00000000"));
+    let owed = format!("order {id} has ended, and the customer is still owed 3.80 EUR");
+    let refused = system.ops(&["customer", &camille.id, "erase"]).await;
+    assert!(refused.status == 1 && refused.lines(&owed).len() == 1, "{refused:?}");
     let reason = "paid back by bank transfer";
     let settled = system.ops(&["reconcile", "settle", key, "--reason", reason]).await;
     assert_eq!(settled.status, 0, "{settled:?}");
@@ -118,6 +121,9 @@ async fn a_failed_refund_is_found_explained_retried_and_settled() {
     let shown = system.ops(&["order", &id]).await;
     assert!(shown.status == 0 && shown.text.contains("nothing needs to be done"), "{shown:?}");
     assert!(system.ops(&["health"]).await.lines(&id).is_empty());
+    // The message about the order's deadline keeps the erasure waiting.
+    let erase = system.ops(&["customer", &camille.id, "erase"]).await;
+    assert!(erase.status == 1 && erase.lines(&owed).is_empty(), "{erase:?}");
 
     // What was paid back by hand does not go back a second time.
     let retried = system.ops(&["order", &id, "retry"]).await;

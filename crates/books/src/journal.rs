@@ -79,6 +79,12 @@ pub fn pseudonym(customer: &CustomerId) -> String {
 }
 
 impl Entry {
+    /// The queue of which it discards a message about an order, if it does.
+    pub fn discards(&self, order: OrderId) -> Option<&str> {
+        let Decision::Discarded { queue, summary, .. } = &self.decision else { return None };
+        summary.contains(&order.to_string()).then_some(queue)
+    }
+
     /// Whether it settles something about an order.
     pub fn settles(&self, order: OrderId) -> bool {
         let Decision::Settled { difference, .. } = &self.decision else { return false };

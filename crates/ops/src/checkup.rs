@@ -11,7 +11,10 @@ use shop::{
 };
 use stack::Alarm;
 
-use crate::output::{age, count};
+use crate::{
+    mappings::RELAY,
+    output::{age, count},
+};
 
 /// How long an order may wait for its stock or its payment: the threshold of the alarm
 /// `OrdersWaiting`.
@@ -39,6 +42,7 @@ pub(crate) enum Section {
     /// Of the alarm that a finding names.
     Alarm,
     ApiErrors,
+    StreamBehind,
     OrdersWaiting,
     DeadOrders,
     DeadRefunds,
@@ -62,6 +66,7 @@ impl Section {
     /// The section about a queue whose messages wait.
     pub(crate) fn waiting(queue: &str) -> Self {
         match queue {
+            RELAY => Self::StreamBehind,
             "stock" | "charge" | "results" => Self::OrdersWaiting,
             _ => Self::OthersWaiting,
         }
@@ -76,6 +81,7 @@ impl Section {
         match self {
             Self::Alarm => "docs/runbook.md",
             Self::ApiErrors => "docs/runbook.md#api-errors",
+            Self::StreamBehind => "docs/runbook.md#stream-behind",
             Self::OrdersWaiting => "docs/runbook.md#orders-waiting",
             Self::DeadOrders => "docs/runbook.md#dead-orders",
             Self::DeadRefunds => "docs/runbook.md#dead-refunds",

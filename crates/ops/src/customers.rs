@@ -18,7 +18,7 @@ use shop::{
 };
 use stack::{Deployment, error::aws};
 
-use crate::{error::Error, sources};
+use crate::{error::Error, refunds, sources};
 
 /// The user pool of a stack.
 pub(crate) struct Customers {
@@ -184,8 +184,31 @@ pub(crate) async fn orders_of(
     Ok(orders)
 }
 
-/// Why an order cannot be erased yet, if so.
-pub(crate) fn under_way(order: &Order, now: Timestamp) -> Option<&'static str> {
+/// Why an order cannot be erased yet, if so, and what to do.
+pub(crate) async fn obstacle(
+    deployment: &Deployment,
+    order: &Order,
+    now: Timestamp,
+) -> Result<Option<String>, Error> {
+    let id = order.order_id;
+    if let Some(reason) = under_way(order, now) {
+        return Ok(Some(format!("order {id} {reason}")));
+    }
+    if order.payment != PaymentStatus::RefundFailed
+        || refunds::still_open(deployment, &[id]).await?.is_empty()
+    {
+        return Ok(None);
+    }
+    let price = order.price();
+    Ok(Some(format!(
+        "order {id} has ended, and the customer is still owed {price}, since its refund failed: \
+         refund it in the provider's dashboard, or pay it back in another way and run `cargo ops \
+         reconcile settle {id} --reason TEXT`"
+    )))
+}
+
+/// Why an order goes on by itself, if it does.
+fn under_way(order: &Order, now: Timestamp) -> Option<&'static str> {
     if !order.is_over(now) {
         return Some("is under way");
     }
@@ -200,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_under_way_until_it_has_ended_and_its_money_is_given_back() {
+    fn an_order_is_under_way_until_it_has_ended_and_its_money_was_tried_to_be_given_back() {
         use Trigger::{
             Cancelled, PaymentCaptured, PaymentRefunded, PickedUp, PreparationFinished,
             PreparationStarted, RefundFailed, StockReserved,

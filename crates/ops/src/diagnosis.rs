@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use books::{
     journal::Settlements,
     ledger::Account,
-    reconciliation::{Case, Group, Limits},
+    reconciliation::{Case, Difference, Group, Limits, Pending},
 };
 use jiff::{SignedDuration, Timestamp};
 use platform::queue::MAX_RECEIVES;
@@ -16,6 +16,8 @@ use shop::{
 };
 
 use crate::{
+    dead_letters::NOTICES,
+    mappings::{RELAY, Standing},
     output::{age, moment},
     retries::last_failures,
     timeline::OrderReport,
@@ -46,9 +48,14 @@ impl Diagnosis {
     ) -> Self {
         let mut diagnosis = Self { state: vec![outcome(&report.order)], ..Self::default() };
         diagnosis.state.extend(report.payment.as_ref().and_then(|row| money(&row.payment)));
+        let judgement = Judgement::of(report, limits, settlements);
+        let awaited = judgement.awaited(report, settlements);
         diagnosis.add_unreadable(report);
-        diagnosis.add_dead_letters(report);
-        diagnosis.add_differences(report, limits, settlements);
+        diagnosis.add_standing(report, awaited);
+        diagnosis.add_dead_letters(report, |queue| queue != NOTICES);
+        diagnosis.add_discards(report, awaited);
+        diagnosis.add_differences(report, &judgement, settlements);
+        diagnosis.add_dead_letters(report, |queue| queue == NOTICES);
         diagnosis.add_tries(report, now);
         diagnosis
     }
@@ -64,10 +71,11 @@ impl Diagnosis {
         }
     }
 
-    fn add_dead_letters(&mut self, report: &OrderReport) {
+    fn add_dead_letters(&mut self, report: &OrderReport, of: impl Fn(&str) -> bool) {
         let failures = last_failures(&report.log);
         let order = report.order.order_id;
-        for (queue, letter) in &report.dead_letters {
+        let letters = || report.dead_letters.iter().filter(|(queue, _)| of(queue));
+        for (queue, letter) in letters() {
             let logged = failures.get(&letter.id).map(|failure| failure.error.clone());
             let reason = letter.reason().or(logged);
             self.problems.push(format!(
@@ -75,49 +83,62 @@ impl Diagnosis {
                 reason.as_deref().unwrap_or("no error was logged for it")
             ));
         }
-        let queues: BTreeSet<_> = report.dead_letters.iter().map(|(queue, _)| queue).collect();
+        let queues: BTreeSet<_> = letters().map(|(queue, _)| queue).collect();
         self.remedies.extend(queues.into_iter().map(|queue| {
             format!("remove the cause, then run `cargo ops dlq redrive {queue} --order {order}`")
         }));
     }
 
-    /// Compares the order with its payment, its stock and the provider's books.
-    fn add_differences(&mut self, report: &OrderReport, limits: Limits, settlements: &Settlements) {
-        if !report.unreadable.is_empty() {
-            return;
+    /// Queues that the order waits for and from which nothing is taken.
+    fn add_standing(&mut self, report: &OrderReport, awaited: &[&str]) {
+        let standing = report.standing.iter();
+        for Standing { what, remedy, .. } in standing.filter(|it| awaited.contains(&&*it.queue)) {
+            self.problems.push(what.clone());
+            self.remedies.push(remedy.clone());
         }
-        let account = match &report.account {
-            Ok(account) => account.as_ref(),
-            Err(error) => {
-                self.state.push(format!("its money was not checked: {error}"));
-                // Whether an order is stuck is known without the provider.
-                if !matches!(report.order.status, Status::Placed | Status::Reserved) {
-                    return self.add_failed_refund(&report.order);
-                }
-                None
+    }
+
+    /// Messages that somebody has discarded. They are missing if the order has not changed since
+    /// and waits for one.
+    fn add_discards(&mut self, report: &OrderReport, awaited: &[&str]) {
+        let order = &report.order;
+        let changed = order.history.last().map_or(order.placed_at, |entry| entry.at);
+        let mut is_missing = false;
+        for entry in &report.discards {
+            let queue = entry.discards(order.order_id).unwrap_or_default();
+            if awaited.contains(&queue) && entry.at > changed {
+                is_missing = true;
+                self.problems.push(format!("a message that the order waits for is gone: {entry}"));
+            } else {
+                self.state.push(entry.to_string());
             }
-        };
-        let account = account.map(|(intent, refunds)| Account::of(intent, refunds.iter()));
-        let case = Case {
-            read_at: report.read_at,
-            limits,
-            dead: !report.dead_letters.is_empty(),
-            order: &report.order,
-            payment: report.payment.as_ref(),
-            accounts: account.as_slice(),
-            reservation: report.reservation.as_ref(),
-            settlements,
-        };
-        let mut differences = Vec::new();
-        let pending = case.judge(&mut differences);
-        self.state.extend(pending.map(|pending| format!("it {pending}")));
-        for group in Group::all(&differences, settlements) {
+        }
+        if is_missing {
+            let retry = format!("`cargo ops order {} retry`", order.order_id);
+            self.remedies.push(format!("run {retry}, which sends it again"));
+        }
+    }
+
+    /// Where the order, its payment, its stock and the provider's books disagree.
+    fn add_differences(
+        &mut self,
+        report: &OrderReport,
+        judgement: &Judgement,
+        settlements: &Settlements,
+    ) {
+        self.state.extend(judgement.unchecked.clone());
+        self.state.extend(judgement.pending.map(|pending| format!("it {pending}")));
+        // What has not happened yet may be all that is wrong.
+        let is_held_up = !self.remedies.is_empty();
+        for group in Group::all(&judgement.differences, settlements) {
             self.state.extend(group.settled.iter().map(|(_, entry)| entry.to_string()));
             self.problems.extend(group.open.iter().map(ToString::to_string));
-            // The differences follow from what has not happened yet.
-            if !report.is_held_up() {
+            if !is_held_up {
                 self.remedies.extend(group.remedy());
             }
+        }
+        if judgement.unchecked.is_some() {
+            self.add_failed_refund(&report.order);
         }
     }
 
@@ -167,6 +188,67 @@ impl Diagnosis {
         }
         lines
     }
+}
+
+/// An order compared with its payment, its stock and the provider's books.
+#[derive(Default)]
+struct Judgement {
+    differences: Vec<Difference>,
+    pending: Option<Pending>,
+    /// Why the provider's books were not compared, if so.
+    unchecked: Option<String>,
+}
+
+impl Judgement {
+    fn of(report: &OrderReport, limits: Limits, settlements: &Settlements) -> Self {
+        let mut judgement = Self::default();
+        if !report.unreadable.is_empty() {
+            return judgement;
+        }
+        let account = match &report.account {
+            Ok(account) => account.as_ref(),
+            Err(error) => {
+                judgement.unchecked = Some(format!("its money was not checked: {error}"));
+                // Whether an order is stuck is known without the provider.
+                if !is_undecided(&report.order) {
+                    return judgement;
+                }
+                None
+            }
+        };
+        let account = account.map(|(intent, refunds)| Account::of(intent, refunds.iter()));
+        let case = Case {
+            read_at: report.read_at,
+            limits,
+            dead: !report.dead_letters.is_empty(),
+            order: &report.order,
+            payment: report.payment.as_ref(),
+            accounts: account.as_slice(),
+            reservation: report.reservation.as_ref(),
+            settlements,
+        };
+        judgement.pending = case.judge(&mut judgement.differences);
+        judgement
+    }
+
+    /// The queues whose messages can move the order on, and where such messages may end.
+    fn awaited(&self, report: &OrderReport, settlements: &Settlements) -> &'static [&'static str] {
+        let is_open = |it: &Difference| !settlements.contains_key(&it.key());
+        let is_undone = self.pending.is_none() && !self.differences.iter().any(is_open);
+        match report.order.status {
+            Status::Placed => &[RELAY, "rule", "stock", "results", "deadline"],
+            Status::Reserved => &[RELAY, "rule", "charge", "results", "deadline"],
+            status if status.ended_early() && !is_undone => {
+                &[RELAY, "rule", "stock", "refund", "results"]
+            }
+            _ => &[],
+        }
+    }
+}
+
+/// Whether an order is neither confirmed nor over.
+fn is_undecided(order: &Order) -> bool {
+    matches!(order.status, Status::Placed | Status::Reserved)
 }
 
 /// What has become of an order.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use books::{
-    UnreadableRow,
+    UnreadableRow, journal,
     rows::{NoticeRow, PaymentRow},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -20,8 +20,9 @@ use stripe::{BookedIntent, BookedRefund, BookedRefundStatus};
 use uuid::Uuid;
 
 use crate::{
-    dead_letters::{Content, DeadLetter, NOTICES},
+    dead_letters::{Content, DeadLetter},
     error::Error,
+    mappings::Standing,
     output::name,
     words,
 };
@@ -41,6 +42,10 @@ pub(crate) struct OrderReport {
     pub(crate) account: Result<Option<(BookedIntent, Vec<BookedRefund>)>, Error>,
     /// Each with the name of its queue.
     pub(crate) dead_letters: Vec<(String, DeadLetter)>,
+    /// The entries of the journal about its messages that were discarded, oldest first.
+    pub(crate) discards: Vec<journal::Entry>,
+    /// The queues of the stack from which nothing is taken.
+    pub(crate) standing: Vec<Standing>,
     /// The envelopes of its events on the bus. Only an embedded stack records them.
     pub(crate) events: Option<Vec<Value>>,
     pub(crate) log: Vec<LogLine>,
@@ -56,11 +61,6 @@ pub(crate) struct Entry {
 }
 
 impl OrderReport {
-    /// Whether a message that moves the order on has to be redriven first. Notices do not.
-    pub(crate) fn is_held_up(&self) -> bool {
-        self.dead_letters.iter().any(|(queue, _)| queue != NOTICES)
-    }
-
     /// Everything that happened, oldest first.
     pub(crate) fn timeline(&self) -> Vec<Entry> {
         let mut entries = self.history();
@@ -241,6 +241,8 @@ mod tests {
             unreadable: vec![],
             account: Ok(None),
             dead_letters: vec![],
+            discards: vec![],
+            standing: vec![],
             events,
             log,
         }

@@ -10,7 +10,7 @@ use stack::Deployment;
 use tables::orders::{Outcome, apply_trigger};
 
 use crate::{
-    customers::{Account, Customers, forget_bounces, orders_of, under_way},
+    customers::{Account, Customers, forget_bounces, obstacle, orders_of},
     dead_letters::DeadLetterQueues,
     error::Error,
     output::{count, line, message, moment},
@@ -53,9 +53,7 @@ async fn is_hindered(deployment: &Deployment, customer: &CustomerId) -> Result<b
     let mut obstacles = Vec::new();
     let now = Timestamp::now();
     for order in &orders {
-        if let Some(reason) = under_way(order, now) {
-            obstacles.push(format!("order {} {reason}", order.order_id));
-        }
+        obstacles.extend(obstacle(deployment, order, now).await?);
     }
     let queues = DeadLetterQueues::of(deployment).await?;
     for (queue, letter) in queues.peek_all().await? {
@@ -166,8 +164,8 @@ async fn erase(
 pub(super) async fn erase_order(deployment: &Deployment, order: Order) -> Result<bool, Error> {
     let id = order.order_id;
     let now = Timestamp::now();
-    if let Some(reason) = under_way(&order, now) {
-        line(format!("order {id} {reason}: it is not erased"))?;
+    if let Some(obstacle) = obstacle(deployment, &order, now).await? {
+        line(format!("{obstacle}; it is not erased"))?;
         return Ok(false);
     }
     let orders = sources::orders_table(deployment)?;

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use books::{ledger::Account, rows::Tables};
-use futures::future::{try_join, try_join5};
+use futures::future::{try_join, try_join3};
 use jiff::{SignedDuration, Timestamp};
-use shop::id::OrderId;
 use stack::Deployment;
 
 use crate::{
@@ -13,8 +11,9 @@ use crate::{
     dead_letters::{DeadLetterQueues, WorkQueue},
     error::Error,
     incidents::{Group, groups},
+    mappings::{Standing, standing},
     output::{age, count, line},
-    sources,
+    refunds, sources,
     verdict::Verdict,
 };
 
@@ -26,15 +25,11 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     let now = Timestamp::now();
-    let parts = try_join5(
-        alarms(deployment, now),
-        orders(deployment, now),
-        unreadable(deployment),
-        queues(deployment),
-        errors(deployment, now),
-    );
-    let (alarms, orders, unreadable, queues, errors) = parts.await?;
-    let mut findings = [alarms, orders, unreadable, queues, errors].concat();
+    let stored = try_join3(orders(deployment, now), unreadable(deployment), queues(deployment));
+    let running = try_join3(alarms(deployment, now), mappings(deployment), errors(deployment, now));
+    let ((orders, unreadable, queues), (alarms, mappings, errors)) =
+        try_join(stored, running).await?;
+    let mut findings = [alarms, mappings, orders, unreadable, queues, errors].concat();
     findings.sort_by_key(|finding| finding.section);
     for Finding { what, link, .. } in &findings {
         line(what)?;
@@ -42,8 +37,8 @@ pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     }
     let found = count(findings.len(), "problem");
     line(format!(
-        "{found}; orders, rows, queues, the errors of 10 minutes, and on AWS the alarms, were \
-         checked"
+        "{found}; orders, rows, queues, mappings, the errors of 10 minutes, and on AWS the alarms, \
+         were checked"
     ))?;
     Ok(Verdict::healthy_if(findings.is_empty()))
 }
@@ -54,45 +49,24 @@ async fn alarms(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>,
     Ok(ringing.map(|alarm| Finding::alarm(alarm, now)).collect())
 }
 
+/// Queues from which nothing is taken.
+async fn mappings(deployment: &Deployment) -> Result<Vec<Finding>, Error> {
+    let standing = standing(deployment).await?.into_iter();
+    let finding = |Standing { queue, what, remedy }: Standing| {
+        Finding::new(Section::waiting(&queue), format!("{what}; {remedy}"))
+    };
+    Ok(standing.map(finding).collect())
+}
+
 /// Orders that wait too long, and refunds that failed.
 async fn orders(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>, Error> {
     let mut orders = OrdersNow::new(now, sources::limits(deployment)?);
     let tables = sources::tables(deployment)?;
     tables.every_order(|row| orders.add(row)).await?;
     if !orders.refund_failed.is_empty() {
-        let open = refunds_still_open(deployment, &tables, &orders).await?;
-        orders.refund_failed.retain(|order| open.contains(order));
+        orders.refund_failed = refunds::still_open(deployment, &orders.refund_failed).await?;
     }
     Ok(orders.findings())
-}
-
-/// The failed refunds that were neither made by hand since, nor settled.
-async fn refunds_still_open(
-    deployment: &Deployment,
-    tables: &Tables,
-    orders: &OrdersNow,
-) -> Result<Vec<OrderId>, Error> {
-    let settlements = sources::journal(deployment)?.settlements().await?;
-    let provider = sources::provider(deployment).await?;
-    let mut open = Vec::new();
-    for order in &orders.refund_failed {
-        if settlements.values().any(|entry| entry.settles(*order)) {
-            continue;
-        }
-        // A refund that cannot be looked up is taken for open.
-        let payment = tables.payment(*order).await.ok().flatten();
-        let Some(intent) = payment.as_ref().and_then(|row| row.payment.intent()) else {
-            open.push(*order);
-            continue;
-        };
-        let books = try_join(provider.intent(intent), provider.refunds_of(intent)).await;
-        let given_back =
-            books.is_ok_and(|(intent, refunds)| Account::of(&intent, &refunds).kept() == 0);
-        if !given_back {
-            open.push(*order);
-        }
-    }
-    Ok(open)
 }
 
 /// Rows of the other tables that cannot be read.

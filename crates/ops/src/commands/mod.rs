@@ -73,7 +73,8 @@ struct Target {
 enum Command {
     /// Says what is wrong now, worst first, each with its section of the runbook
     ///
-    /// Checks alarms, orders, rows, queues, dead letters and the errors of the last ten minutes.
+    /// Checks alarms, orders, rows, queues with their mappings, dead letters and the errors of the
+    /// last ten minutes.
     /// Reads all tables, which costs about five cents for a month of 320,000 orders. Exits with
     /// status 0 if nothing is wrong, 1 if something is, and 2 if the command itself failed.
     Health,
@@ -84,7 +85,7 @@ enum Command {
     /// what to do
     ///
     /// Exits with status 0 if the order needs nobody, 1 if it does (it is stuck, its refund failed,
-    /// it has a dead letter, one of its rows cannot be read, or its books differ), and 2 if the
+    /// it has a dead letter, what it waits for was discarded or is taken by nobody, one of its rows cannot be read, or its books differ), and 2 if the
     /// command itself failed.
     Order(OrderArguments),
     /// Lists the orders that were placed lately, the newest first
@@ -204,8 +205,8 @@ enum CustomerAction {
     },
     /// Deletes the account and what leads from orders to the customer; what the books need stays
     ///
-    /// Changes nothing as long as an order is under way, or a message about the customer is in a
-    /// queue: the command prints which. Then lets the customer no longer sign in, waits until their
+    /// Changes nothing as long as an order is under way, the customer is owed a refund that failed,
+    /// or a message about them is in a queue: the command prints which, and what to do. Then lets the customer no longer sign in, waits until their
     /// tokens have expired, and erases. Exits with status 0 once everything is erased, 1 if it has
     /// to be run again later, and 2 if the command itself failed. Repeating it changes nothing.
     Erase {

@@ -1,7 +1,7 @@
 //! `order ID`: everything that is known about an order.
 
 use books::{ledger::Account, rows::NoticeRow};
-use futures::future::{join, join4, try_join, try_join3};
+use futures::future::{join, join4, try_join, try_join5};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shop::{id::OrderId, order::Order, stock::Reservation};
@@ -12,6 +12,7 @@ use crate::{
     dead_letters::DeadLetterQueues,
     diagnosis::Diagnosis,
     error::Error,
+    mappings::standing,
     output::{line, moment, name, table},
     sources,
     timeline::OrderReport,
@@ -72,8 +73,14 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
         Ok::<_, Error>(Some(events))
     };
     let log = async { Ok(deployment.logs().containing(&text, placed_at).await?) };
-    let (account, records) = join(account, try_join3(letters, events, log)).await;
-    let (dead_letters, events, log) = records?;
+    let discards = async {
+        let mut entries = sources::journal(deployment)?.entries(placed_at).await?;
+        entries.retain(|entry| entry.discards(id).is_some());
+        Ok::<_, Error>(entries)
+    };
+    let records = try_join5(letters, events, log, discards, standing(deployment));
+    let (account, records) = join(account, records).await;
+    let (dead_letters, events, log, discards, standing) = records?;
     // Last, so that everything else is at least as far as the order says.
     let mut order = tables.order(id).await?.ok_or(Error::NoOrder(id))?;
     // Confidential: the payment method can pay, and the note is the customer's own words.
@@ -88,6 +95,8 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
         unreadable,
         account,
         dead_letters,
+        discards,
+        standing,
         events,
         log,
     })

@@ -37,6 +37,8 @@ fn report(triggers: &[Trigger]) -> OrderReport {
         unreadable: vec![],
         account: Ok(None),
         dead_letters: vec![],
+        discards: vec![],
+        standing: vec![],
         events: None,
         log: vec![],
     }
@@ -217,4 +219,56 @@ fn a_dead_letter_is_redriven_before_anything_else_is_done_about_the_money() {
     assert_eq!(refund.problems.len(), 3, "{refund:?}");
     let [redrive] = &refund.remedies[..] else { panic!("{refund:?}") };
     assert!(redrive.contains(&format!("`cargo ops dlq redrive refund --order {ORDER}`")));
+}
+
+/// A report about an order that waits for its payment, five minutes before its deadline.
+fn charging() -> OrderReport {
+    OrderReport { read_at: at("2026-11-24T08:10:00Z"), ..report(&[Trigger::StockReserved]) }
+}
+
+fn diagnosed(report: &OrderReport) -> Diagnosis {
+    Diagnosis::of(report, LIMITS, &Settlements::new(), report.read_at)
+}
+
+#[test]
+fn a_queue_from_which_nothing_is_taken_is_a_problem_of_the_orders_that_wait_for_it() {
+    let standing = |queue: &str| Standing {
+        queue: queue.to_owned(),
+        what: format!("nobody takes messages from {queue}"),
+        remedy: "enable it".to_owned(),
+    };
+    let standing = vec![standing("stock"), standing("charge"), standing("refund")];
+    let waiting = diagnosed(&OrderReport { standing: standing.clone(), ..charging() });
+    assert_eq!(waiting.problems, ["nobody takes messages from charge"]);
+    assert_eq!(waiting.remedies, ["enable it"]);
+    let stuck = OrderReport { read_at: at("2026-11-24T09:00:00Z"), ..charging() };
+    let stuck = diagnosed(&OrderReport { standing: standing.clone(), ..stuck });
+    assert_eq!((stuck.problems.len(), &*stuck.remedies), (2, &["enable it".to_owned()][..]));
+    let over = report(&[Trigger::StockReserved, Trigger::PaymentDeclined("stolen_card".into())]);
+    assert_eq!(diagnosed(&OrderReport { standing, ..over }).problems, [""; 0]);
+}
+
+#[test]
+fn a_discarded_message_is_missed_until_the_order_goes_on() {
+    let discarded = |queue: &str, time: &str| Entry {
+        at: at(time),
+        who: "camille".to_owned(),
+        decision: Decision::Discarded {
+            queue: queue.to_owned(),
+            message_id: "m".to_owned(),
+            summary: format!("order.reserved  order {ORDER}"),
+        },
+        reason: "looked wrong".to_owned(),
+    };
+    let missed = |entry: Entry| diagnosed(&OrderReport { discards: vec![entry], ..charging() });
+    let missing = missed(discarded("charge", "2026-11-24T08:09:00Z"));
+    assert!(missing.problems[0].contains("discarded m of charge"), "{missing:?}");
+    assert!(missing.remedies[0].contains(&format!("`cargo ops order {ORDER} retry`")));
+    for needless in
+        [discarded("charge", "2026-11-24T07:59:00Z"), discarded("notice", "2026-11-24T08:09:00Z")]
+    {
+        let diagnosis = missed(needless);
+        assert!(diagnosis.problems.is_empty(), "{diagnosis:?}");
+        assert!(diagnosis.state.iter().any(|line| line.ends_with("looked wrong")));
+    }
 }
