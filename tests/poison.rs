@@ -30,6 +30,22 @@ async fn fails_alone(system: &System, queue: &str, good: &[Value; 2]) {
     assert!(good.iter().all(|good| !dead.contains(good)), "{dead:?}");
 }
 
+#[tokio::test]
+async fn the_errors_of_a_record_that_no_retry_helps_lead_to_the_section_about_dead_letters() {
+    let system = System::shared().await;
+    system.queue("NoticeQueue").await.send(&["not JSON".to_owned()]).await;
+    let is_about = |line: &&str| {
+        line.starts_with("notifications reported ") && line.contains("that no retry helps")
+    };
+    let health = eventually("the errors in the log", async || {
+        let health = system.ops(&["health"]).await;
+        health.text.lines().any(|line| is_about(&line)).then_some(health)
+    })
+    .await;
+    let mut lines = health.text.lines().skip_while(|line| !is_about(line)).skip(1);
+    assert_eq!(lines.next().map(str::trim), Some("docs/runbook.md#dead-lettered"), "{health:?}");
+}
+
 /// Two events of a type, about orders that do not exist.
 async fn events(system: &System, customer: &Customer<'_>, name: &str) -> [Value; 2] {
     let genuine = customer.place(&croissants(&system.shop().await, 1)).await;

@@ -47,6 +47,7 @@ pub(crate) enum Section {
     DeadOrders,
     DeadRefunds,
     RefundFailed,
+    DeadLettered,
     RecordsFailing,
     UnreadableRow,
     OthersWaiting,
@@ -72,9 +73,13 @@ impl Section {
         }
     }
 
-    /// The section about errors of a function.
-    pub(crate) fn errors(function: &str) -> Self {
-        if function == "order-intake" { Self::ApiErrors } else { Self::RecordsFailing }
+    /// The section about errors of a function, which a retry may help or not.
+    pub(crate) fn errors(function: &str, is_lasting: bool) -> Self {
+        match function {
+            "order-intake" => Self::ApiErrors,
+            _ if is_lasting => Self::DeadLettered,
+            _ => Self::RecordsFailing,
+        }
     }
 
     const fn link(self) -> &'static str {
@@ -86,6 +91,7 @@ impl Section {
             Self::DeadOrders => "docs/runbook.md#dead-orders",
             Self::DeadRefunds => "docs/runbook.md#dead-refunds",
             Self::RefundFailed => "docs/runbook.md#refund-failed",
+            Self::DeadLettered => "docs/runbook.md#dead-lettered",
             Self::RecordsFailing => "docs/runbook.md#records-failing",
             Self::UnreadableRow => "docs/operations.md#a-row-that-cannot-be-read",
             Self::OthersWaiting => "docs/runbook.md#others-waiting",

@@ -11,6 +11,8 @@ use stack::LogLine;
 pub(crate) struct Group {
     pub(crate) function: String,
     pub(crate) cause: String,
+    /// Whether they are of records that no retry helps.
+    pub(crate) is_lasting: bool,
     pub(crate) count: usize,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
@@ -20,12 +22,15 @@ pub(crate) struct Group {
 
 /// Groups lines that are sorted by time; the most frequent group comes first.
 pub(crate) fn groups(lines: &[LogLine]) -> Vec<Group> {
-    let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, String, bool), Group> = BTreeMap::new();
     for line in lines {
         let (cause, order) = described(line);
-        let group = groups.entry((line.function.clone(), cause.clone())).or_insert_with(|| Group {
+        let is_lasting = is_lasting(line);
+        let key = (line.function.clone(), cause.clone(), is_lasting);
+        let group = groups.entry(key).or_insert_with(|| Group {
             function: line.function.clone(),
             cause,
+            is_lasting,
             count: 0,
             first: line.at,
             last: line.at,
@@ -38,6 +43,12 @@ pub(crate) fn groups(lines: &[LogLine]) -> Vec<Group> {
     let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort_by_key(|group| std::cmp::Reverse((group.count, group.last)));
     groups
+}
+
+/// Whether a line reports that a record failed, and would fail the same way again. It is then a dead
+/// letter as soon as it was received often enough.
+fn is_lasting(line: &LogLine) -> bool {
+    line.fields().is_some_and(|fields| fields.get("transient") == Some(&Value::Bool(false)))
 }
 
 /// What a line reports, without the ids that differ from case to case; and its order.
@@ -120,6 +131,15 @@ mod tests {
         );
         assert_eq!((groups[0].first, groups[0].last), (lines[1].at, lines[4].at));
         assert_eq!(groups[0].order.as_deref(), Some(ORDER));
+    }
+
+    #[test]
+    fn failures_that_no_retry_helps_are_a_group_of_their_own() {
+        let failed = |transient: bool| json!({"level": "ERROR", "message": "record failed", "transient": transient});
+        let lines = [true, false, true].map(|transient| error(0, "payment", &failed(transient)));
+        let groups = groups(&lines);
+        let shown: Vec<_> = groups.iter().map(|group| (group.is_lasting, group.count)).collect();
+        assert_eq!(shown, [(false, 2), (true, 1)]);
     }
 
     #[test]

@@ -108,22 +108,25 @@ async fn queues(deployment: &Deployment) -> Result<Vec<Finding>, Error> {
     Ok(findings)
 }
 
-/// What functions have reported as errors lately, a finding for each function.
+/// What functions have reported as errors lately, a finding for each function; and another one for
+/// what no retry helps.
 async fn errors(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>, Error> {
     let lines = deployment.logs().errors(now - ERRORS_WITHIN).await?;
-    let mut by_function: BTreeMap<String, Vec<Group>> = BTreeMap::new();
+    let mut kinds: BTreeMap<(String, bool), Vec<Group>> = BTreeMap::new();
     for group in groups(&lines) {
-        by_function.entry(group.function.clone()).or_default().push(group);
+        kinds.entry((group.function.clone(), group.is_lasting)).or_default().push(group);
     }
-    let findings = by_function.into_iter().filter_map(|(function, groups)| {
+    let findings = kinds.into_iter().filter_map(|((function, is_lasting), groups)| {
         let most = groups.first()?;
         let all: usize = groups.iter().map(|group| group.count).sum();
         let last = groups.iter().map(|group| group.last).max()?;
         let (all, ago, cause) = (count(all, "error"), age(last, now), &most.cause);
+        let becomes = if is_lasting { " of records that no retry helps" } else { "" };
         let what = format!(
-            "{function} reported {all} in 10 minutes, the last one {ago} ago, most often: {cause}"
+            "{function} reported {all}{becomes} in 10 minutes, the last one {ago} ago, most often: \
+             {cause}"
         );
-        Some(Finding::new(Section::errors(&function), what))
+        Some(Finding::new(Section::errors(&function, is_lasting), what))
     });
     Ok(findings.collect())
 }
