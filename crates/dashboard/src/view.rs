@@ -7,6 +7,7 @@ mod business;
 mod panel;
 mod system;
 
+use jiff::Timestamp;
 use ratatui::{
     buffer::Buffer,
     layout::{Constraint, Layout, Rect},
@@ -68,17 +69,18 @@ impl Widget for View<'_> {
 }
 
 impl View<'_> {
-    /// The page as text of this size.
+    /// The page as text, one panel below the other, with all that there is to say.
     #[must_use]
-    pub fn text(self, width: u16, height: u16) -> String {
-        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
-        self.render(buffer.area, &mut buffer);
-        let rows = buffer.content.chunks(usize::from(width.max(1)));
-        let lines = rows.map(|cells| {
-            let line: String = cells.iter().map(ratatui::buffer::Cell::symbol).collect();
-            format!("{}\n", line.trim_end())
-        });
-        lines.collect()
+    pub fn text(self) -> String {
+        let panels = match self.page {
+            Page::Business => business::panels(self.dashboard),
+            Page::System => system::panels(self.dashboard),
+        };
+        let Dashboard { stack, now, alarms, .. } = self.dashboard;
+        let (ringing, time) = (rings(alarms.ringing().len()), second(*now));
+        let head = format!("{stack}: {}, {ringing}, {time}\n", self.page.name());
+        let panels = panels.iter().map(|panel| format!("\n{}", panel.text()));
+        panels.fold(head, |text, panel| text + &panel)
     }
 
     /// The stack, the pages, the number of alarms that ring, and the time.
@@ -93,14 +95,25 @@ impl View<'_> {
                 Span::from(format!(" {name}  ")).dim()
             }
         }));
-        let (ringing, style) = match alarms.ringing().len() {
-            0 => ("no alarm".to_owned(), Style::new()),
-            1 => ("1 ALARM".to_owned(), ALARM),
-            count => (format!("{count} ALARMS"), ALARM),
-        };
-        let time = now.strftime("  %Y-%m-%d %H:%M:%SZ").to_string();
+        let count = alarms.ringing().len();
+        let (ringing, style) = (rings(count), if count > 0 { ALARM } else { Style::new() });
+        let time = format!("  {}", second(*now));
         Line::from(left).render(area, buffer);
         let right = vec![Span::styled(ringing, style), Span::from(time)];
         Line::from(right).right_aligned().render(area, buffer);
     }
+}
+
+/// The number of alarms that ring, in words.
+fn rings(count: usize) -> String {
+    match count {
+        0 => "no alarm".to_owned(),
+        1 => "1 ALARM".to_owned(),
+        count => format!("{count} ALARMS"),
+    }
+}
+
+/// A time to the second, in UTC, with its date.
+fn second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }

@@ -20,6 +20,13 @@ use crate::{business::PerMinute, dashboard::Dashboard};
 /// The currencies in which the business takes payments.
 const CURRENCIES: [Currency; 3] = [Currency::Eur, Currency::Usd, Currency::Jpy];
 
+/// The titles of the two charts.
+const PLACED: &str = "Placed per minute";
+const CONFIRMED: &str = "Confirmed per minute";
+
+/// The minutes that a chart in a text shows.
+const MINUTES_OF_CHART: usize = 60;
+
 /// The minutes that the chart of a shop shows.
 const MINUTES_OF_SHOP: usize = 15;
 
@@ -36,8 +43,8 @@ pub(super) fn render(dashboard: &Dashboard, area: Rect, buffer: &mut Buffer) {
     let [charts, ends, lists, bottom] = Layout::vertical(rows).areas(area);
 
     let [left, right] = columns(charts);
-    render_chart("Placed per minute", &dashboard.business.placed, dashboard, left, buffer);
-    render_chart("Confirmed per minute", &dashboard.business.confirmed, dashboard, right, buffer);
+    render_chart(PLACED, &dashboard.business.placed, dashboard, left, buffer);
+    render_chart(CONFIRMED, &dashboard.business.confirmed, dashboard, right, buffer);
 
     let [left, middle, right] = columns(ends);
     funnel(dashboard, left.width).render(left, buffer);
@@ -50,6 +57,25 @@ pub(super) fn render(dashboard: &Dashboard, area: Rect, buffer: &mut Buffer) {
     waits(dashboard, right.width).render(right, buffer);
 
     alarms::panel(&dashboard.alarms).render(bottom, buffer);
+}
+
+/// All panels of the page, as wide as they need.
+pub(super) fn panels(dashboard: &Dashboard) -> Vec<Panel<'static>> {
+    let per_minute = |title, orders: &PerMinute| {
+        let minutes = orders.last(MINUTES_OF_CHART, dashboard.now);
+        Panel::new(chart_title(title, &minutes), vec![bars(&minutes).into()])
+    };
+    vec![
+        per_minute(PLACED, &dashboard.business.placed),
+        per_minute(CONFIRMED, &dashboard.business.confirmed),
+        funnel(dashboard, u16::MAX),
+        ended_early(dashboard, u16::MAX),
+        money(dashboard, u16::MAX),
+        shops(dashboard, u16::MAX),
+        declines(dashboard, u16::MAX),
+        waits(dashboard, u16::MAX),
+        alarms::panel(&dashboard.alarms),
+    ]
 }
 
 fn columns<const N: usize>(area: Rect) -> [Rect; N] {
@@ -65,13 +91,18 @@ fn render_chart(
     buffer: &mut Buffer,
 ) {
     let minutes = orders.last(usize::from(area.width), dashboard.now);
-    let now = minutes.last().copied().unwrap_or_default();
     let most = minutes.iter().copied().max().unwrap_or_default();
-    let inner = render_title(&format!("{title}: now {now}, most {most}"), area, buffer);
+    let inner = render_title(&chart_title(title, &minutes), area, buffer);
     let [bars, axis] = Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(inner);
     Sparkline::default().data(&minutes).max(most.max(1)).cyan().render(bars, buffer);
     Line::from(format!("{} min ago", area.width)).dim().render(axis, buffer);
     Line::from("now").dim().right_aligned().render(axis, buffer);
+}
+
+fn chart_title(title: &str, minutes: &[u64]) -> String {
+    let now = minutes.last().copied().unwrap_or_default();
+    let most = minutes.iter().copied().max().unwrap_or_default();
+    format!("{title}: now {now}, most {most}")
 }
 
 fn funnel(dashboard: &Dashboard, width: u16) -> Panel<'static> {

@@ -23,6 +23,13 @@ impl<'a> Panel<'a> {
     pub(super) fn new(title: impl Into<String>, lines: Vec<Line<'a>>) -> Self {
         Self { title: title.into(), lines }
     }
+
+    /// All of it as text, whatever its size.
+    pub(super) fn text(&self) -> String {
+        let lines = self.lines.iter().map(Line::to_string);
+        let lines: String = lines.map(|line| format!("{}\n", line.trim_end())).collect();
+        format!("{}\n{}\n{lines}", self.title, "─".repeat(self.title.chars().count()))
+    }
 }
 
 impl Widget for Panel<'_> {
@@ -53,12 +60,15 @@ pub(super) fn render_title(title: &str, area: Rect, buffer: &mut Buffer) -> Rect
 /// The widest that a row becomes, so that its cells stay near its name.
 const WIDEST: u16 = 56;
 
-/// A row of a list: a name, and right-aligned cells in columns of these widths.
+/// A row of a list: a name, and right-aligned cells in columns of these widths. Where there is room
+/// for all of a long name, its cells stand further to the right.
 pub(super) fn row(width: u16, name: &str, cells: &[(String, usize)]) -> String {
     let taken: usize = cells.iter().map(|(_, width)| width).sum();
-    let left = usize::from(width.min(WIDEST)).saturating_sub(taken);
-    let name = shortened(name, left.saturating_sub(1));
-    let padding = left.saturating_sub(Span::raw(&*name).width());
+    let room = usize::from(width).saturating_sub(taken);
+    let name = shortened(name, room.saturating_sub(1));
+    let name_width = Span::raw(&*name).width();
+    let left = usize::from(WIDEST).saturating_sub(taken).max(name_width + 1).min(room);
+    let padding = left.saturating_sub(name_width);
     let cells: String = cells.iter().map(|(cell, width)| format!("{cell:>width$}")).collect();
     format!("{name}{}{cells}", " ".repeat(padding))
 }

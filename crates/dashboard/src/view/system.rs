@@ -36,6 +36,17 @@ pub(super) fn render(dashboard: &Dashboard, area: Rect, buffer: &mut Buffer) {
     alarms::panel(&dashboard.alarms).render(bottom, buffer);
 }
 
+/// All panels of the page, as wide as they need.
+pub(super) fn panels(dashboard: &Dashboard) -> Vec<Panel<'static>> {
+    vec![
+        functions(dashboard, u16::MAX),
+        queues(dashboard, u16::MAX),
+        failures(dashboard),
+        newest_errors(dashboard),
+        alarms::panel(&dashboard.alarms),
+    ]
+}
+
 /// Emphasizes a line if its number is not zero.
 fn emphasized(line: String, count: u64) -> Line<'static> {
     Line::styled(line, if count > 0 { ALARM } else { Style::new() })

@@ -24,25 +24,19 @@ use crate::output;
 /// How often the figures are read.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// Columns and rows of a page that is not for a terminal.
-const SIZE: (u16, u16) = (100, 30);
-
 pub(super) async fn run(stack: &Stack, once: bool) -> Result<(), Error> {
     let mut figures = Figures::of(stack).await?;
     figures.update().await?;
-    let is_terminal = io::stdout().is_terminal();
-    if once || !is_terminal {
-        return print(&figures.dashboard, is_terminal);
+    if once || !io::stdout().is_terminal() {
+        return print(&figures.dashboard);
     }
     let mut screen = Screen::enter()?;
     show(&mut screen, &mut figures).await
 }
 
-fn print(dashboard: &Dashboard, is_terminal: bool) -> Result<(), Error> {
-    let size = if is_terminal { crossterm::terminal::size().ok() } else { None };
-    let (width, height) = size.unwrap_or(SIZE);
+fn print(dashboard: &Dashboard) -> Result<(), Error> {
     for page in Page::ALL {
-        output::line(View { dashboard, page }.text(width, height))?;
+        output::line(View { dashboard, page }.text())?;
     }
     Ok(())
 }
