@@ -136,7 +136,7 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
     assert_eq!(show.lines("the payment provider rejects the API key").len(), 1, "{show:?}");
     let shown = system.ops(&["order", &early]).await;
     assert!(shown.status == 1 && shown.text.contains("one in `charge`"), "{shown:?}");
-    let advice = format!("`cargo ops dlq redrive charge --order {early}`");
+    let advice = format!("`cargo ops dlq redrive charge --order {early} --local ");
     assert_eq!(shown.lines(&advice).len(), 1, "{shown:?}");
     assert!(
         shown.lines("record failed").iter().all(|line| line.contains("rejects the API key")),

@@ -10,14 +10,12 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::{Client as CloudWatchLogs, types::InputLogEvent};
 use aws_sdk_sts::Client as Sts;
 use jiff::Timestamp;
+use platform::time::moment;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shop::id::{CustomerId, OrderId};
 
-use crate::{
-    error::{Error, aws},
-    words::moment,
-};
+use crate::error::{Error, aws};
 
 /// The log stream of all entries.
 const STREAM: &str = "operators";

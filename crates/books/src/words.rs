@@ -1,13 +1,6 @@
-//! How times and states are written for people.
+//! How states are written for people.
 
-use jiff::Timestamp;
 use serde::Serialize;
-
-/// A time in UTC, to the millisecond.
-#[must_use]
-pub fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
-}
 
 /// The name of a value without fields, such as a state, as serde spells it.
 #[must_use]

@@ -3,13 +3,14 @@
 use std::{fmt::Display, io::Write};
 
 use local::{Error, Mail, Stack};
+use platform::time::moment;
 use serde::Deserialize;
 use serde_json::Value;
 use shop::{
     money::{Currency, Money},
     order::Status,
 };
-use stack::{LogLine, time::moment};
+use stack::LogLine;
 
 /// Prints a line of the result.
 ///

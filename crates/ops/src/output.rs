@@ -1,12 +1,42 @@
 //! Printing: results to standard output, everything else to standard error.
 
-use std::{fmt::Display, io::Write};
+use std::{fmt::Display, io::Write, sync::OnceLock};
 
-pub(crate) use books::words::{moment, name};
+pub(crate) use books::words::name;
 use jiff::Timestamp;
+pub(crate) use platform::time::moment;
 use shop::text::is_printable;
 
 use crate::error::Error;
+
+/// How the commands of this tool in hints begin.
+const COMMAND: &str = "`cargo ops ";
+
+/// The options with which this process was told its stack, such as ` --local`.
+static STACK: OnceLock<String> = OnceLock::new();
+
+/// Adds the options that name a stack to all hints from now on.
+pub(crate) fn name_stack_in_hints(options: String) {
+    // Only the first call counts, and there is only one.
+    let _ = STACK.set(options);
+}
+
+/// The text with options at the end of each command of this tool, so that it can be pasted.
+fn pasteable(text: &str, options: &str) -> String {
+    let mut parts = text.split(COMMAND);
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (arguments, rest) = part.split_at(part.find('`').unwrap_or(part.len()));
+        let options = if rest.is_empty() { "" } else { options };
+        whole.extend([COMMAND, arguments, options, rest]);
+    }
+    whole
+}
+
+/// The text as it is printed.
+fn printed(text: impl Display) -> String {
+    pasteable(&text.to_string(), STACK.get().map_or("", String::as_str))
+}
 
 /// Prints a line of the result. Rows, dead letters and logs hold what others have sent, so that
 /// characters that drive the terminal or that nobody can see are escaped.
@@ -14,11 +44,9 @@ use crate::error::Error;
 /// # Errors
 /// Standard output is closed, or cannot be written to.
 pub(crate) fn line(text: impl Display) -> Result<(), Error> {
-    writeln!(std::io::stdout(), "{}", visible(&text.to_string())).map_err(|error| {
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Error::OutputClosed,
-            _ => Error::Output(error),
-        }
+    writeln!(std::io::stdout(), "{}", visible(&printed(text))).map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Error::OutputClosed,
+        _ => Error::Output(error),
     })
 }
 
@@ -55,7 +83,7 @@ pub(crate) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Result<
 /// Prints a line that is not part of the result.
 pub(crate) fn message(text: impl Display) {
     // A failure cannot be reported anywhere.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", printed(text));
 }
 
 /// The time since `since`, in its two largest units.
@@ -96,6 +124,19 @@ mod tests {
     #[test]
     fn what_others_have_sent_does_not_drive_the_terminal() {
         assert_eq!(visible("a\u{1b}[2J\u{202e}b\n\té🥐"), "a\\u{1b}[2J\\u{202e}b\n\té🥐");
+    }
+
+    #[test]
+    fn each_command_in_a_hint_names_the_stack() {
+        let hint = "run `cargo ops dlq list`, then `cargo ops order 1 retry`; `sam deploy`; in \
+                    `cargo ops`";
+        assert_eq!(
+            pasteable(hint, " --local"),
+            "run `cargo ops dlq list --local`, then `cargo ops order 1 retry --local`; `sam \
+             deploy`; in `cargo ops`"
+        );
+        assert_eq!(pasteable(hint, ""), hint);
+        assert_eq!(pasteable("see `cargo ops dlq", " --local"), "see `cargo ops dlq");
     }
 
     #[test]

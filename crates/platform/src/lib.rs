@@ -1,6 +1,6 @@
 //! What every function needs, independent of the domain: settings, SDK clients and their
-//! connections, queue batches, the event bus, tables, decoding of messages and rows, time limits,
-//! logs, metrics, and HTTP.
+//! connections, queue batches, the event bus, tables, decoding of messages and rows, times and
+//! their limits, logs, metrics, and HTTP.
 
 #![warn(missing_docs)]
 
@@ -16,4 +16,5 @@ pub mod metrics;
 pub mod queue;
 pub mod settings;
 pub mod table;
+pub mod time;
 pub mod time_limit;

@@ -1,12 +1,6 @@
-//! Times as people write and read them.
+//! Times as people write them.
 
 use jiff::{Span, SpanRelativeTo, Timestamp};
-
-/// A time in UTC with date and milliseconds, as in logs and rows.
-#[must_use]
-pub fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
-}
 
 /// Why a text is not a time.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -51,10 +45,5 @@ mod tests {
         for text in ["", "10", "soon", "1 month", "2026-11-24"] {
             assert_eq!(before(now, text), Err(InvalidTime), "{text}");
         }
-    }
-
-    #[test]
-    fn a_time_is_shown_with_its_date_and_zone() {
-        assert_eq!(moment(Timestamp::UNIX_EPOCH), "1970-01-01 00:00:00.000Z");
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use platform::time::moment;
 use serde::Serialize;
 use shop::{
     id::OrderId,
@@ -11,12 +12,7 @@ use shop::{
 };
 use uuid::Uuid;
 
-use crate::{
-    error::UnreadableRow,
-    ledger::Amount,
-    rows::HoldKey,
-    words::{moment, name},
-};
+use crate::{error::UnreadableRow, ledger::Amount, rows::HoldKey, words::name};
 
 /// Why an order cannot be judged yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

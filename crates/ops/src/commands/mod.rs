@@ -29,7 +29,7 @@ use clap::{Args, Parser, Subcommand};
 use shop::id::OrderId;
 use stack::{Deployment, Embedded, on_aws, state_dir};
 
-use crate::{error::Error, verdict::Verdict};
+use crate::{error::Error, output::name_stack_in_hints, verdict::Verdict};
 
 /// Finds, explains and repairs failures in a running stack.
 ///
@@ -49,6 +49,9 @@ pub(crate) struct Cli {
     command: Command,
 }
 
+/// The name that a stack has unless its deployment gives it another.
+const DEFAULT_STACK: &str = "amelie";
+
 /// The stack to work on.
 #[derive(Args, Debug)]
 struct Target {
@@ -56,7 +59,7 @@ struct Target {
     #[arg(
         long,
         global = true,
-        default_value = "amelie",
+        default_value = DEFAULT_STACK,
         value_name = "NAME",
         conflicts_with = "local"
     )]
@@ -125,14 +128,19 @@ enum Command {
     ///
     /// For queues that have lost messages. order.reserved, which the archive lacks because it
     /// carries the payment method, is then published from the rows for orders that wait for their
-    /// charge. Consumers that have handled an event before ignore it. Exits with status 0 once
+    /// charge. Consumers that have handled an event before ignore it. The deadline queue holds what
+    /// it gets until the time for confirming an order is over: erasing a customer whose orders
+    /// changed lately waits for it. Exits with status 0 once
     /// everything is delivered, 1 if rows cannot be read, and 2 if the command itself failed.
     Replay(replay::Arguments),
     /// Publishes the last event of each order that has changed lately again, from the rows
     ///
-    /// For a bus that took nothing for so long that the stream gave events up. Reads the whole
-    /// table of orders, page by page, which costs about two cents for a month of 320,000. The
-    /// events have the same ids as before, and consumers that have handled them ignore them. Exits
+    /// For a bus that took nothing for so long that the stream gave events up. Of an order that
+    /// went on meanwhile, the events before the last one do not come back: nothing waits for them
+    /// any longer, and a mail that says that an order is confirmed does not help who can collect
+    /// it. Reads the whole table of orders, page by page, which costs about two cents for a month
+    /// of 320,000. The events have the same ids as before, and consumers that have handled them
+    /// ignore them. Exits
     /// with status 0 once they are published, 1 if rows cannot be read, and 2 if the command itself
     /// failed; it may then be repeated.
     Announce(announce::Arguments),
@@ -228,6 +236,7 @@ enum OrderAction {
 
 impl Cli {
     pub(crate) async fn run(self) -> Result<Verdict, Error> {
+        name_stack_in_hints(self.target.options());
         let deployment = self.target.deployment();
         match self.command {
             Command::Dlq(command) => command.run(&deployment.await?).await,
@@ -288,6 +297,18 @@ impl Target {
         })
     }
 
+    /// The options that lead to the same stack, each after a space.
+    fn options(&self) -> String {
+        match &self.state_dir {
+            Some(directory) if self.local => {
+                format!(" --local --state-dir {}", directory.display())
+            }
+            _ if self.local => " --local".to_owned(),
+            _ if self.stack != DEFAULT_STACK => format!(" --stack {}", self.stack),
+            _ => String::new(),
+        }
+    }
+
     /// How to reach the account, whether or not the stack exists there.
     async fn config(&self) -> Result<SdkConfig, Error> {
         Ok(if self.local { Embedded::find(&self.state_dir())?.config() } else { on_aws().await? })
@@ -320,6 +341,17 @@ mod tests {
         };
         assert!(action(&["--json"]).is_none());
         assert!(matches!(action(&["retry"]), Some(OrderAction::Retry)));
+    }
+
+    #[test]
+    fn hints_name_the_stack_as_the_command_line_did() {
+        let options = |arguments: &[&str]| {
+            let arguments = [&["ops", "health"], arguments].concat();
+            Cli::try_parse_from(arguments).unwrap().target.options()
+        };
+        assert_eq!(options(&["--local", "--state-dir", "s"]), " --local --state-dir s");
+        assert_eq!(options(&["--stack", "amelie-test"]), " --stack amelie-test");
+        assert_eq!(options(&[]), "");
     }
 
     #[test]
