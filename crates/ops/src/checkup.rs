@@ -22,7 +22,7 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long the money of an order that ended early may be on its way back: the threshold of the
 /// alarm `OthersWaiting` for refunds.
-const REFUND_PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+const REFUND_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The number of orders that a finding names.
 const NAMED: usize = 3;
@@ -128,7 +128,7 @@ pub(crate) struct OrdersNow {
     /// Neither confirmed nor ended, and without a change for too long; the oldest with its age.
     waiting: Vec<OrderId>,
     longest_wait: SignedDuration,
-    /// Ended early, and the money that was taken is not back after an hour.
+    /// Ended early, and the money that was taken has been on its way back for too long.
     owed: Vec<OrderId>,
     pub(crate) refund_failed: Vec<OrderId>,
     unreadable: Vec<UnreadableRow>,
@@ -199,7 +199,10 @@ impl OrdersNow {
             (
                 Section::OthersWaiting,
                 self.owed,
-                "that ended over an hour ago, and whose money is not given back".to_owned(),
+                format!(
+                    "that ended over {} minutes ago, and whose money is not given back",
+                    REFUND_PATIENCE.as_mins()
+                ),
             ),
         ];
         let found = kinds.into_iter().filter(|(_, orders, _)| !orders.is_empty());
@@ -235,6 +238,7 @@ fn named(orders: &[OrderId]) -> String {
 #[cfg(test)]
 mod tests {
     use fixtures::at;
+    use resources::Template;
     use shop::order::Trigger;
 
     use super::*;
@@ -273,14 +277,22 @@ mod tests {
     #[test]
     fn money_that_does_not_come_back_is_found() {
         let cancelled = [Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::Cancelled];
-        assert_eq!(found("2026-11-24T09:00:00Z", [after(&cancelled)]), []);
-        let owed = found("2026-11-24T09:01:00Z", [after(&cancelled)]);
+        assert_eq!(found("2026-11-24T08:05:00Z", [after(&cancelled)]), []);
+        let owed = found("2026-11-24T08:06:00Z", [after(&cancelled)]);
         assert_eq!(owed[0].0, Section::OthersWaiting);
         let failed = [&cancelled[..], &[Trigger::RefundFailed]].concat();
         let failed = found("2026-11-24T08:00:10Z", [after(&failed)]);
         assert_eq!((failed[0].0, failed.len()), (Section::RefundFailed, 1));
         let confirmed = [Trigger::StockReserved, Trigger::PaymentCaptured];
         assert_eq!(found("2026-11-25T08:00:00Z", [after(&confirmed)]), []);
+    }
+
+    #[test]
+    fn patience_ends_when_the_alarms_do_ring() {
+        let template = Template::on_aws();
+        let others = template.properties("OthersWaiting").to_string();
+        assert!(others.contains(&format!("refund > {} ", REFUND_PATIENCE.as_secs())), "{others}");
+        assert_eq!(template.properties("OrdersWaiting")["Threshold"], PATIENCE.as_secs());
     }
 
     #[test]
