@@ -14,6 +14,10 @@ pub(super) enum Command {
     /// Lists the faults that are not used up (default)
     List,
     /// Sets a fault; if several apply to a request, the oldest does
+    ///
+    /// A fault cannot be set by customer: like the real provider, the sandbox learns the id and the
+    /// price of an order, and nothing about who placed it. For a fault that waits for one
+    /// customer's order, choose an amount that no other order has, and set it by --amount.
     Set(New),
     /// Removes a fault, or all
     Remove {
