@@ -85,7 +85,7 @@ async fn a_failed_refund_is_found_explained_retried_and_settled() {
     let health = system.ops(&["health"]).await;
     let about = health.lines("whose money could not be given back");
     assert!(health.status == 1 && about.len() == 1, "{health:?}");
-    assert_eq!(health.lines("docs/runbook.md#refund-failed").len(), 1, "{health:?}");
+    assert!(!health.lines("docs/runbook.md#refund-failed").is_empty(), "{health:?}");
     let errors = until_shown(&system, &["errors", "--since", "10m", "--order", &id], &id).await;
     assert!(errors.status == 1 && errors.lines("refund failed").len() == 1, "{errors:?}");
     let logs = ["logs", "payment", "--since", "10m", "--level", "error", "--order", &id];

@@ -152,7 +152,7 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
         ("payment reported 16 errors", "docs/runbook.md#records-failing"),
     ] {
         assert_eq!((health.status, health.lines(found).len()), (1, 1), "{health:?}");
-        assert_eq!(health.lines(section).len(), 1, "{health:?}");
+        assert!(!health.lines(section).is_empty(), "{health:?}");
     }
 
     // Its charge is given up shortly before the deadline of the early order, and long before its
@@ -187,6 +187,13 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
     eventually("the books to agree", settled).await;
     let list = system.ops(&["dlq", "list"]).await;
     assert_eq!(list.status, 0, "{list:?}");
+    // The embedded CloudWatch evaluates no alarm: this is what the template's makes of the log.
+    let rings = async || {
+        let health = system.ops(&["health"]).await;
+        (!health.lines("the alarm DeadLettered rings").is_empty()).then_some(health)
+    };
+    let health = eventually("the end of the minute of the last dead letter", rings).await;
+    assert!(!health.lines("docs/runbook.md#dead-lettered").is_empty(), "{health:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use monitor::{Change, Figures, Metric, MetricAlarm, Monitor, OWN_NAMESPACE, Stat
 use resources::{Template, list};
 
 /// How far alarms look back when a dashboard starts.
-const PAST: SignedDuration = SignedDuration::from_hours(3);
+pub const PAST: SignedDuration = SignedDuration::from_hours(3);
 
 /// What a local stack measures of the services of AWS.
 const MEASURED: [(&str, &str); 3] =
@@ -37,12 +37,13 @@ pub(crate) struct Alarms {
 
 /// An alarm that rings.
 #[derive(Debug)]
-pub(crate) struct Ringing<'a> {
-    pub(crate) alarm: &'a str,
-    pub(crate) since: Timestamp,
-    pub(crate) description: &'a str,
+pub struct Ringing<'a> {
+    /// Its logical id in the template.
+    pub alarm: &'a str,
+    pub since: Timestamp,
+    pub description: &'a str,
     /// Its section of the runbook.
-    pub(crate) section: &'a str,
+    pub section: &'a str,
 }
 
 impl Alarms {

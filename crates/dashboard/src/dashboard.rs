@@ -6,7 +6,7 @@ use resources::Template;
 use stack::LogLine;
 
 use crate::{
-    alarms::{self, Alarms},
+    alarms::{self, Alarms, Ringing},
     business::Business,
     depth::Depth,
     metrics::{Sums, recorded},
@@ -61,6 +61,12 @@ impl Dashboard {
     /// Replaces what is known about a queue, by its logical id in the template.
     pub fn measure(&mut self, queue: &str, depth: Depth) {
         self.system.measure(queue, depth);
+    }
+
+    /// The alarms that ring, those that page first.
+    #[must_use]
+    pub fn ringing(&self) -> Vec<Ringing<'_>> {
+        self.alarms.ringing()
     }
 
     /// Moves the clock, and evaluates the alarms of the minutes that have ended.

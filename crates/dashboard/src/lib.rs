@@ -2,7 +2,8 @@
 //! the alarms that can be judged by them.
 //!
 //! Pure: no I/O and no clock. A [`Dashboard`] is fed with log lines, queues and the time, and a
-//! [`View`] draws one of its pages. `cargo local dashboard` does both once a second.
+//! [`View`] draws one of its pages. `cargo local dashboard` does both once a second, and `cargo ops
+//! health` asks one for the alarms that ring.
 //!
 //! Each row of this table depends only on the rows above it:
 //!
@@ -26,6 +27,7 @@ mod system;
 mod tests;
 mod view;
 
+pub use alarms::{PAST, Ringing};
 pub use dashboard::Dashboard;
 pub use depth::Depth;
 pub use view::{Page, View};

@@ -1,5 +1,6 @@
 //! `cargo ops`: finds, explains and repairs failures in a running stack, embedded or on AWS.
 
+mod alarms;
 mod checkup;
 mod commands;
 mod customers;

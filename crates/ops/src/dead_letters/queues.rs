@@ -44,6 +44,8 @@ pub(crate) struct DeadLetterQueues {
     client: Sqs,
     queues: Vec<DeadLetterQueue>,
     work: Vec<WorkQueue>,
+    /// The approximate numbers of messages that can be received, by logical id.
+    waiting: BTreeMap<String, u64>,
     /// The URLs of all queues of the stack, by ARN.
     urls: BTreeMap<String, String>,
 }
@@ -135,10 +137,9 @@ impl DeadLetterQueues {
         });
         let queues = queues.collect();
         let work = described.iter().filter_map(|(logical_id, _, attributes)| {
-            let waiting = attribute(attributes, QueueAttributeName::ApproximateNumberOfMessages);
             Some(WorkQueue {
                 name: logical_id.strip_suffix(WORK_SUFFIX)?.to_lowercase(),
-                waiting: waiting.parse().unwrap_or_default(),
+                waiting: waiting(attributes),
                 messages: depth(attributes)
                     + attribute(attributes, QueueAttributeName::ApproximateNumberOfMessagesDelayed)
                         .parse::<u64>()
@@ -146,7 +147,16 @@ impl DeadLetterQueues {
             })
         });
         let work = work.collect();
-        Ok(Self { client, queues, work, urls })
+        let waiting = described
+            .iter()
+            .map(|(logical_id, _, attributes)| ((*logical_id).to_owned(), waiting(attributes)));
+        let waiting = waiting.collect();
+        Ok(Self { client, queues, work, waiting, urls })
+    }
+
+    /// The approximate number of messages that can be received from each queue, by logical id.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.waiting.iter().map(|(id, waiting)| (&**id, *waiting))
     }
 
     /// The queues that feed functions.
@@ -324,6 +334,12 @@ async fn attributes(client: &Sqs, url: &str) -> Result<Attributes, Error> {
 
 fn attribute(attributes: &Attributes, name: QueueAttributeName) -> String {
     attributes.get(&name).cloned().unwrap_or_default()
+}
+
+/// The number of messages in a queue that can be received now.
+fn waiting(attributes: &Attributes) -> u64 {
+    let waiting = attribute(attributes, QueueAttributeName::ApproximateNumberOfMessages);
+    waiting.parse().unwrap_or_default()
 }
 
 /// The number of messages in a queue, hidden ones included. SQS may take a minute to count them
