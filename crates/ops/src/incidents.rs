@@ -45,8 +45,8 @@ pub(crate) fn groups(lines: &[LogLine]) -> Vec<Group> {
     groups
 }
 
-/// Whether a line reports that a record failed, and would fail the same way again. It is then a dead
-/// letter as soon as it was received often enough.
+/// Whether a line reports that a record failed, and would fail the same way again. It is then a
+/// dead letter as soon as it was received often enough.
 fn is_lasting(line: &LogLine) -> bool {
     line.fields().is_some_and(|fields| fields.get("transient") == Some(&Value::Bool(false)))
 }
@@ -135,7 +135,9 @@ mod tests {
 
     #[test]
     fn failures_that_no_retry_helps_are_a_group_of_their_own() {
-        let failed = |transient: bool| json!({"level": "ERROR", "message": "record failed", "transient": transient});
+        let message = "record failed";
+        let failed =
+            |transient: bool| json!({"level": "ERROR", "message": message, "transient": transient});
         let lines = [true, false, true].map(|transient| error(0, "payment", &failed(transient)));
         let groups = groups(&lines);
         let shown: Vec<_> = groups.iter().map(|group| (group.is_lasting, group.count)).collect();

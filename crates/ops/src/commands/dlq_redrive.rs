@@ -125,7 +125,8 @@ impl Action {
             Remedy::Discard(url) if force => Self::Send(url),
             Remedy::Discard(_) => Self::Keep(format!(
                 "kept, because it is not an event that this version reads; look at it with `cargo \
-                 ops dlq show {}`, and discard it with {discard}, or deploy what reads it and use --force",
+                 ops dlq show {}`, and discard it with {discard}, or deploy what reads it and \
+                 use --force",
                 queue.name
             )),
             Remedy::Publish(event) => Self::Publish(vec![*event]),

@@ -54,7 +54,7 @@ pub(super) fn arrival(letter: &DeadLetter) -> String {
 /// Advice about letters that another consumer may hold.
 pub(super) fn missed(count: u64) -> String {
     format!(
-        "about {count} more may be there, held by another consumer: run `cargo ops dlq list` in two \
-         minutes"
+        "about {count} more may be there, held by another consumer: run `cargo ops dlq list` in \
+         two minutes"
     )
 }

@@ -88,8 +88,8 @@ enum Command {
     /// what to do
     ///
     /// Exits with status 0 if the order needs nobody, 1 if it does (it is stuck, its refund failed,
-    /// it has a dead letter, what it waits for was discarded or is taken by nobody, one of its rows cannot be read, or its books differ), and 2 if the
-    /// command itself failed.
+    /// it has a dead letter, what it waits for was discarded or is taken by nobody, one of its rows
+    /// cannot be read, or its books differ), and 2 if the command itself failed.
     Order(OrderArguments),
     /// Lists the orders that were placed lately, the newest first
     ///
@@ -130,8 +130,8 @@ enum Command {
     /// carries the payment method, is then published from the rows for orders that wait for their
     /// charge. Consumers that have handled an event before ignore it. The deadline queue holds what
     /// it gets until the time for confirming an order is over: erasing a customer whose orders
-    /// changed lately waits for it. Exits with status 0 once
-    /// everything is delivered, 1 if rows cannot be read, and 2 if the command itself failed.
+    /// changed lately waits for it. Exits with status 0 once everything is delivered, 1 if rows
+    /// cannot be read, and 2 if the command itself failed.
     Replay(replay::Arguments),
     /// Publishes the last event of each order that has changed lately again, from the rows
     ///
@@ -171,9 +171,9 @@ enum DlqCommand {
     /// Sends the letters of a queue back to where they come from, and deletes them
     ///
     /// Correct first what made them fail. Every letter is sent before it is deleted, so none is
-    /// lost, and receiving one twice does no harm. What nobody reads is kept, and what
-    /// was settled by hand, unless --force is given. Exits with status 0, 1 if letters have to be kept (the command prints what to do
-    /// about each), and 2 if the command itself failed.
+    /// lost, and receiving one twice does no harm. What nobody reads is kept, and what was settled
+    /// by hand, unless --force is given. Exits with status 0, 1 if letters have to be kept (the
+    /// command prints what to do about each), and 2 if the command itself failed.
     Redrive(dlq_redrive::Arguments),
     /// Deletes one letter for good
     ///
@@ -214,9 +214,10 @@ enum CustomerAction {
     /// Deletes the account and what leads from orders to the customer; what the books need stays
     ///
     /// Changes nothing as long as an order is under way, the customer is owed a refund that failed,
-    /// or a message about them is in a queue: the command prints which, and what to do. Then lets the customer no longer sign in, waits until their
-    /// tokens have expired, and erases. Exits with status 0 once everything is erased, 1 if it has
-    /// to be run again later, and 2 if the command itself failed. Repeating it changes nothing.
+    /// or a message about them is in a queue: the command prints which, and what to do. Then lets
+    /// the customer no longer sign in, waits until their tokens have expired, and erases. Exits
+    /// with status 0 once everything is erased, 1 if it has to be run again later, and 2 if the
+    /// command itself failed. Repeating it changes nothing.
     Erase {
         /// Wait until the customer's tokens have expired, which takes up to an hour
         #[arg(long)]

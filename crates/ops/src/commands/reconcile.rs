@@ -64,7 +64,7 @@ async fn settle(
     let mut meant = books.reconcile().differences;
     meant.retain(is_meant);
     if meant.is_empty() {
-        meant = books.refunded().into_iter().filter(is_meant).last().into_iter().collect();
+        meant = books.refunded().into_iter().rfind(is_meant).into_iter().collect();
     }
     if meant.is_empty() {
         return Err(Error::NoDifference(what));
