@@ -273,9 +273,9 @@ fn outcome(order: &Order) -> String {
             format!("the order was rejected, because too little was left: {short}")
         }
         (Status::Rejected, Some(Rejection::PaymentDeclined { reason })) => format!(
-            "the order was rejected, because the payment was declined with `{reason}`: {}. The \
-             customer can order again with another payment method",
-            words::decline(reason)
+            "the order was rejected, because the payment was declined with `{reason}`: {}. {}",
+            words::decline(reason),
+            words::after_decline(reason)
         ),
         (Status::Rejected, None) => "the order was rejected".to_owned(),
     }
@@ -283,14 +283,12 @@ fn outcome(order: &Order) -> String {
 
 /// What has become of the money, unless the outcome says it.
 fn money(payment: &Payment) -> Option<String> {
-    let Payment::Committed { progress, .. } = payment else {
-        return Some(format!("its payment is forbidden: {}", words::payment(payment)));
-    };
-    match progress {
-        Progress::RefundFailed { reason } => {
+    match payment {
+        Payment::Committed { progress: Progress::RefundFailed { reason }, .. } => {
             Some(format!("its refund failed with `{reason}`: {}", words::refund_failure(reason)))
         }
-        Progress::Declined { .. } => None,
+        Payment::Refused { .. }
+        | Payment::Committed { progress: Progress::Declined { .. }, .. } => None,
         _ => Some(format!("its payment is {}: {}", payment.name(), words::payment(payment))),
     }
 }

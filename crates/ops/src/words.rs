@@ -7,8 +7,12 @@ use shop::{
 
 /// What the state of a payment means.
 pub(crate) fn payment(payment: &Payment) -> &'static str {
-    let Payment::Committed { progress, .. } = payment else {
-        return "the order ended before a charge began, and none may begin any more";
+    let progress = match payment {
+        Payment::Forbidden => {
+            return "the order ended before a charge began, and none may begin any more";
+        }
+        Payment::Refused { .. } => return "no money was taken",
+        Payment::Committed { progress, .. } => progress,
     };
     match progress {
         Progress::Charging => "the charge was begun, and its outcome is not known yet",
@@ -41,8 +45,36 @@ pub(crate) fn decline(code: &str) -> &'static str {
                 "the bank asks the customer to authenticate the payment, which is not possible here"
             }
             DeclineReason::PaymentMethodUnusable => "the payment method cannot be charged",
+            DeclineReason::AmountTooSmall => {
+                "the total is below the provider's minimum in our settlement currency"
+            }
+            DeclineReason::AmountTooLarge => "the total is above the provider's maximum",
+            DeclineReason::CurrencyNotAccepted => {
+                "our account at the provider does not take the currency of the shop"
+            }
             DeclineReason::GenericDecline => "the bank gave no reason",
         },
+    }
+}
+
+/// What can be done after a charge was declined, by the provider's code.
+pub(crate) fn after_decline(code: &str) -> &'static str {
+    match DeclineReason::from_provider_code(code) {
+        DeclineReason::AmountTooSmall => "The customer can order more at once",
+        DeclineReason::AmountTooLarge => "The customer can order less at once",
+        DeclineReason::CurrencyNotAccepted => {
+            "Nobody can pay this shop until the provider's dashboard enables its currency"
+        }
+        DeclineReason::InsufficientFunds
+        | DeclineReason::ExpiredCard
+        | DeclineReason::IncorrectCardDetails
+        | DeclineReason::CardNotSupported
+        | DeclineReason::TryAgainLater
+        | DeclineReason::AuthenticationRequired
+        | DeclineReason::PaymentMethodUnusable
+        | DeclineReason::GenericDecline => {
+            "The customer can order again with another payment method"
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use platform::{
     bus::{EventBus, PublishError},
+    cause::chain,
     queue::Retryable,
     table::{StoreError, Write},
 };
@@ -157,8 +158,8 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         Ok(Some(self.advance(order, payment, trigger, now).await?))
     }
 
-    /// Creates an intent and commits the order to it. Returns the payment, and the intent's status
-    /// if it is known.
+    /// Creates an intent and commits the order to it, or to the provider's refusal to create one.
+    /// Returns the payment, and the intent's status if it is known.
     async fn begin(
         &self,
         order: &OrderData,
@@ -166,7 +167,10 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
     ) -> Result<(Payment, Option<IntentStatus>), PaymentError> {
         let payment_method = order.payment_method.clone().ok_or(PaymentError::NoPaymentMethod)?;
         let new = NewIntent { order_id: order.order_id, price: order.price(), payment_method };
-        let Intent { id, status } = self.provider.create(&new).await?;
+        let Intent { id, status } = match self.provider.create(&new).await {
+            Ok(intent) => intent,
+            Err(error) => return Ok((self.refuse(order, error, now).await?, None)),
+        };
         let charging = Payment::Committed { intent: id.clone(), progress: Progress::Charging };
         match self.payments.write(order.order_id, order.price(), None, &charging, now).await? {
             Write::Committed => Ok((charging, Some(status))),
@@ -177,6 +181,23 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
                 }
                 Ok((first, None))
             }
+        }
+    }
+
+    /// Commits the order to a refusal for good; any other error is returned. Returns the row as it
+    /// stands: the order may have ended meanwhile, or another delivery may have created an intent.
+    async fn refuse(
+        &self,
+        order: &OrderData,
+        error: ProviderError,
+        now: Timestamp,
+    ) -> Result<Payment, PaymentError> {
+        let Some(reason) = error.unchargeable() else { return Err(error.into()) };
+        tracing::warn!(error = chain(&error), "the order's payment is refused for good");
+        let refused = Payment::Refused { reason: reason.to_owned() };
+        match self.payments.write(order.order_id, order.price(), None, &refused, now).await? {
+            Write::Committed => Ok(refused),
+            Write::Conflict(first) => Ok(first),
         }
     }
 
@@ -214,6 +235,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
                 self.provider.cancel(intent).await?;
                 Ok(None)
             }
+            Payment::Refused { .. } => Ok(None),
             _ => Ok(Some(payment)),
         }
     }
@@ -266,7 +288,13 @@ fn outcome(
     let order_id = order.order_id;
     let made = PaymentMade { order_id, amount: order.total, currency: order.currency };
     let failed = |reason| PaymentFailed { order_id, reason };
-    let Payment::Committed { progress, .. } = payment else { return None };
+    let progress = match payment {
+        Payment::Forbidden => return None,
+        Payment::Refused { reason } => {
+            return Some(PaymentEvent::declined(failed(reason), now, cause));
+        }
+        Payment::Committed { progress, .. } => progress,
+    };
     Some(match progress {
         Progress::Charging | Progress::Undoing => return None,
         Progress::Captured => PaymentEvent::captured(made, now, cause),

@@ -91,6 +91,8 @@ impl Payments for MemoryPayments {
 /// | `pm_usBankAccount_processing` | processing until the intent is looked up, then succeeds |
 /// | any other `pm_card_…` | succeeds |
 /// | any other name | unknown: the intent is declined from the start |
+///
+/// It refuses amounts below the currency's minimum for good.
 #[derive(Debug, Default)]
 pub struct MemoryProvider {
     state: Mutex<ProviderState>,
@@ -102,6 +104,9 @@ struct ProviderState {
     /// The first answer to each order's idempotency key, which is replayed.
     keys: BTreeMap<OrderId, Intent>,
     decline: Option<String>,
+    /// The smallest amount of any currency, instead of the published ones.
+    minimum: Option<u64>,
+    misunderstands: bool,
     refund_failure: Option<String>,
     lost_answers: u32,
 }
@@ -146,6 +151,18 @@ impl MemoryProvider {
     /// Declines every charge from now on with this code.
     pub fn decline(&self, code: &str) {
         self.state().decline = Some(code.to_owned());
+    }
+
+    /// Refuses to create an intent for less than `amount` minor units from now on, in any currency;
+    /// `None` ends this.
+    pub fn set_minimum(&self, amount: Option<u64>) {
+        self.state().minimum = amount;
+    }
+
+    /// Answers every request for an intent with an error that nobody knows from now on, or no
+    /// longer. It creates none.
+    pub fn misunderstand(&self, misunderstands: bool) {
+        self.state().misunderstands = misunderstands;
     }
 
     /// Fails every refund from now on with this code; `None` ends this.
@@ -245,6 +262,13 @@ impl Provider for MemoryProvider {
         self.answer(|state| {
             if let Some(first) = state.keys.get(&new.order_id) {
                 return Ok(first.clone());
+            }
+            if state.misunderstands {
+                return Err(refused(400, "a_code_of_next_year"));
+            }
+            let minimum = state.minimum.unwrap_or_else(|| new.price.currency.smallest_charge());
+            if new.price.amount < minimum {
+                return Err(refused(400, "amount_too_small"));
             }
             let payment_method = new.payment_method.expose();
             let known = payment_method.starts_with("pm_card_")

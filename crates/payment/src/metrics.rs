@@ -8,7 +8,8 @@ use shop::{
     payment::{Payment, Progress},
 };
 
-/// Records what `payment` has come to.
+/// Records what `payment` has come to. A refusal to create an intent is not counted as a decline,
+/// which is about a card.
 pub(crate) fn record(payment: &Payment, price: Money) {
     let Payment::Committed { progress, .. } = payment else { return };
     let (amount, currency) = (price.amount as f64, price.currency.code());

@@ -32,6 +32,16 @@ pub enum ProviderError {
     Key(#[from] KeyError),
 }
 
+impl ProviderError {
+    /// Why the provider will never create an intent: [`stripe::Error::unchargeable`].
+    pub(crate) fn unchargeable(&self) -> Option<&'static str> {
+        match self {
+            Self::Call(error) => error.unchargeable(),
+            Self::Key(_) => None,
+        }
+    }
+}
+
 impl Retryable for ProviderError {
     fn is_transient(&self) -> bool {
         match self {

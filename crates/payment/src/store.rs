@@ -112,6 +112,24 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_is_kept_with_its_reason_and_without_an_intent() {
+        let refused = Payment::Refused { reason: "amount_too_small".to_owned() };
+        let row = stored(&refused, None);
+        assert_eq!(decode::item::<Payment>(row.clone()), Ok(refused));
+        assert_eq!(
+            serde_dynamo::from_item::<_, Value>(row).unwrap(),
+            json!({
+                "order_id": ORDER,
+                "state": "refused",
+                "reason": "amount_too_small",
+                "amount": 380,
+                "currency": "EUR",
+                "updated_at": "2026-11-24T08:00:00Z",
+            })
+        );
+    }
+
+    #[test]
     fn a_tombstone_expires() {
         let row = stored(&Payment::Forbidden, Some(tombstone_expiry(at(PLACED_AT))));
         assert_eq!(decode::item::<Payment>(row.clone()), Ok(Payment::Forbidden));

@@ -28,13 +28,19 @@ pub enum DeclineReason {
     AuthenticationRequired,
     /// The provider does not know the payment method, or cannot charge it.
     PaymentMethodUnusable,
+    /// The provider charges no amount as small as the order's total.
+    AmountTooSmall,
+    /// The provider charges no amount as large as the order's total.
+    AmountTooLarge,
+    /// The shop cannot take payments in its currency at this time.
+    CurrencyNotAccepted,
     /// Any other reason.
     GenericDecline,
 }
 
 impl DeclineReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::InsufficientFunds,
         Self::ExpiredCard,
         Self::IncorrectCardDetails,
@@ -42,6 +48,9 @@ impl DeclineReason {
         Self::TryAgainLater,
         Self::AuthenticationRequired,
         Self::PaymentMethodUnusable,
+        Self::AmountTooSmall,
+        Self::AmountTooLarge,
+        Self::CurrencyNotAccepted,
         Self::GenericDecline,
     ];
 
@@ -68,6 +77,9 @@ impl DeclineReason {
             | "try_again_later" => Self::TryAgainLater,
             "authentication_required" => Self::AuthenticationRequired,
             "payment_method_unusable" => Self::PaymentMethodUnusable,
+            "amount_too_small" => Self::AmountTooSmall,
+            "amount_too_large" => Self::AmountTooLarge,
+            "currency_not_accepted" => Self::CurrencyNotAccepted,
             _ => Self::GenericDecline,
         }
     }
@@ -83,6 +95,9 @@ impl DeclineReason {
             Self::TryAgainLater => "try_again_later",
             Self::AuthenticationRequired => "authentication_required",
             Self::PaymentMethodUnusable => "payment_method_unusable",
+            Self::AmountTooSmall => "amount_too_small",
+            Self::AmountTooLarge => "amount_too_large",
+            Self::CurrencyNotAccepted => "currency_not_accepted",
             Self::GenericDecline => "generic_decline",
         }
     }
@@ -104,8 +119,9 @@ mod tests {
     #[test]
     fn a_customer_learns_the_reasons_that_they_can_do_something_about() {
         use DeclineReason::{
-            AuthenticationRequired, CardNotSupported, ExpiredCard, IncorrectCardDetails,
-            InsufficientFunds, PaymentMethodUnusable, TryAgainLater,
+            AmountTooLarge, AmountTooSmall, AuthenticationRequired, CardNotSupported,
+            CurrencyNotAccepted, ExpiredCard, IncorrectCardDetails, InsufficientFunds,
+            PaymentMethodUnusable, TryAgainLater,
         };
         for (code, reason) in [
             ("insufficient_funds", InsufficientFunds),
@@ -117,6 +133,9 @@ mod tests {
             ("processing_error", TryAgainLater),
             ("authentication_required", AuthenticationRequired),
             ("payment_method_unusable", PaymentMethodUnusable),
+            ("amount_too_small", AmountTooSmall),
+            ("amount_too_large", AmountTooLarge),
+            ("currency_not_accepted", CurrencyNotAccepted),
         ] {
             assert_eq!(DeclineReason::from_provider_code(code), reason, "{code}");
         }

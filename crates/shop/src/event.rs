@@ -278,7 +278,7 @@ events! {
     PaymentEvent, version PAYMENT_VERSION:
     /// The full amount was taken.
     "payment.captured" => Captured, captured(PaymentMade);
-    /// The provider declined the charge.
+    /// The provider declined the charge, or refused for good to begin it.
     "payment.declined" => Declined, declined(PaymentFailed);
     /// The charge was voided before it took anything.
     "payment.voided" => Voided, voided(PaymentMade);

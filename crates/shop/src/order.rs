@@ -110,7 +110,7 @@ pub enum Rejection {
         /// Each item that fell short, with the quantity that was left.
         shortages: Vec<Shortage>,
     },
-    /// The payment provider declined the charge.
+    /// The payment provider declined the charge, or refused for good to begin it.
     PaymentDeclined {
         /// The provider's code, such as `insufficient_funds`.
         reason: String,
@@ -376,7 +376,7 @@ pub enum Trigger {
     StockRejected(Vec<Shortage>),
     /// The provider took the full amount.
     PaymentCaptured,
-    /// The provider declined the charge, with its code.
+    /// The provider declined the charge, or refused for good to begin it, with its code.
     PaymentDeclined(String),
     /// The charge was voided before it took anything.
     PaymentVoided,

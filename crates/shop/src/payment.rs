@@ -34,6 +34,12 @@ pub enum Payment {
     /// The order must never have an intent, because it ended before one was committed. This is the
     /// tombstone that a late charge finds.
     Forbidden,
+    /// The order will never have an intent, because the provider refuses to create one for its
+    /// amount or its currency, however often it is asked.
+    Refused {
+        /// The provider's code, such as `amount_too_small`.
+        reason: String,
+    },
     /// The order has this intent and will never have another.
     // Untagged because `progress` provides the tag.
     #[serde(untagged)]
@@ -87,6 +93,7 @@ impl<'de> Deserialize<'de> for Payment {
         #[serde(rename_all = "snake_case")]
         enum State {
             Forbidden,
+            Refused,
             Charging,
             Captured,
             Declined,
@@ -100,6 +107,7 @@ impl<'de> Deserialize<'de> for Payment {
         let reason = || reason.ok_or_else(|| D::Error::missing_field("reason"));
         let progress = match state {
             State::Forbidden => return Ok(Self::Forbidden),
+            State::Refused => return Ok(Self::Refused { reason: reason()? }),
             State::Charging => Progress::Charging,
             State::Captured => Progress::Captured,
             State::Declined => Progress::Declined { reason: reason()? },
@@ -118,6 +126,8 @@ impl<'de> Deserialize<'de> for Payment {
 pub enum Trigger {
     /// An unconfirmed intent was created for the order.
     IntentCreated(IntentId),
+    /// The provider refused for good to create an intent, with this code.
+    Refused(String),
     /// The provider took the money.
     Captured,
     /// The provider declined the charge, with this code.
@@ -136,13 +146,14 @@ impl Payment {
     /// The payment after `trigger`, or `None` if the trigger does not apply to `current`.
     #[must_use]
     pub fn next(current: Option<&Self>, trigger: Trigger) -> Option<Self> {
-        use Payment::{Committed, Forbidden};
+        use Payment::{Committed, Forbidden, Refused};
         use Progress::{Captured, Charging, Declined, RefundFailed, Refunded, Undoing, Voided};
         use Trigger as T;
 
         let on = |intent: &IntentId, progress| Committed { intent: intent.clone(), progress };
         Some(match (current, trigger) {
             (None, T::IntentCreated(intent)) => Committed { intent, progress: Charging },
+            (None, T::Refused(reason)) => Refused { reason },
             (None, T::UndoRequested) => Forbidden,
             (Some(Committed { intent, progress: Charging }), T::Captured) => on(intent, Captured),
             (Some(Committed { intent, progress: Charging }), T::Declined(reason)) => {
@@ -170,6 +181,7 @@ impl Payment {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Forbidden => "forbidden",
+            Self::Refused { .. } => "refused",
             Self::Committed { progress, .. } => match progress {
                 Progress::Charging => "charging",
                 Progress::Captured => "captured",
@@ -182,11 +194,12 @@ impl Payment {
         }
     }
 
-    /// The provider's code for a decline or a failed refund.
+    /// The provider's code for a refusal, a decline or a failed refund.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::Committed {
+            Self::Refused { reason }
+            | Self::Committed {
                 progress: Progress::Declined { reason } | Progress::RefundFailed { reason },
                 ..
             } => Some(reason),
@@ -198,7 +211,7 @@ impl Payment {
     #[must_use]
     pub const fn intent(&self) -> Option<&IntentId> {
         match self {
-            Self::Forbidden => None,
+            Self::Forbidden | Self::Refused { .. } => None,
             Self::Committed { intent, .. } => Some(intent),
         }
     }

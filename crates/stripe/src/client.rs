@@ -104,7 +104,8 @@ impl Client {
     /// yields an intent that is [`IntentStatus::Declined`] from the start.
     ///
     /// # Errors
-    /// The provider is unavailable, or rejects the key or the request.
+    /// The provider is unavailable, or rejects the key or the request, some for good:
+    /// [`Error::unchargeable`].
     pub async fn create(&self, new: &NewIntent) -> Result<Intent, Error> {
         self.limit_time(self.create_intent(new)).await
     }

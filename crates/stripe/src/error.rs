@@ -59,6 +59,24 @@ impl Error {
             Self::Refused { .. } => false,
         }
     }
+
+    /// Why no intent can be created for this amount or in this currency, if that is what the
+    /// provider says: its code, or `currency_not_accepted`, for which it has none.
+    ///
+    /// An allow-list, because an order is rejected for it: never for a revoked key, nor for a
+    /// request that this client got wrong, such as one without a currency.
+    #[must_use]
+    pub fn unchargeable(&self) -> Option<&'static str> {
+        let Self::Refused { status: 400, code, param, .. } = self else { return None };
+        match (code.as_deref(), param.as_deref()) {
+            // The minimum is that of the settlement currency, at a rate that nobody else knows.
+            (Some("amount_too_small"), _) => Some("amount_too_small"),
+            (Some("amount_too_large"), _) => Some("amount_too_large"),
+            // "Invalid currency": the account does not take it.
+            (None, Some("currency")) => Some("currency_not_accepted"),
+            _ => None,
+        }
+    }
 }
 
 fn or_none(text: &Option<String>) -> &str {
@@ -218,6 +236,35 @@ mod tests {
         assert!(Error::from(Unavailable::TimedOut).is_transient());
         assert!(Error::Unauthorized.is_transient());
         assert!(!refused(None).is_transient());
+    }
+
+    #[test]
+    fn only_an_amount_or_a_currency_is_unchargeable() {
+        let refused = |status, code: Option<&str>, param: &str| Error::Refused {
+            status,
+            code: code.map(str::to_owned),
+            param: Some(param.to_owned()),
+            request_id: None,
+        };
+        for (status, code, param, reason) in [
+            (400, Some("amount_too_small"), "amount", Some("amount_too_small")),
+            (400, Some("amount_too_large"), "amount", Some("amount_too_large")),
+            (400, None, "currency", Some("currency_not_accepted")),
+            // This client's own mistakes.
+            (400, Some("parameter_missing"), "currency", None),
+            (400, Some("parameter_invalid_integer"), "amount", None),
+            (400, Some("parameter_unknown"), "curency", None),
+            (400, None, "amount", None),
+            (400, Some("a_code_of_next_year"), "currency", None),
+            // Not Stripe's answer to a request that it has read.
+            (404, Some("amount_too_small"), "amount", None),
+            (402, None, "currency", None),
+        ] {
+            let error = refused(status, code, param);
+            assert_eq!(error.unchargeable(), reason, "{error}");
+        }
+        assert_eq!(Error::Unauthorized.unchargeable(), None);
+        assert_eq!(Error::from(Unavailable::Failed(500)).unchargeable(), None);
     }
 
     #[test]

@@ -165,6 +165,8 @@ fn books_that_agree_have_no_difference_and_nothing_pending() {
             progress: Progress::Declined { reason: "insufficient_funds".into() },
         })
         .with_intent("declined", intent_of(id("declined")), IntentStatus::Cancelled)
+        .with_order("refused", "rejected", "none")
+        .with_payment("refused", |_| Payment::Refused { reason: "amount_too_small".into() })
         .with_order("forbidden", "rejected", "none")
         .with_payment("forbidden", |_| Payment::Forbidden)
         // The order's tombstone was deleted.

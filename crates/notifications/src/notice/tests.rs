@@ -144,10 +144,17 @@ fn a_decline_is_explained_only_if_the_customer_can_do_something_about_it() {
         "processing_error",
         "authentication_required",
         "payment_method_unusable",
+        "amount_too_small",
+        "amount_too_large",
+        "currency_not_accepted",
         "generic_decline",
     ];
     let explained: BTreeSet<_> = codes.into_iter().map(declined).collect();
     assert_eq!(explained.len(), DeclineReason::ALL.len(), "each reason has words of its own");
+    // Another payment method would not help.
+    assert!(declined("expired_card").contains("order again with another payment method."));
+    assert!(declined("amount_too_small").contains("You are welcome to\norder more at once."));
+    assert!(declined("currency_not_accepted").contains("We cannot take payments in EUR"));
     // The holder of a stolen card must not learn that the theft was reported.
     for hidden in ["stolen_card", "lost_card", "fraudulent", "merchant_blacklist", "pickup_card"] {
         assert_eq!(declined(hidden), declined("generic_decline"), "{hidden}");

@@ -86,6 +86,28 @@ fn a_decline_is_explained_and_needs_nobody() {
 }
 
 #[test]
+fn a_refusal_for_good_is_explained_with_what_can_be_done() {
+    for (reason, remedy) in [
+        ("amount_too_small", "The customer can order more at once"),
+        ("amount_too_large", "The customer can order less at once"),
+        ("currency_not_accepted", "until the provider's dashboard enables its currency"),
+    ] {
+        let refused = Trigger::PaymentDeclined(reason.to_owned());
+        let mut report = report(&[Trigger::StockReserved, refused]);
+        report.payment = Some(PaymentRow {
+            order_id: report.order.order_id,
+            payment: Payment::Refused { reason: reason.to_owned() },
+            price: report.order.price(),
+            updated_at: report.read_at,
+        });
+        let diagnosis = lines(&report);
+        assert!(diagnosis.contains(&format!("declined with `{reason}`")), "{diagnosis}");
+        assert!(diagnosis.contains(remedy), "{diagnosis}");
+        assert!(diagnosis.ends_with("nothing needs to be done"), "{diagnosis}");
+    }
+}
+
+#[test]
 fn a_failed_refund_is_a_problem_until_the_money_is_given_back_by_hand() {
     let triggers = [
         Trigger::StockReserved,

@@ -57,6 +57,11 @@ fn published(cashier: &TestCashier) -> Vec<String> {
     cashier.bus.published().iter().map(detail_type).collect()
 }
 
+/// What becomes of an order for less than the provider's minimum.
+fn refused() -> Payment {
+    Payment::Refused { reason: "amount_too_small".to_owned() }
+}
+
 async fn row(cashier: &TestCashier) -> Option<Payment> {
     cashier.payments.find(reserved_order().order_id).await.unwrap()
 }
@@ -146,6 +151,81 @@ async fn the_intent_of_a_declined_charge_is_cancelled_when_its_order_ends() {
     cashier.handle(fixtures::order_event(OrderEventType::Rejected), now()).await.unwrap();
     assert_eq!((cashier.provider.taken(), cashier.provider.open()), (0, 0));
     assert_eq!(published(&cashier), ["payment.declined"]);
+}
+
+#[tokio::test]
+async fn what_the_provider_refuses_for_good_is_declined_in_every_delivery() {
+    let cashier = cashier();
+    cashier.provider.set_minimum(Some(381));
+    reserved(&cashier).await.unwrap();
+    // The first decision stays, whatever the provider would say today.
+    cashier.provider.set_minimum(None);
+    reserved(&cashier).await.unwrap();
+    assert_eq!(row(&cashier).await, Some(refused()));
+    assert_eq!(published(&cashier), ["payment.declined", "payment.declined"]);
+    let [first, second] = &cashier.bus.published()[..] else { panic!("two events") };
+    assert_eq!(first["detail"]["data"]["reason"], "amount_too_small");
+    assert_eq!(first["detail"]["metadata"]["event_id"], second["detail"]["metadata"]["event_id"]);
+    assert_eq!(cashier.provider.accounts(), []);
+}
+
+#[tokio::test]
+async fn an_undo_of_a_refused_payment_does_nothing() {
+    for end in [OrderEventType::Rejected, OrderEventType::Cancelled, OrderEventType::Expired] {
+        let cashier = cashier();
+        cashier.provider.set_minimum(Some(381));
+        reserved(&cashier).await.unwrap();
+        cashier.handle(fixtures::order_event(end), now()).await.unwrap();
+        assert_eq!(row(&cashier).await, Some(refused()));
+        assert_eq!(published(&cashier), ["payment.declined"], "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_an_undo_overtakes_leaves_the_tombstone() {
+    let cashier = cashier();
+    cancelled(&cashier).await.unwrap();
+    cashier.provider.set_minimum(Some(381));
+    // The charge had read the table before the tombstone was written.
+    let (payment, _) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    assert_eq!(payment, Payment::Forbidden);
+    assert_eq!(row(&cashier).await, Some(Payment::Forbidden));
+}
+
+#[tokio::test]
+async fn a_refusal_leaves_an_intent_that_another_delivery_has_created() {
+    let cashier = cashier();
+    let (charging, _) = begun(&cashier).await;
+    cashier.provider.forget_keys();
+    cashier.provider.set_minimum(Some(381));
+    let (payment, _) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    assert_eq!(payment, charging);
+    reserved(&cashier).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.captured"]);
+}
+
+#[tokio::test]
+async fn an_intent_that_a_refusal_overtakes_is_abandoned() {
+    let cashier = cashier();
+    cashier.provider.set_minimum(Some(381));
+    reserved(&cashier).await.unwrap();
+    cashier.provider.set_minimum(None);
+    // The other delivery had read the table before the refusal was written.
+    let (payment, _) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    assert_eq!(payment, refused());
+    assert_eq!((cashier.provider.accounts().len(), cashier.provider.open()), (1, 0));
+}
+
+#[tokio::test]
+async fn an_unknown_refusal_decides_nothing() {
+    let cashier = cashier();
+    cashier.provider.misunderstand(true);
+    let error = reserved(&cashier).await.unwrap_err();
+    assert!(!error.is_transient(), "{error:?}");
+    assert_eq!((row(&cashier).await, published(&cashier)), (None, vec![]));
+    cashier.provider.misunderstand(false);
+    reserved(&cashier).await.unwrap();
+    assert_eq!(published(&cashier), ["payment.captured"]);
 }
 
 #[tokio::test]
@@ -324,7 +404,7 @@ async fn other_events_of_an_order_change_nothing() {
 /// Every error, with whether it is transient.
 fn errors() -> Vec<(PaymentError, bool)> {
     let malformed = serde_json::from_str::<u8>("x").unwrap_err();
-    let refused = stripe::Error::Refused { status: 400, code: None, param: None, request_id: None };
+    let unknown = stripe::Error::Refused { status: 400, code: None, param: None, request_id: None };
     let provider = |error: stripe::Error| PaymentError::from(ProviderError::from(error));
     vec![
         (StoreError::call("GetItem", std::fmt::Error).into(), true),
@@ -336,7 +416,7 @@ fn errors() -> Vec<(PaymentError, bool)> {
         ),
         (provider(Unavailable::TimedOut.into()), true),
         (provider(stripe::Error::Unauthorized), true),
-        (provider(refused), false),
+        (provider(unknown), false),
         (ProviderError::from(KeyError::Secret("denied".to_owned())).into(), true),
         (ProviderError::from(KeyError::Config(stripe::ConfigError::ApiKey)).into(), true),
         (PublishError::Malformed(malformed).into(), false),

@@ -7,6 +7,10 @@ fn committed(progress: Progress) -> Payment {
     Payment::Committed { intent: IntentId::new("pi_1"), progress }
 }
 
+fn refused() -> Payment {
+    Payment::Refused { reason: "amount_too_small".to_owned() }
+}
+
 fn declined() -> Progress {
     Progress::Declined { reason: "insufficient_funds".to_owned() }
 }
@@ -19,6 +23,7 @@ fn refund_failed(reason: &str) -> Progress {
 fn recorded_rows() -> Vec<(Payment, Value)> {
     vec![
         (Payment::Forbidden, json!({"state": "forbidden"})),
+        (refused(), json!({"state": "refused", "reason": "amount_too_small"})),
         (committed(Progress::Charging), json!({"state": "charging", "intent": "pi_1"})),
         (committed(Progress::Captured), json!({"state": "captured", "intent": "pi_1"})),
         (
@@ -39,6 +44,7 @@ fn triggers() -> Vec<Trigger> {
     vec![
         Trigger::IntentCreated(IntentId::new("pi_1")),
         Trigger::IntentCreated(IntentId::new("pi_2")),
+        Trigger::Refused("amount_too_small".into()),
         Trigger::Captured,
         Trigger::Declined("insufficient_funds".into()),
         Trigger::UndoRequested,
@@ -50,7 +56,7 @@ fn triggers() -> Vec<Trigger> {
 
 #[test]
 fn only_the_triggers_in_this_table_change_a_payment() {
-    let [created, created_again, captured, declines, undo, voided, refunded, refund_fails] =
+    let [created, created_again, refuses, captured, declines, undo, voided, refunded, refund_fails] =
         &triggers()[..]
     else {
         panic!("the table below names every trigger")
@@ -63,6 +69,7 @@ fn only_the_triggers_in_this_table_change_a_payment() {
     let table = [
         (None, created, charging.clone()),
         (None, created_again, second),
+        (None, refuses, refused()),
         (None, undo, Payment::Forbidden),
         (Some(&charging), captured, taken.clone()),
         (Some(&charging), declines, committed(declined())),
@@ -120,6 +127,7 @@ fn rows_with_an_unknown_state_or_without_a_required_field_are_refused() {
         json!({"intent": "pi_1"}),
         json!({"state": "authorized", "intent": "pi_1"}),
         json!({"state": "captured"}),
+        json!({"state": "refused"}),
         json!({"state": "declined", "intent": "pi_1"}),
         json!({"state": "refund_failed", "reason": "expired_or_canceled_card"}),
     ] {
@@ -157,7 +165,9 @@ proptest! {
     }
 
     #[test]
-    fn a_forbidden_payment_stays_forbidden(after in any_triggers()) {
-        prop_assert_eq!(apply(Some(Payment::Forbidden), &after), Some(Payment::Forbidden));
+    fn an_order_that_was_denied_an_intent_never_gets_one(after in any_triggers()) {
+        for denied in [Payment::Forbidden, refused()] {
+            prop_assert_eq!(apply(Some(denied.clone()), &after), Some(denied));
+        }
     }
 }

@@ -3,11 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use shop::{
-    id::OrderId,
-    payment::{Payment, Progress},
-    stock::Reservation,
-};
+use shop::{id::OrderId, payment::Payment, stock::Reservation};
 
 use crate::{
     checks::check::Check,
@@ -39,14 +35,12 @@ impl Check for Events {
                 self.committed.insert((*order, "inventory.rejected".into()), json!(shortages));
             }
             Observation::PaymentWritten { order, payment } => {
-                let reason = match payment {
-                    Payment::Committed {
-                        progress: Progress::Declined { reason } | Progress::RefundFailed { reason },
-                        ..
-                    } => json!(reason),
-                    _ => Value::Null,
+                let name = match payment {
+                    Payment::Refused { .. } => "declined",
+                    _ => payment.name(),
                 };
-                self.committed.insert((*order, format!("payment.{}", payment.name())), reason);
+                let reason = payment.reason().map_or(Value::Null, |reason| json!(reason));
+                self.committed.insert((*order, format!("payment.{name}")), reason);
             }
             Observation::EventPublished { event, data } if !self.is_committed(event, data) => {
                 let EventTag { detail_type, order, .. } = event;

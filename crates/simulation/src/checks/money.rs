@@ -126,7 +126,7 @@ fn check_charge(order: &Order, accounts: &[&Account]) -> Result<(), String> {
 /// Compares an order with its payment row.
 fn check_row(order: &Order, row: Option<&Payment>) -> Result<(), String> {
     let recorded = match row {
-        None | Some(Payment::Forbidden) => PaymentStatus::None,
+        None | Some(Payment::Forbidden | Payment::Refused { .. }) => PaymentStatus::None,
         Some(Payment::Committed { progress, .. }) => match progress {
             Progress::Declined { .. } => PaymentStatus::None,
             Progress::Voided => PaymentStatus::Voided,
