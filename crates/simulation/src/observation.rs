@@ -88,6 +88,12 @@ pub(crate) enum Observation {
         by: Worker,
         intent: IntentId,
     },
+    /// The provider refused for good to create an intent for an order.
+    IntentRefused {
+        by: Worker,
+        order: OrderId,
+        reason: String,
+    },
     /// A function asked the provider to confirm an intent.
     IntentConfirmed {
         by: Worker,

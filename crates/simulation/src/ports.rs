@@ -275,9 +275,21 @@ impl Provider for Unreliable<MemoryProvider> {
         let (world, provider, new) = (self.world.clone(), self.behind.clone(), new.clone());
         let by = world.core.tasks.current();
         let create = move || {
-            let intent = block_on(provider.create(&new))?;
-            world.log.add(Observation::IntentCreated { by, intent: intent.id.clone() });
-            Ok(intent)
+            let created = block_on(provider.create(&new));
+            match &created {
+                Ok(intent) => {
+                    let intent = intent.id.clone();
+                    world.log.add(Observation::IntentCreated { by, intent });
+                }
+                Err(ProviderError::Call(stripe::Error::Refused { code: Some(code), .. }))
+                    if code == "amount_too_small" =>
+                {
+                    let (order, reason) = (new.order_id, code.clone());
+                    world.log.add(Observation::IntentRefused { by, order, reason });
+                }
+                Err(_) => {}
+            }
+            created
         };
         self.world.calls.call(Port::Provider, "create", create, || self.trouble()).await
     }

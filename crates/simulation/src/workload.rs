@@ -173,6 +173,7 @@ impl Workload {
         this.start_shops();
         this.start_poison();
         this.start_outages_and_repairs();
+        this.start_refusals();
         this
     }
 
@@ -456,6 +457,27 @@ impl Workload {
         if luck.chance(150) {
             let order = self.wishes[luck.below(self.wishes.len())].id;
             self.after(luck.wait(DAY), move |this| this.announce(order));
+        }
+    }
+
+    /// For a while, the provider refuses small orders for good, because the rate of its settlement
+    /// currency has changed, or all orders, in a way that nobody knows.
+    fn start_refusals(&self) {
+        let luck = &self.world.core.luck;
+        let soon = || luck.wait(SignedDuration::from_mins(20));
+        if luck.chance(150) {
+            let (minimum, length) = (u64::try_from(luck.between(200, 1_500)).ok(), luck.wait(HOUR));
+            self.after(soon(), move |this| {
+                this.world.provider.set_minimum(minimum);
+                this.after(length, |this| this.world.provider.set_minimum(None));
+            });
+        }
+        if luck.chance(50) {
+            let length = luck.wait(HOUR);
+            self.after(soon(), move |this| {
+                this.world.provider.misunderstand(true);
+                this.after(length, |this| this.world.provider.misunderstand(false));
+            });
         }
     }
 

@@ -1,5 +1,6 @@
 //! I2: a customer has paid exactly once for a confirmed order and net zero for every other. Order,
-//! payment row and provider agree, and no intent is confirmed after its order's deadline.
+//! payment row and provider agree, and no intent is confirmed after its order's deadline. What the
+//! provider refuses for good, and nothing else, is refused for good.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +26,16 @@ pub(crate) struct Money {
     /// The invocations that asked for each intent.
     creators: BTreeMap<IntentId, Vec<TaskId>>,
     mishaps: BTreeSet<TaskId>,
+    /// Orders whose payment was ever written.
+    written: BTreeSet<OrderId>,
+    refusals: Vec<Refusal>,
+}
+
+/// The provider's refusal to ever create an intent for an order.
+struct Refusal {
+    by: TaskId,
+    order: OrderId,
+    reason: String,
 }
 
 impl Check for Money {
@@ -38,6 +49,12 @@ impl Check for Money {
             }
             Observation::IntentCreated { by, intent } => {
                 self.creators.entry(intent.clone()).or_default().push(by.task);
+            }
+            Observation::IntentRefused { by, order, reason } => {
+                self.refusals.push(Refusal { by: by.task, order: *order, reason: reason.clone() });
+            }
+            Observation::PaymentWritten { order, .. } => {
+                self.written.insert(*order);
             }
             Observation::IntentConfirmed { by, intent, order } => {
                 let deadline = order.and_then(|order| self.deadlines.get(&order));
@@ -59,6 +76,8 @@ impl Check for Money {
             check_charge(order, &accounts)
                 .and_then(|()| check_row(order, row))
                 .and_then(|()| self.check_open_intents(row, &accounts))
+                .and_then(|()| self.check_decline(order, &accounts))
+                .and_then(|()| self.check_refusals(order.order_id))
                 .map_err(|what| {
                     let (id, status) = (order.order_id, order.status);
                     Violation::new(Rule::I2, format!("{id} is {status:?}, and {what}"))
@@ -83,6 +102,33 @@ impl Money {
             }
         }
         Ok(())
+    }
+
+    /// An order is only declined if the provider declined a charge, or refused to begin one.
+    fn check_decline(&self, order: &Order, accounts: &[&Account]) -> Result<(), String> {
+        let Some(Rejection::PaymentDeclined { reason }) = &order.rejection else { return Ok(()) };
+        let has_refused =
+            |refusal: &Refusal| refusal.order == order.order_id && refusal.reason == *reason;
+        let declined = |account: &&Account| account.intent.status != IntentStatus::Succeeded;
+        if accounts.iter().any(declined) || self.refusals.iter().any(has_refused) {
+            return Ok(());
+        }
+        Err(format!("no charge was declined ({reason})"))
+    }
+
+    /// A refusal is committed, unless something else was decided before, or its reader failed.
+    fn check_refusals(&self, order: OrderId) -> Result<(), String> {
+        let is_lost = |refusal: &&Refusal| {
+            refusal.order == order
+                && !self.mishaps.contains(&refusal.by)
+                && !self.written.contains(&order)
+        };
+        match self.refusals.iter().find(is_lost) {
+            Some(refusal) => {
+                Err(format!("the refusal of its payment is lost ({})", refusal.reason))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -114,11 +160,6 @@ fn check_charge(order: &Order, accounts: &[&Account]) -> Result<(), String> {
     }
     if !expected.contains(&order.payment) {
         return Err(format!("its payment is {:?} instead of {expected:?}", order.payment));
-    }
-    if let Some(Rejection::PaymentDeclined { reason }) = &order.rejection
-        && charged.len() == accounts.len()
-    {
-        return Err(format!("no charge was declined ({reason})"));
     }
     Ok(())
 }
