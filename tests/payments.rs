@@ -3,8 +3,9 @@
 use futures::future::join_all;
 use local::sandbox::{Fault, FaultyAnswer, IntentStatus, Route};
 use serde_json::json;
+use shop::money::Currency;
 
-use crate::harness::{System, croissants, eventually, paid_with};
+use crate::harness::{System, croissants, eventually, new_shop, paid_with};
 
 #[tokio::test]
 async fn a_declined_order_is_rejected_with_the_reason_and_leaves_no_charge_and_no_held_stock() {
@@ -114,4 +115,36 @@ async fn a_customer_never_learns_that_a_card_was_reported_stolen_and_operators_d
         }
     }))
     .await;
+}
+
+#[tokio::test]
+async fn an_order_that_the_provider_refuses_for_good_is_rejected_at_once_and_holds_nothing() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    // Half a dollar is what an account that settles in dollars takes at least, and the least that
+    // can be ordered. The sandbox settles in euros, and it is too little.
+    let mut shop = new_shop();
+    shop.menu.currency = Currency::Usd;
+    shop.menu.items[0].price = 50;
+    system.open(&shop).await;
+
+    let id = camille.place(&croissants(&shop, 1)).await;
+    let rejected = camille.outcome(&id).await;
+    let rejection = json!({"code": "payment_declined", "reason": "amount_too_small"});
+    assert_eq!((&rejected["status"], &rejected["rejection"]), (&json!("rejected"), &rejection));
+    assert_eq!(rejected["payment"], "none");
+
+    let released = async || (system.held(&shop, "croissant").await == 0).then_some(());
+    eventually("the stock to be released", released).await;
+    assert_eq!(system.ledger(&id).await, [], "there is no intent");
+    let [mail] = &camille.mails(1).await[..] else { panic!("not one mail") };
+    assert!(mail.text.contains("We cannot take payments of so small an amount."), "{}", mail.text);
+    let shown = system.ops(&["order", &id]).await;
+    assert!(shown.text.contains("refused (amount_too_small), 0.50 USD"), "{shown:?}");
+    assert!(shown.text.contains("The customer can order more at once"), "{shown:?}");
+
+    // Two of them are enough.
+    let id = camille.place(&croissants(&shop, 2)).await;
+    camille.confirmed(&id).await;
+    assert_eq!(system.net_paid(&id).await, 100);
 }

@@ -65,6 +65,7 @@ fn states() -> Vec<Payment> {
         committed(Progress::Declined { reason: reason.clone() }),
         committed(Progress::Undoing),
         Payment::Forbidden,
+        Payment::Refused { reason: reason.clone() },
         committed(Progress::Voided),
         committed(Progress::Refunded),
         committed(Progress::RefundFailed { reason }),

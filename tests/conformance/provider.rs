@@ -20,6 +20,7 @@ conformance!(
     [
         a_confirmed_intent_has_succeeded,
         creating_an_intent_twice_for_an_order_returns_the_same,
+        an_amount_below_the_minimum_is_refused_for_good,
         a_declined_intent_stays_declined_and_can_be_cancelled,
         a_cancelled_intent_can_no_longer_be_confirmed,
         an_intent_that_succeeded_cannot_be_cancelled,
@@ -127,6 +128,20 @@ async fn creating_an_intent_twice_for_an_order_returns_the_same<P: Provider>(
     assert_eq!(provider.create(&new).await.unwrap(), first);
     let another = NewIntent { order_id: new_order(), ..new };
     assert_ne!(provider.create(&another).await.unwrap().id, first.id);
+}
+
+async fn an_amount_below_the_minimum_is_refused_for_good<P: Provider>(
+    provider: impl AsyncFn(Card) -> (P, PaymentMethod),
+) {
+    let (provider, payment_method) = provider(Card::Good).await;
+    let price = Money { amount: 49, currency: Currency::Eur };
+    let new = NewIntent { price, ..new(payment_method) };
+    for _ in 0..2 {
+        let Err(ProviderError::Call(error)) = provider.create(&new).await else {
+            panic!("49 cents are taken")
+        };
+        assert_eq!(error.unchargeable(), Some("amount_too_small"));
+    }
 }
 
 async fn a_declined_intent_stays_declined_and_can_be_cancelled<P: Provider>(

@@ -90,6 +90,8 @@ const INTENTS: &[&str] = &[
     "error_api",
     "error_api_key",
     "error_key_reused",
+    "error_amount_too_small",
+    "error_invalid_currency",
 ];
 const REFUNDS: &[&str] =
     &["refund_succeeded", "refund_pending", "error_charge_already_refunded", "error_api"];

@@ -217,6 +217,8 @@ async fn an_invalid_request_is_refused_in_the_documented_form() {
         ("currency=eur", "error_parameter_missing"),
         ("amount=5.80&currency=eur", "error_parameter_invalid_integer"),
         ("amount=49&currency=eur", "error_amount_too_small"),
+        ("amount=50&currency=usd", "error_amount_too_small"),
+        ("amount=580&currency=ron", "error_invalid_currency"),
         ("amount=580&currency=eur&payment_method=pm_missing", "error_no_such_payment_method"),
     ] {
         sandbox.post("/v1/payment_intents", form).await.assert_is_like(recorded);

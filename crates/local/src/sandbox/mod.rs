@@ -19,6 +19,7 @@
 
 mod cards;
 mod control;
+mod currencies;
 mod faults;
 mod idempotency;
 mod ledger;

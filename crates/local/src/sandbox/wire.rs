@@ -298,21 +298,34 @@ impl ApiError {
         Self::invalid(400, format!("No such {kind}: '{id}'")).code("resource_missing").param(param)
     }
 
-    pub(super) fn currency(given: &str, known: [&str; 5]) -> Self {
+    pub(super) fn currency(given: &str, known: &[&str]) -> Self {
         Self::invalid(
             400,
             format!(
-                "Invalid currency: {given}. Stripe currently supports these currencies: {}",
+                "Invalid currency: {given}. Stripe accounts in FR do not support {given}. Your \
+                 account currently supports these currencies: {}",
                 known.join(", ")
             ),
         )
         .param("currency")
     }
 
-    pub(super) fn amount_too_small(minimum: &str, currency: &str) -> Self {
-        Self::invalid(400, format!("Amount must be at least {minimum} {currency}"))
-            .code("amount_too_small")
-            .param("amount")
+    pub(super) fn amount_too_small(message: impl Into<String>) -> Self {
+        Self::invalid(400, message).code("amount_too_small").param("amount")
+    }
+
+    pub(super) fn fraction(currency: &str) -> Self {
+        let currency = currency.to_ascii_uppercase();
+        Self::invalid(
+            400,
+            format!(
+                "Invalid amount. Currency {currency} has become effectively zero-decimal and \
+                 charged amounts must be evenly divisible by 100. See \
+                 https://stripe.com/docs/currencies#special-cases for more information."
+            ),
+        )
+        .code("invalid_charge_amount_no_decimal_compatible")
+        .param("amount")
     }
 
     pub(super) fn amount_too_large(maximum: u64) -> Self {

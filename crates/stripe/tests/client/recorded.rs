@@ -360,6 +360,7 @@ async fn a_refused_request_is_reported_with_the_providers_code() {
         (Recorded("error_resource_missing"), 404, Some("resource_missing")),
         (Recorded("error_parameter_missing"), 400, Some("parameter_missing")),
         (Recorded("error_amount_too_small"), 400, Some("amount_too_small")),
+        (Recorded("error_invalid_currency"), 400, None),
         (Raw(404, "<html>"), 404, None),
     ] {
         let provider = Scripted::new(&[reply]).await;
@@ -377,6 +378,22 @@ async fn a_refused_request_is_reported_with_the_providers_code() {
     let provider = Scripted::new(&[Raw(500, card_error); 3]).await;
     let error = provider.client.confirm(&recorded_id()).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable(Unavailable::Failed(500))), "{error:?}");
+}
+
+#[tokio::test]
+async fn only_a_documented_refusal_of_the_amount_or_the_currency_is_for_good() {
+    for (reply, reason) in [
+        (Recorded("error_amount_too_small"), Some("amount_too_small")),
+        (Recorded("error_invalid_currency"), Some("currency_not_accepted")),
+        (Recorded("error_parameter_missing"), None),
+        (Recorded("error_parameter_invalid_integer"), None),
+        (Recorded("error_api_key"), None),
+        (Raw(400, "<html>"), None),
+    ] {
+        let provider = Scripted::new(&[reply]).await;
+        let error = provider.client.create(&new_intent("pm_card_visa")).await.unwrap_err();
+        assert_eq!(error.unchargeable(), reason, "{error}");
+    }
 }
 
 #[tokio::test]
