@@ -59,7 +59,14 @@ fn own_metrics() -> BTreeSet<Metric> {
         "BookDifferences",
         "ThrottledRequests",
     ];
-    let reasons = DeclineReason::ALL.map(DeclineReason::as_str);
+    // A refusal to begin a charge is counted among the rejected orders only.
+    let reasons: Vec<_> = DeclineReason::ALL
+        .map(DeclineReason::as_str)
+        .into_iter()
+        .filter(|reason| {
+            !["amount_too_small", "amount_too_large", "currency_not_accepted"].contains(reason)
+        })
+        .collect();
     let currencies = [Currency::Eur, Currency::Usd, Currency::Jpy].map(Currency::code);
     let by_dimension: [(&str, &str, &[&str]); 5] = [
         ("OrdersRejected", "Reason", &["out_of_stock", "payment_declined"]),
