@@ -79,6 +79,11 @@ pub(crate) enum Observation {
         order: OrderId,
         refusal: Reservation,
     },
+    /// Payment asked the table to commit an order to the provider's refusal.
+    RefusalWritten {
+        by: Worker,
+        order: OrderId,
+    },
     PaymentWritten {
         order: OrderId,
         payment: Payment,

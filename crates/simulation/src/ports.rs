@@ -245,7 +245,11 @@ impl Payments for Unreliable<MemoryPayments> {
     ) -> Result<Write<Payment>, StoreError> {
         let (world, payments, from, next) =
             (self.world.clone(), self.behind.clone(), from.cloned(), next.clone());
+        let by = world.core.tasks.current();
         let write = move || {
+            if matches!(next, Payment::Refused { .. }) {
+                world.log.add(Observation::RefusalWritten { by, order });
+            }
             let written = block_on(payments.write(order, price, from.as_ref(), &next, now))?;
             if written == Write::Committed {
                 let payment = next.clone();

@@ -26,9 +26,9 @@ pub(crate) struct Money {
     /// The invocations that asked for each intent.
     creators: BTreeMap<IntentId, Vec<TaskId>>,
     mishaps: BTreeSet<TaskId>,
-    /// Orders whose payment was ever written.
-    written: BTreeSet<OrderId>,
     refusals: Vec<Refusal>,
+    /// The invocations that committed an order to a refusal, unless something else came first.
+    refused: BTreeSet<(TaskId, OrderId)>,
 }
 
 /// The provider's refusal to ever create an intent for an order.
@@ -53,8 +53,8 @@ impl Check for Money {
             Observation::IntentRefused { by, order, reason } => {
                 self.refusals.push(Refusal { by: by.task, order: *order, reason: reason.clone() });
             }
-            Observation::PaymentWritten { order, .. } => {
-                self.written.insert(*order);
+            Observation::RefusalWritten { by, order } => {
+                self.refused.insert((by.task, *order));
             }
             Observation::IntentConfirmed { by, intent, order } => {
                 let deadline = order.and_then(|order| self.deadlines.get(&order));
@@ -116,12 +116,12 @@ impl Money {
         Err(format!("no charge was declined ({reason})"))
     }
 
-    /// A refusal is committed, unless something else was decided before, or its reader failed.
+    /// The invocation that learns of a refusal commits the order to it, unless it fails before.
     fn check_refusals(&self, order: OrderId) -> Result<(), String> {
         let is_lost = |refusal: &&Refusal| {
             refusal.order == order
                 && !self.mishaps.contains(&refusal.by)
-                && !self.written.contains(&order)
+                && !self.refused.contains(&(refusal.by, order))
         };
         match self.refusals.iter().find(is_lost) {
             Some(refusal) => {
