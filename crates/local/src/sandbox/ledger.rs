@@ -108,6 +108,14 @@ pub(super) struct Failure {
     pub(super) payment_method: PaymentMethod,
 }
 
+#[derive(Clone, Debug, Default)]
+pub(super) struct NewRefund {
+    /// Everything that is left if absent.
+    pub(super) amount: Option<u64>,
+    pub(super) reason: Option<String>,
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Refund {
     pub(super) id: String,
@@ -117,6 +125,7 @@ pub(super) struct Refund {
     pub(super) currency: String,
     pub(super) status: RefundStatus,
     pub(super) reason: Option<String>,
+    pub(super) metadata: BTreeMap<String, String>,
     pub(super) created: i64,
 }
 
@@ -275,17 +284,11 @@ impl Ledger {
         Ok(intent)
     }
 
-    /// Refunds `amount`, or everything that is left.
+    /// Gives back money that an intent has taken.
     ///
     /// Returns the refund in the state that Stripe answers first. The ledger has its final state at
     /// once, which the next request sees.
-    pub(super) fn refund(
-        &mut self,
-        id: &str,
-        amount: Option<u64>,
-        reason: Option<String>,
-        now: i64,
-    ) -> Result<Refund, Refusal> {
+    pub(super) fn refund(&mut self, id: &str, new: NewRefund, now: i64) -> Result<Refund, Refusal> {
         let intent = self.find(id)?;
         let (IntentStatus::Succeeded, Some(charge), Some(method)) =
             (intent.status, &intent.latest_charge, &intent.payment_method)
@@ -296,7 +299,7 @@ impl Ledger {
         if left == 0 {
             return Err(Refusal::AlreadyRefunded { charge: charge.clone() });
         }
-        let amount = amount.unwrap_or(left);
+        let amount = new.amount.unwrap_or(left);
         if amount > left {
             return Err(Refusal::RefundExceeds { left });
         }
@@ -313,7 +316,8 @@ impl Ledger {
             amount,
             currency,
             status: settled,
-            reason,
+            reason: new.reason,
+            metadata: new.metadata,
             created: now,
         };
         self.refunds.push(refund.clone());

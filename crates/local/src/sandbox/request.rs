@@ -2,14 +2,14 @@
 //!
 //! Unknown parameters are refused, not ignored.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use axum::http::Method;
 
 use super::{
     currencies,
     faults::Route,
-    ledger::NewIntent,
+    ledger::{NewIntent, NewRefund},
     wire::{ApiError, Page},
 };
 
@@ -21,7 +21,7 @@ pub(super) enum Operation {
     Confirm { intent: String, confirmation: Confirmation },
     Cancel { intent: String, reason: Option<String> },
     List { page: Page },
-    Refund { intent: String, amount: Option<u64>, reason: Option<String> },
+    Refund { intent: String, new: NewRefund },
     ListRefunds { intent: Option<String>, page: Page },
 }
 
@@ -48,8 +48,11 @@ impl Operation {
             }
             ("POST", ["v1", "refunds"]) => Self::Refund {
                 intent: params.require("payment_intent")?,
-                amount: params.take_amount("amount")?,
-                reason: params.take("reason")?,
+                new: NewRefund {
+                    amount: params.take_amount("amount")?,
+                    reason: params.take("reason")?,
+                    metadata: params.take_map("metadata"),
+                },
             },
             ("GET", ["v1", "refunds"]) => Self::ListRefunds {
                 intent: params.take("payment_intent")?,
@@ -150,7 +153,31 @@ impl Params {
             None => 10,
             Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX).min(100),
         };
-        Ok(Page { limit, starting_after: self.take("starting_after")? })
+        Ok(Page {
+            limit,
+            starting_after: self.take("starting_after")?,
+            created: self.take_created()?,
+        })
+    }
+
+    /// Takes the times of creation to list, in seconds: `created=1`, or `created[gte]=1` and others.
+    fn take_created(&mut self) -> Result<RangeInclusive<i64>, ApiError> {
+        if let Some(at) = self.take_time("created")? {
+            return Ok(at..=at);
+        }
+        let [gt, gte, lt, lte] = [
+            self.take_time("created[gt]")?.map(|at| at.saturating_add(1)),
+            self.take_time("created[gte]")?,
+            self.take_time("created[lt]")?.map(|at| at.saturating_sub(1)),
+            self.take_time("created[lte]")?,
+        ];
+        let (first, last) = (gt.max(gte), lt.into_iter().chain(lte).min());
+        Ok(first.unwrap_or(i64::MIN)..=last.unwrap_or(i64::MAX))
+    }
+
+    fn take_time(&mut self, name: &str) -> Result<Option<i64>, ApiError> {
+        let time = self.take(name)?;
+        time.map(|text| text.parse().map_err(|_| ApiError::not_an_integer(name, &text))).transpose()
     }
 
     /// Takes a map: `name[a]=1&name[b]=2`.
@@ -215,5 +242,22 @@ mod tests {
         assert_eq!(code("amount=&currency=eur"), Some("parameter_invalid_empty"));
         assert_eq!(code("amount=49&currency=eur"), Some("amount_too_small"));
         assert_eq!(code("amount=580&currency=eur&capture=now"), Some("parameter_unknown"));
+    }
+
+    #[test]
+    fn a_list_may_be_limited_to_times_of_creation() {
+        let created = |query: &str| {
+            let list = Operation::parse(&Method::GET, "/v1/payment_intents", query.as_bytes());
+            match list.map_err(|error| error.code) {
+                Ok(Operation::List { page }) => Ok(page.created),
+                other => Err(other.unwrap_err()),
+            }
+        };
+        assert_eq!(created(""), Ok(i64::MIN..=i64::MAX));
+        assert_eq!(created("created=7"), Ok(7..=7));
+        assert_eq!(created("created%5Bgte%5D=7&created[lt]=9"), Ok(7..=8));
+        assert_eq!(created("created[gt]=7&created[lte]=9"), Ok(8..=9));
+        assert_eq!(created("created[gte]=today"), Err(Some("parameter_invalid_integer")));
+        assert_eq!(created("created[from]=7"), Err(Some("parameter_unknown")));
     }
 }

@@ -298,8 +298,8 @@ impl Books {
             Operation::Cancel { intent, reason } => {
                 ledger.cancel(&intent, reason, now).map(wire::intent).map_err(named_in_path)
             }
-            Operation::Refund { intent, amount, reason } => ledger
-                .refund(&intent, amount, reason, now)
+            Operation::Refund { intent, new } => ledger
+                .refund(&intent, new, now)
                 .map(|refund| wire::refund(&refund))
                 .map_err(named_in_form),
             Operation::List { page } => {

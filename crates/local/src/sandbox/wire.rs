@@ -1,5 +1,7 @@
 //! Stripe's JSON of intents, refunds and errors, with all documented fields.
 
+use std::ops::RangeInclusive;
+
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
@@ -89,7 +91,7 @@ pub(super) fn refund(refund: &Refund) -> Value {
             },
             "type": "card",
         },
-        "metadata": {},
+        "metadata": refund.metadata,
         "payment_intent": refund.intent,
         "reason": refund.reason,
         "receipt_number": null,
@@ -110,6 +112,8 @@ pub(super) struct Page {
     pub(super) limit: usize,
     /// The id of the last object of the previous page.
     pub(super) starting_after: Option<String>,
+    /// When the objects were created, in seconds.
+    pub(super) created: RangeInclusive<i64>,
 }
 
 /// A page of `objects`, which are sorted newest first.
@@ -123,6 +127,8 @@ pub(super) fn list(
         let at = objects.iter().position(|object| object["id"] == **last);
         objects.drain(..=at.ok_or_else(|| ApiError::no_such(kind, last, "starting_after"))?);
     }
+    objects
+        .retain(|object| object["created"].as_i64().is_some_and(|at| page.created.contains(&at)));
     let has_more = objects.len() > page.limit;
     objects.truncate(page.limit);
     Ok(json!({"object": "list", "data": objects, "has_more": has_more, "url": url}))

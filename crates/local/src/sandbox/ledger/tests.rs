@@ -20,6 +20,10 @@ fn ledger_with(payment_method: &str) -> (Ledger, String) {
     (ledger, id)
 }
 
+fn part(amount: u64) -> NewRefund {
+    NewRefund { amount: Some(amount), ..NewRefund::default() }
+}
+
 #[test]
 fn a_confirmed_intent_takes_the_amount_once() {
     let (mut ledger, id) = ledger_with("pm_card_visa");
@@ -52,11 +56,11 @@ fn a_card_that_needs_authentication_waits_for_the_customer_unless_that_is_an_err
 fn a_refund_returns_at_most_what_is_left() {
     let (mut ledger, id) = ledger_with("pm_card_visa");
     ledger.confirm(&id, None, true, NOW).unwrap();
-    assert_eq!(ledger.refund(&id, Some(80), None, NOW).unwrap().amount, 80);
-    let too_much = ledger.refund(&id, Some(501), None, NOW);
+    assert_eq!(ledger.refund(&id, part(80), NOW).unwrap().amount, 80);
+    let too_much = ledger.refund(&id, part(501), NOW);
     assert!(matches!(too_much, Err(Refusal::RefundExceeds { left: 500 })));
-    assert_eq!(ledger.refund(&id, None, None, NOW).unwrap().amount, 500);
-    let again = ledger.refund(&id, None, None, NOW);
+    assert_eq!(ledger.refund(&id, NewRefund::default(), NOW).unwrap().amount, 500);
+    let again = ledger.refund(&id, NewRefund::default(), NOW);
     assert!(matches!(again, Err(Refusal::AlreadyRefunded { .. })));
 }
 
@@ -64,7 +68,7 @@ fn a_refund_returns_at_most_what_is_left() {
 fn a_refund_that_fails_later_leaves_the_money_with_the_merchant() {
     let (mut ledger, id) = ledger_with("pm_card_refundFail");
     ledger.confirm(&id, None, true, NOW).unwrap();
-    let answered = ledger.refund(&id, None, None, NOW).unwrap();
+    let answered = ledger.refund(&id, NewRefund::default(), NOW).unwrap();
     assert_eq!(answered.status, RefundStatus::Succeeded);
     assert_eq!(ledger.refunds_of(&id).next().unwrap().status, RefundStatus::Failed);
     assert_eq!(ledger.refunded(&id), 0);
@@ -74,14 +78,17 @@ fn a_refund_that_fails_later_leaves_the_money_with_the_merchant() {
 fn a_pending_refund_is_found_succeeded_afterwards() {
     let (mut ledger, id) = ledger_with("pm_card_pendingRefund");
     ledger.confirm(&id, None, true, NOW).unwrap();
-    assert_eq!(ledger.refund(&id, None, None, NOW).unwrap().status, RefundStatus::Pending);
+    assert_eq!(
+        ledger.refund(&id, NewRefund::default(), NOW).unwrap().status,
+        RefundStatus::Pending
+    );
     assert_eq!(ledger.refunds_of(&id).next().unwrap().status, RefundStatus::Succeeded);
 }
 
 #[test]
 fn an_intent_that_took_no_money_cannot_be_refunded() {
     let (mut ledger, id) = ledger_with("pm_card_visa");
-    let early = ledger.refund(&id, None, None, NOW);
+    let early = ledger.refund(&id, NewRefund::default(), NOW);
     assert!(matches!(early, Err(Refusal::NothingCaptured(_))));
 }
 
@@ -149,7 +156,7 @@ proptest! {
                     ledger.cancel(&id, None, NOW).ok();
                 }
                 Step::Refund(i, amount) => if let Some(id) = at(&i)
-                    && let Ok(refund) = ledger.refund(&id, amount, None, NOW)
+                    && let Ok(refund) = ledger.refund(&id, NewRefund { amount, ..NewRefund::default() }, NOW)
                     && ledger.refunds_of(&id).next().unwrap().status == RefundStatus::Succeeded {
                     returned += refund.amount;
                 }
