@@ -37,6 +37,7 @@ fn main() {
         refunds: Vec::new(),
         stock: Stock::default(),
         unreadable: Vec::new(),
+        unreadable_objects: Vec::new(),
         dead: BTreeSet::new(),
         settlements: Settlements::new(),
     };

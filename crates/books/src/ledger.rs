@@ -48,14 +48,20 @@ impl<'a> Account<'a> {
         self.refunds.iter().map(|refund| refund.amount).sum()
     }
 
+    /// An amount in the intent's currency.
+    pub fn amount(&self, minor_units: u64) -> Amount {
+        Amount { amount: minor_units.into(), currency: self.intent.currency.clone() }
+    }
+
     /// The intent's state in one word.
-    pub fn status(&self) -> &'static str {
-        match self.intent.status {
+    pub fn status(&self) -> &str {
+        match &self.intent.status {
             IntentStatus::Unconfirmed => "unconfirmed",
             IntentStatus::Declined(_) => "declined",
             IntentStatus::Processing => "processing",
             IntentStatus::Succeeded => "succeeded",
             IntentStatus::Cancelled => "cancelled",
+            IntentStatus::Other(status) => status,
         }
     }
 
@@ -67,15 +73,13 @@ impl<'a> Account<'a> {
 
 impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let amount =
-            |amount: u64| Amount { amount: amount.into(), currency: self.intent.currency.clone() };
         let (taken, returned) = (self.intent.taken, self.returned());
         write!(
             f,
             "stands at {}, with {} taken and {} given back",
             self.status(),
-            amount(taken),
-            amount(returned)
+            self.amount(taken),
+            self.amount(returned)
         )
     }
 }

@@ -79,7 +79,8 @@ impl Reconciler {
         let open = groups.iter().map(|group| group.open.len()).sum();
         tracing::info!(
             orders = books.orders.len(),
-            intents = books.intents.len(),
+            intents = books.ours().count(),
+            others = result.others,
             differences = open,
             settled = result.differences.len() - open,
             pending = result.pending.len(),

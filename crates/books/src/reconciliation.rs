@@ -23,12 +23,12 @@ use shop::{
     payment::IntentId,
     stock::{Demand, Reservation, stock_expiry},
 };
-use stripe::{BookedIntent, BookedRefund, IntentStatus};
+use stripe::{BookedIntent, BookedRefund, IntentStatus, ObjectKind, UnreadableObject};
 use tables::stock::Key;
 
 pub use self::{
     case::{Case, EXPIRY_LAG},
-    difference::{Difference, Pending},
+    difference::{Difference, Pending, RefundByHand},
     group::Group,
     limits::Limits,
 };
@@ -54,6 +54,8 @@ pub struct Books {
     pub stock: Stock,
     /// The rows that cannot be read.
     pub unreadable: Vec<UnreadableRow>,
+    /// What cannot be read of the provider's books.
+    pub unreadable_objects: Vec<UnreadableObject>,
     /// Orders with dead letters: they do not make progress by themselves.
     pub dead: BTreeSet<OrderId>,
     /// What operators have settled.
@@ -92,13 +94,16 @@ pub struct Reconciliation {
     pub differences: Vec<Difference>,
     /// Orders that cannot be judged yet, each with the reason.
     pub pending: Vec<(OrderId, Pending)>,
+    /// The number of the provider's intents that are for no order of ours: other software shares
+    /// the account.
+    pub others: usize,
 }
 
 /// The books of money, by order.
 struct Money<'a> {
     payments: HashMap<OrderId, &'a PaymentRow>,
     /// The provider's intents by the order in their metadata.
-    accounts: BTreeMap<&'a str, Vec<Account<'a>>>,
+    accounts: BTreeMap<OrderId, Vec<Account<'a>>>,
 }
 
 /// All orders, each with whether it is pending.
@@ -160,8 +165,8 @@ impl Books {
         let (stock, ()) = try_join(tables.stock(), tables.every_payment(visit)).await?;
         // Nothing is compared with these. Only rows that cannot be read are of interest.
         let others = tables.unreadable_menus_and_notices().await?;
-        let intents = provider.intents(since).await?;
-        let refunds = provider.refunds(since).await?;
+        let (intents, unreadable_intents) = separate(provider.intents(since).await?);
+        let (refunds, unreadable_refunds) = separate(provider.refunds(since).await?);
         let mut older = HashSet::new();
         let mut orders = Rows::default();
         let visit = |row: Result<Order, UnreadableRow>| match row {
@@ -182,6 +187,7 @@ impl Books {
             refunds,
             stock: stock.rows.into_iter().collect(),
             unreadable: [orders.unreadable, payments.unreadable, stock.unreadable, others].concat(),
+            unreadable_objects: [unreadable_intents, unreadable_refunds].concat(),
             dead: BTreeSet::new(),
             settlements: Settlements::new(),
         })
@@ -190,8 +196,10 @@ impl Books {
     /// Compares all books with each other.
     pub fn reconcile(&self) -> Reconciliation {
         let money = self.money();
-        let unreadable = Unreadable::of(&self.unreadable);
-        let mut result = Reconciliation::default();
+        let mut unreadable = Unreadable::of(&self.unreadable);
+        let others = self.intents.len() - self.ours().count();
+        let mut result = Reconciliation { others, ..Reconciliation::default() };
+        self.report_unreadable_objects(&mut unreadable, &mut result);
         let mut judged = Judged::new();
         for order in &self.orders {
             if unreadable.orders.contains(&order.order_id) {
@@ -233,7 +241,7 @@ impl Books {
             dead: self.dead.contains(&id),
             order,
             payment: money.payments.get(&id).copied(),
-            accounts: money.accounts.get(&*id.to_string()).map_or(&[], Vec::as_slice),
+            accounts: money.accounts.get(&id).map_or(&[], Vec::as_slice),
             reservation: self.stock.reservations.get(&id),
             settlements: &self.settlements,
         }
@@ -244,17 +252,49 @@ impl Books {
         Money { payments: payments.collect(), accounts: self.accounts() }
     }
 
+    /// The provider's intents that are for orders of ours. Others may share the account.
+    pub fn ours(&self) -> impl Iterator<Item = (OrderId, &BookedIntent)> {
+        self.intents.iter().filter_map(|intent| Some((intent.order_id()?, intent)))
+    }
+
+    /// Reports what cannot be read of the provider's books, so that the orders that it is about are
+    /// not judged. Intents of others are only counted, and their refunds left out.
+    fn report_unreadable_objects(&self, unreadable: &mut Unreadable, result: &mut Reconciliation) {
+        if self.unreadable_objects.is_empty() {
+            return;
+        }
+        let intents = self.intents.iter().map(|intent| (&intent.id, intent.order_id()));
+        let payments = self.payments.iter();
+        let payments = payments.filter_map(|row| Some((row.payment.intent()?, Some(row.order_id))));
+        // `None` is other software.
+        let mut owners: HashMap<&IntentId, Option<OrderId>> = intents.chain(payments).collect();
+        for object in &self.unreadable_objects {
+            let named = object.order.as_deref().and_then(|order| order.parse().ok());
+            let known = object.intent.as_ref().and_then(|intent| owners.get(intent).copied());
+            match (named.or(known.flatten()), known, object.kind) {
+                (Some(order), ..) => drop(unreadable.orders.insert(order)),
+                (None, None, ObjectKind::Intent) => {
+                    result.others += 1;
+                    owners.extend(object.intent.as_ref().map(|intent| (intent, None)));
+                    continue;
+                }
+                (None, Some(_), _) => continue,
+                (None, None, ObjectKind::Refund) => {}
+            }
+            result.differences.push(Difference::UnreadableObject(object.clone()));
+        }
+    }
+
     /// The provider's intents by the order in their metadata, each with its refunds.
-    fn accounts(&self) -> BTreeMap<&str, Vec<Account<'_>>> {
+    fn accounts(&self) -> BTreeMap<OrderId, Vec<Account<'_>>> {
         let mut refunds: HashMap<&str, Vec<&BookedRefund>> = HashMap::new();
         for refund in &self.refunds {
             let intent = refund.intent.as_ref().map_or("", IntentId::as_str);
             refunds.entry(intent).or_default().push(refund);
         }
-        let mut accounts: BTreeMap<&str, Vec<Account<'_>>> = BTreeMap::new();
-        for intent in &self.intents {
+        let mut accounts: BTreeMap<OrderId, Vec<Account<'_>>> = BTreeMap::new();
+        for (order, intent) in self.ours() {
             let refunds = refunds.get(intent.id.as_str()).into_iter().flatten().copied();
-            let order = intent.order.as_deref().unwrap_or_default();
             accounts.entry(order).or_default().push(Account::of(intent, refunds));
         }
         accounts
@@ -305,33 +345,44 @@ impl Books {
     }
 
     /// Finds intents that no payment refers to. They are harmless as long as they have not taken
-    /// any money and cannot do so unless our functions confirm them.
+    /// any money and cannot do so unless our functions confirm them, which is not known of all
+    /// states.
     fn compare_intents(
         &self,
         money: &Money<'_>,
         judged: &Judged<'_>,
         differences: &mut Vec<Difference>,
     ) {
-        for account in money.accounts.values().flatten() {
-            let order: Option<OrderId> =
-                account.intent.order.as_deref().and_then(|order| order.parse().ok());
-            let known = order
-                .and_then(|order| money.payments.get(&order))
-                .and_then(|row| row.payment.intent());
-            let is_older = order.is_some_and(|order| self.older.contains(&order));
-            let pending =
-                order.is_some_and(|order| judged.get(&order).is_some_and(|(_, pending)| *pending));
-            let harmless =
-                account.intent.taken == 0 && account.intent.status != IntentStatus::Processing;
+        let all = money.accounts.iter();
+        let all = all.flat_map(|(order, accounts)| accounts.iter().map(move |it| (order, it)));
+        for (order, account) in all {
+            let known = money.payments.get(order).and_then(|row| row.payment.intent());
+            let is_older = self.older.contains(order);
+            let pending = judged.get(order).is_some_and(|(_, pending)| *pending);
+            let may_take =
+                matches!(account.intent.status, IntentStatus::Processing | IntentStatus::Other(_));
+            let harmless = account.intent.taken == 0 && !may_take;
             if known != Some(&account.intent.id) && !pending && !is_older && !harmless {
                 differences.push(Difference::UnknownIntent {
                     intent: account.intent.id.as_str().to_owned(),
-                    order: account.intent.order.clone(),
+                    order: *order,
                     account: account.to_string(),
                 });
             }
         }
     }
+}
+
+/// Separates what could be read from what could not.
+fn separate<T, U>(results: Vec<Result<T, U>>) -> (Vec<T>, Vec<U>) {
+    let (mut read, mut unreadable) = (Vec::with_capacity(results.len()), Vec::new());
+    for result in results {
+        match result {
+            Ok(one) => read.push(one),
+            Err(one) => unreadable.push(one),
+        }
+    }
+    (read, unreadable)
 }
 
 fn add(counts: &mut BTreeMap<HoldKey, i64>, demand: &Demand) {

@@ -151,7 +151,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
             IntentStatus::Declined(reason) => Trigger::Declined(reason),
             // By hand at the provider: this function would have written that it undoes the charge.
             IntentStatus::Cancelled => Trigger::Declined("cancelled".into()),
-            IntentStatus::Processing | IntentStatus::Unconfirmed => {
+            IntentStatus::Processing | IntentStatus::Unconfirmed | IntentStatus::Other(_) => {
                 return Err(PaymentError::Unfinished);
             }
         };
@@ -249,9 +249,10 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
                 Refund::Failed { reason } => Ok(Trigger::RefundFailed(reason)),
                 Refund::Pending => Err(PaymentError::Unfinished),
             },
-            IntentStatus::Unconfirmed | IntentStatus::Declined(_) | IntentStatus::Processing => {
-                Err(PaymentError::Unfinished)
-            }
+            IntentStatus::Unconfirmed
+            | IntentStatus::Declined(_)
+            | IntentStatus::Processing
+            | IntentStatus::Other(_) => Err(PaymentError::Unfinished),
         }
     }
 

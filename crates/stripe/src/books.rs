@@ -1,15 +1,17 @@
 //! The provider's books: all intents and refunds with their amounts, for tools that compare them
 //! with the stack's own tables.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
-use serde::{Deserialize, de::DeserializeOwned};
-use shop::payment::IntentId;
+use platform::decode::{self, DecodeError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+use shop::{id::OrderId, payment::IntentId};
 
 use crate::{
     client::Client,
-    error::Error,
+    error::{Error, Unavailable},
     intent::{Intent, IntentStatus},
     wire::{WireIntent, WireRefundStatus},
 };
@@ -32,6 +34,14 @@ pub struct BookedIntent {
     pub taken: u64,
     /// When the intent was created, to the second.
     pub created: Timestamp,
+}
+
+impl BookedIntent {
+    /// The order of ours that it is for; `None` if it is another system's.
+    #[must_use]
+    pub fn order_id(&self) -> Option<OrderId> {
+        self.order.as_deref()?.parse().ok()
+    }
 }
 
 /// A refund in the provider's books.
@@ -58,15 +68,65 @@ pub enum BookedRefundStatus {
     Failed,
 }
 
+/// An object in the provider's books that this version cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("the provider's {kind} {id} cannot be read: {reason}")]
+pub struct UnreadableObject {
+    pub kind: ObjectKind,
+    pub id: String,
+    /// The intent that it is or refunds, if that can be read.
+    pub intent: Option<IntentId>,
+    /// The order id in its metadata, verbatim, if that can be read.
+    pub order: Option<String>,
+    /// The first field that is wrong, without its value.
+    pub reason: String,
+}
+
+/// A kind of objects in the provider's books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum ObjectKind {
+    Intent,
+    Refund,
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Intent => "intent",
+            Self::Refund => "refund",
+        })
+    }
+}
+
+impl UnreadableObject {
+    fn new(kind: ObjectKind, json: &str, error: &DecodeError) -> Self {
+        let object: Value = serde_json::from_str(json).unwrap_or_default();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let intent = match kind {
+            ObjectKind::Intent => &object["id"],
+            ObjectKind::Refund => &object["payment_intent"],
+        };
+        Self {
+            kind,
+            id: text(&object["id"]).unwrap_or_else(|| "without id".to_owned()),
+            intent: text(intent).map(IntentId::new),
+            order: text(&object["metadata"]["order_id"]),
+            reason: error.to_string(),
+        }
+    }
+}
+
 impl Client {
     /// Lists the intents that were created since a time, or all, newest first, with one request
     /// per hundred.
     ///
     /// # Errors
     /// The provider is unavailable, or rejects the key.
-    pub async fn intents(&self, since: Option<Timestamp>) -> Result<Vec<BookedIntent>, Error> {
-        let intents: Vec<WireBookedIntent> = self.list("payment_intents", &[], since).await?;
-        Ok(intents.into_iter().map(BookedIntent::from).collect())
+    pub async fn intents(
+        &self,
+        since: Option<Timestamp>,
+    ) -> Result<Vec<Result<BookedIntent, UnreadableObject>>, Error> {
+        self.list("payment_intents", &[], since).await
     }
 
     /// Looks up one intent with its amounts.
@@ -75,8 +135,9 @@ impl Client {
     /// The provider is unavailable, or rejects the key, or does not know the intent.
     pub async fn intent(&self, id: &IntentId) -> Result<BookedIntent, Error> {
         let path = format!("payment_intents/{}", id.as_str());
-        let intent = self.send::<WireBookedIntent>(|| self.get(&path), None);
-        Ok(self.limit_time(intent).await?.into())
+        let intent = self.send::<Box<RawValue>>(|| self.get(&path), None);
+        let intent = self.limit_time(intent).await?;
+        BookedIntent::decode(intent.get()).map_err(|_| Unavailable::Unreadable.into())
     }
 
     /// Lists the refunds that were created since a time, or all, newest first, with one request
@@ -84,9 +145,11 @@ impl Client {
     ///
     /// # Errors
     /// The provider is unavailable, or rejects the key.
-    pub async fn refunds(&self, since: Option<Timestamp>) -> Result<Vec<BookedRefund>, Error> {
-        let refunds: Vec<WireBookedRefund> = self.list("refunds", &[], since).await?;
-        Ok(refunds.into_iter().map(BookedRefund::from).collect())
+    pub async fn refunds(
+        &self,
+        since: Option<Timestamp>,
+    ) -> Result<Vec<Result<BookedRefund, UnreadableObject>>, Error> {
+        self.list("refunds", &[], since).await
     }
 
     /// Lists all refunds of an intent, newest first.
@@ -95,53 +158,62 @@ impl Client {
     /// The provider is unavailable, or rejects the key.
     pub async fn refunds_of(&self, intent: &IntentId) -> Result<Vec<BookedRefund>, Error> {
         let filter = [("payment_intent", intent.as_str())];
-        let refunds: Vec<WireBookedRefund> = self.list("refunds", &filter, None).await?;
-        Ok(refunds.into_iter().map(BookedRefund::from).collect())
+        let refunds = self.list("refunds", &filter, None).await?.into_iter();
+        refunds.collect::<Result<_, _>>().map_err(|_| Unavailable::Unreadable.into())
     }
 
-    /// Fetches the pages of a list, which is sorted from new to old, back to `since`. Each page has
-    /// the timeout of a call.
-    async fn list<T: DeserializeOwned + Listed>(
+    /// Fetches the pages of a list, which is sorted from new to old. Each page has the timeout of a
+    /// call.
+    async fn list<T: Booked>(
         &self,
         path: &str,
         filter: &[(&str, &str)],
         since: Option<Timestamp>,
-    ) -> Result<Vec<T>, Error> {
-        let is_wanted = |object: &T| since.is_none_or(|since| object.created() >= since);
-        let mut all: Vec<T> = Vec::new();
+    ) -> Result<Vec<Result<T, UnreadableObject>>, Error> {
+        let since = since.map(|since| since.as_second().to_string());
+        let mut all = Vec::new();
+        let mut last: Option<String> = None;
         loop {
             let mut query = filter.to_vec();
             query.push(("limit", PAGE_SIZE));
-            query.extend(all.last().map(|last| ("starting_after", last.id())));
+            query.extend(since.as_deref().map(|since| ("created[gte]", since)));
+            query.extend(last.as_deref().map(|last| ("starting_after", last)));
             let page = self.send(|| self.get(path).query(&query), None);
-            let Page { data, has_more }: Page<T> = self.limit_time(page).await?;
-            let empty = data.is_empty();
-            all.extend(data);
-            let goes_on = all.last().is_some_and(is_wanted);
-            if empty || !has_more || !goes_on {
-                all.retain(is_wanted);
-                return Ok(all);
-            }
+            let Page { data, has_more } = self.limit_time(page).await?;
+            all.extend(data.iter().map(|object| {
+                T::decode(object.get())
+                    .map_err(|error| UnreadableObject::new(T::KIND, object.get(), &error))
+            }));
+            let Some(object) = data.last().filter(|_| has_more) else { return Ok(all) };
+            let Cursor { id } =
+                decode::json(object.get()).map_err(|_| Error::from(Unavailable::Unreadable))?;
+            last = Some(id);
         }
     }
 }
 
+/// A page of a list, whose objects are read one by one.
 #[derive(Deserialize)]
-struct Page<T> {
-    data: Vec<T>,
+struct Page {
+    data: Vec<Box<RawValue>>,
     has_more: bool,
 }
 
-/// An object whose id serves as a cursor.
-trait Listed {
-    fn id(&self) -> &str;
-    fn created(&self) -> Timestamp;
+/// The object after which the next page begins.
+#[derive(Deserialize)]
+struct Cursor {
+    id: String,
+}
+
+/// An object of the provider's books.
+trait Booked: Sized {
+    const KIND: ObjectKind;
+
+    fn decode(json: &str) -> Result<Self, DecodeError>;
 }
 
 #[derive(Deserialize)]
 struct WireBookedIntent {
-    #[serde(flatten)]
-    intent: WireIntent,
     amount: u64,
     amount_received: u64,
     currency: String,
@@ -150,28 +222,21 @@ struct WireBookedIntent {
     metadata: BTreeMap<String, String>,
 }
 
-impl Listed for WireBookedIntent {
-    fn id(&self) -> &str {
-        self.intent.id.as_str()
-    }
+impl Booked for BookedIntent {
+    const KIND: ObjectKind = ObjectKind::Intent;
 
-    fn created(&self) -> Timestamp {
-        self.created
-    }
-}
-
-impl From<WireBookedIntent> for BookedIntent {
-    fn from(mut wire: WireBookedIntent) -> Self {
-        let Intent { id, status } = wire.intent.into();
-        Self {
+    fn decode(json: &str) -> Result<Self, DecodeError> {
+        let Intent { id, status } = decode::json::<WireIntent>(json)?.into();
+        let mut booked: WireBookedIntent = decode::json(json)?;
+        Ok(Self {
             id,
-            order: wire.metadata.remove("order_id"),
+            order: booked.metadata.remove("order_id"),
             status,
-            amount: wire.amount,
-            currency: wire.currency,
-            taken: wire.amount_received,
-            created: wire.created,
-        }
+            amount: booked.amount,
+            currency: booked.currency,
+            taken: booked.amount_received,
+            created: booked.created,
+        })
     }
 }
 
@@ -185,31 +250,24 @@ struct WireBookedRefund {
     created: Timestamp,
 }
 
-impl Listed for WireBookedRefund {
-    fn id(&self) -> &str {
-        &self.id
-    }
+impl Booked for BookedRefund {
+    const KIND: ObjectKind = ObjectKind::Refund;
 
-    fn created(&self) -> Timestamp {
-        self.created
-    }
-}
-
-impl From<WireBookedRefund> for BookedRefund {
-    fn from(wire: WireBookedRefund) -> Self {
-        let status = match wire.status {
+    fn decode(json: &str) -> Result<Self, DecodeError> {
+        let booked: WireBookedRefund = decode::json(json)?;
+        let status = match booked.status {
             WireRefundStatus::Pending | WireRefundStatus::RequiresAction => {
                 BookedRefundStatus::Pending
             }
             WireRefundStatus::Succeeded => BookedRefundStatus::Succeeded,
             WireRefundStatus::Failed | WireRefundStatus::Canceled => BookedRefundStatus::Failed,
         };
-        Self {
-            id: wire.id,
-            intent: wire.payment_intent,
-            amount: wire.amount,
+        Ok(Self {
+            id: booked.id,
+            intent: booked.payment_intent,
+            amount: booked.amount,
             status,
-            created: wire.created,
-        }
+            created: booked.created,
+        })
     }
 }

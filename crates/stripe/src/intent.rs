@@ -33,6 +33,9 @@ pub enum IntentStatus {
     Succeeded,
     /// No money was taken, and none ever will be.
     Cancelled,
+    /// A state that this client does not ask for or does not know, in the provider's words, such as
+    /// `requires_capture`. What becomes of the money is open.
+    Other(String),
 }
 
 /// The outcome of refunding an intent.

@@ -16,7 +16,7 @@ mod error;
 mod intent;
 mod wire;
 
-pub use books::{BookedIntent, BookedRefund, BookedRefundStatus};
+pub use books::{BookedIntent, BookedRefund, BookedRefundStatus, ObjectKind, UnreadableObject};
 pub use client::{Client, RetrySettings};
 pub use error::{ConfigError, Error, Unavailable};
 pub use intent::{Intent, IntentStatus, NewIntent, Refund};

@@ -26,6 +26,9 @@ enum WireIntentStatus {
     Processing,
     Succeeded,
     Canceled,
+    /// `requires_capture`, or a status that was added later.
+    #[serde(untagged)]
+    Other(String),
 }
 
 impl From<WireIntent> for Intent {
@@ -42,6 +45,7 @@ impl From<WireIntent> for Intent {
             WireIntentStatus::Processing => IntentStatus::Processing,
             WireIntentStatus::Succeeded => IntentStatus::Succeeded,
             WireIntentStatus::Canceled => IntentStatus::Cancelled,
+            WireIntentStatus::Other(status) => IntentStatus::Other(cut(&status)),
         };
         Self { id: wire.id, status }
     }
@@ -118,7 +122,11 @@ pub(crate) const MAX_CODE: usize = 100;
 /// Reads a code of the provider, and cuts one that is too long.
 fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let code: Option<String> = Option::deserialize(deserializer)?;
-    Ok(code.map(|code| code.chars().take(MAX_CODE).collect()))
+    Ok(code.as_deref().map(cut))
+}
+
+fn cut(code: &str) -> String {
+    code.chars().take(MAX_CODE).collect()
 }
 
 /// The length of the longest id of an intent, as the provider documents it.
@@ -160,6 +168,27 @@ mod tests {
         };
         assert_eq!(error("insufficient_funds"), "insufficient_funds");
         assert_eq!(error(&"é".repeat(5_000)), "é".repeat(100));
+    }
+
+    #[test]
+    fn every_status_of_an_intent_is_read_and_an_unknown_one_is_kept_as_it_is() {
+        let status = |status: &str| {
+            let intent = json!({"id": "pi_1", "status": status});
+            Intent::from(serde_json::from_value::<WireIntent>(intent).unwrap()).status
+        };
+        for (documented, read) in [
+            ("requires_payment_method", IntentStatus::Declined(UNUSABLE.to_owned())),
+            ("requires_confirmation", IntentStatus::Unconfirmed),
+            ("requires_action", IntentStatus::Declined("authentication_required".to_owned())),
+            ("processing", IntentStatus::Processing),
+            ("requires_capture", IntentStatus::Other("requires_capture".to_owned())),
+            ("canceled", IntentStatus::Cancelled),
+            ("succeeded", IntentStatus::Succeeded),
+        ] {
+            assert_eq!(status(documented), read);
+        }
+        assert_eq!(status("asks_the_moon"), IntentStatus::Other("asks_the_moon".to_owned()));
+        assert_eq!(status(&"é".repeat(5_000)), IntentStatus::Other("é".repeat(100)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use shop::{
 use stripe::IntentStatus;
 
 use super::{
-    difference::{Difference, Pending},
+    difference::{Difference, Pending, RefundByHand},
     limits::Limits,
 };
 use crate::{
@@ -127,7 +127,25 @@ impl Case<'_> {
             status: self.order.status,
             kept,
             due,
+            refund: self.refund_by_hand(),
         })
+    }
+
+    /// A refund that this system did not make: a part of what an intent took, or all of it although
+    /// its payment is not being undone.
+    fn refund_by_hand(&self) -> Option<RefundByHand> {
+        use Progress::{RefundFailed, Refunded, Undoing};
+        let payment = self.payment.map(|row| &row.payment);
+        let undoes = matches!(
+            payment,
+            Some(Payment::Committed { progress: Undoing | Refunded | RefundFailed { .. }, .. })
+        );
+        let account = self.accounts.iter().find(|account| {
+            let (taken, returned) = (account.intent.taken, account.returned());
+            returned > 0 && (returned < taken || !undoes)
+        })?;
+        let amount = |amount| account.amount(amount);
+        Some(RefundByHand { taken: amount(account.intent.taken), back: amount(account.returned()) })
     }
 
     /// The amount that the provider has kept, if it is more than the price.
@@ -215,7 +233,9 @@ impl Case<'_> {
                 price: intent_price,
             });
         }
-        if !agree(payment, account) {
+        // Named with the amount that the provider has kept.
+        let is_explained = matches!(self.kept(), Some(Difference::Kept { refund: Some(_), .. }));
+        if !agree(payment, account) && !(is_explained && account.returned() > 0) {
             differences.push(Difference::Provider {
                 order,
                 row,

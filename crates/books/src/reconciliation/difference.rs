@@ -10,6 +10,7 @@ use shop::{
     money::Money,
     order::{PaymentStatus, Status},
 };
+use stripe::UnreadableObject;
 use uuid::Uuid;
 
 use crate::{error::UnreadableRow, ledger::Amount, rows::HoldKey, words::name};
@@ -23,14 +24,14 @@ pub enum Pending {
     Deciding(Timestamp),
     /// It ended early, and its stock or money has not been returned yet.
     Undoing,
-    /// One of its rows cannot be read.
+    /// One of its rows cannot be read, or what the provider has about it.
     Unreadable,
 }
 
 impl fmt::Display for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable => f.write_str("cannot be judged: one of its rows cannot be read"),
+            Self::Unreadable => f.write_str("cannot be judged: a part of its books cannot be read"),
             Self::Changing => f.write_str("changed while the books were read"),
             Self::Deciding(deadline) => {
                 write!(f, "will be confirmed, or expires at {}", moment(*deadline))
@@ -49,7 +50,15 @@ pub enum Difference {
     Stuck { order: OrderId, status: Status, deadline: Timestamp },
     /// The provider has kept another amount than is due: the order's price, or nothing if it ended
     /// early.
-    Kept { order: OrderId, status: Status, kept: Amount, due: Money },
+    Kept {
+        order: OrderId,
+        status: Status,
+        kept: Amount,
+        due: Money,
+        /// What explains it, if anything does. Not part of the key, since `kept` says as much.
+        #[serde(skip)]
+        refund: Option<RefundByHand>,
+    },
     /// The provider has given money back after somebody had settled that it kept too much.
     GivenBackTwice { order: OrderId, back: Amount },
     /// The state of the payment does not fit the state of the order.
@@ -64,8 +73,9 @@ pub enum Difference {
     Price { order: OrderId, order_price: Money, whose: &'static str, price: Amount },
     /// A payment belongs to no order.
     NoOrder { order: OrderId, row: &'static str },
-    /// An intent that no payment refers to has taken money, or may still do so.
-    UnknownIntent { intent: String, order: Option<String>, account: String },
+    /// An intent for an order, which is not that of its payment, has taken money, or may still do
+    /// so.
+    UnknownIntent { intent: String, order: OrderId, account: String },
     /// An order is live, but its items are not held for it.
     NotHeld { order: OrderId, status: Status, reservation: Option<&'static str> },
     /// Stock is held for an order that has ended early or does not exist.
@@ -74,6 +84,28 @@ pub enum Difference {
     Held { key: HoldKey, counted: i64, held: i64 },
     /// A row cannot be read.
     Unreadable(UnreadableRow),
+    /// An intent or a refund of the provider cannot be read.
+    UnreadableObject(UnreadableObject),
+}
+
+/// Money of one intent that was given back in the provider's dashboard, or by other software.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundByHand {
+    /// What the provider took.
+    pub taken: Amount,
+    /// What was given back of it.
+    pub back: Amount,
+}
+
+impl fmt::Display for RefundByHand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { taken, back } = self;
+        if taken == back {
+            write!(f, "all of the {taken} that it took was refunded in its dashboard")
+        } else {
+            write!(f, "of the {taken} that it took, a part of {back} was refunded in its dashboard")
+        }
+    }
 }
 
 impl Difference {
@@ -96,10 +128,10 @@ impl Difference {
             | Self::NoIntent { order, .. }
             | Self::Price { order, .. }
             | Self::NoOrder { order, .. }
+            | Self::UnknownIntent { order, .. }
             | Self::NotHeld { order, .. }
             | Self::StillHeld { order, .. } => Some(*order),
-            Self::UnknownIntent { order, .. } => order.as_ref()?.parse().ok(),
-            Self::Held { .. } | Self::Unreadable(_) => None,
+            Self::Held { .. } | Self::Unreadable(_) | Self::UnreadableObject(_) => None,
         }
     }
 
@@ -145,7 +177,8 @@ impl Difference {
                  paid, and run {settle}"
             ),
             Self::NoIntent { .. } => {
-                "check that ProviderUrl and the key are those of the account that took the payment"
+                "check that ProviderUrl and the key are those of the account that took the payment, \
+                 and that nobody has changed the intent's metadata"
                     .to_owned()
             }
             Self::Price { order, .. } => format!(
@@ -170,6 +203,10 @@ impl Difference {
             Self::Unreadable(_) => "correct the field in the table, or deploy a version that can \
                                     read it; docs/operations.md, \"A row that cannot be read\""
                 .to_owned(),
+            Self::UnreadableObject(object) => format!(
+                "look at {} in the provider's dashboard, and deploy a version that can read it",
+                object.id
+            ),
         }
     }
 
@@ -187,12 +224,13 @@ impl fmt::Display for Difference {
                 let (status, deadline) = (name(status), moment(*deadline));
                 write!(f, "order {order} is still {status}, but its deadline was {deadline}")
             }
-            Self::Kept { order, status, kept, due } => {
+            Self::Kept { order, status, kept, due, refund } => {
                 let status = name(status);
                 write!(
                     f,
                     "order {order} is {status}, but the provider has kept {kept} instead of {due}"
-                )
+                )?;
+                refund.as_ref().map_or(Ok(()), |refund| write!(f, ": {refund}"))
             }
             Self::GivenBackTwice { order, back } => write!(
                 f,
@@ -226,13 +264,10 @@ impl fmt::Display for Difference {
             Self::NoOrder { order, row } => {
                 write!(f, "a payment that is {row} is for the order {order}, which does not exist")
             }
-            Self::UnknownIntent { intent, order: Some(order), account } => write!(
+            Self::UnknownIntent { intent, order, account } => write!(
                 f,
                 "the intent {intent} for order {order} is not that of its payment, and {account}"
             ),
-            Self::UnknownIntent { intent, order: None, account } => {
-                write!(f, "the intent {intent} is for no order, and {account}")
-            }
             Self::NotHeld { order, status, reservation } => {
                 let (status, reservation) = (name(status), reservation.unwrap_or("missing"));
                 write!(
@@ -253,6 +288,7 @@ impl fmt::Display for Difference {
                  up to {held}"
             ),
             Self::Unreadable(row) => row.fmt(f),
+            Self::UnreadableObject(object) => object.fmt(f),
         }
     }
 }

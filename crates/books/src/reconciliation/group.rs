@@ -67,6 +67,6 @@ fn urgency(difference: &Difference) -> u8 {
         Difference::Provider { .. } | Difference::UnknownIntent { .. } => 7,
         Difference::PaymentState { .. } | Difference::PaymentField { .. } => 8,
         Difference::NotHeld { .. } => 9,
-        Difference::Held { .. } | Difference::Unreadable(_) => 10,
+        Difference::Held { .. } | Difference::Unreadable(_) | Difference::UnreadableObject(_) => 10,
     }
 }

@@ -11,7 +11,9 @@ use shop::{
 use stripe::BookedRefundStatus;
 
 use super::{case::demand, *};
+use crate::ledger::Amount;
 
+mod ledger;
 mod remedies;
 mod stock;
 
@@ -42,6 +44,7 @@ impl Books {
             refunds: vec![],
             stock: Stock::default(),
             unreadable: vec![],
+            unreadable_objects: vec![],
             dead: BTreeSet::new(),
             settlements: Settlements::new(),
         }
@@ -217,12 +220,71 @@ fn a_refund_by_hand_is_a_difference_unless_it_failed() {
     for status in [BookedRefundStatus::Pending, BookedRefundStatus::Succeeded] {
         let found = refunded(status);
         assert_eq!(
-            found[0],
-            about("o", "is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR")
+            found,
+            [about(
+                "o",
+                "is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR: of the \
+                 3.80 EUR that it took, a part of 1.00 EUR was refunded in its dashboard"
+            )]
         );
-        assert!(found[1].contains("with 3.80 EUR taken and 1.00 EUR given back"), "{found:?}");
-        assert_eq!(found.len(), 2);
     }
+}
+
+#[test]
+fn a_whole_refund_by_hand_is_named_as_one_unless_the_order_is_being_undone() {
+    let refunded = Books::empty().with_confirmed("o");
+    let refunded = refunded.with_refund("o", 380, BookedRefundStatus::Succeeded);
+    assert_eq!(
+        refunded.differences(),
+        [about(
+            "o",
+            "is confirmed, but the provider has kept 0.00 EUR instead of 3.80 EUR: all of the \
+             3.80 EUR that it took was refunded in its dashboard"
+        )]
+    );
+    let undone = Books::empty()
+        .with_order("o", "confirmed", "refunded")
+        .with_payment("o", |intent| Payment::Committed { intent, progress: Progress::Refunded })
+        .with_intent("o", intent_of(id("o")), IntentStatus::Succeeded)
+        .with_refund("o", 380, BookedRefundStatus::Succeeded)
+        .with_stock("o", held());
+    let kept = &undone.differences()[0];
+    assert_eq!(
+        *kept,
+        about("o", "is confirmed, but the provider has kept 0.00 EUR instead of 3.80 EUR")
+    );
+}
+
+#[test]
+fn a_part_that_was_refunded_by_hand_before_the_refund_failed_is_named_with_what_is_owed() {
+    let failed = |intent| Payment::Committed {
+        intent,
+        progress: Progress::RefundFailed { reason: "expired_or_canceled_card".into() },
+    };
+    let books = Books::empty().with_cancelled("o", "refund_failed", failed);
+    let books = books.with_refund("o", 100, BookedRefundStatus::Succeeded);
+    assert_eq!(
+        books.differences(),
+        [about(
+            "o",
+            "is cancelled, but the provider has kept 2.80 EUR instead of 0.00 EUR: of the 3.80 \
+             EUR that it took, a part of 1.00 EUR was refunded in its dashboard"
+        )]
+    );
+}
+
+#[test]
+fn a_settled_difference_stays_settled_whatever_explains_it() {
+    let kept = |refund| Difference::Kept {
+        order: id("o"),
+        status: shop::order::Status::Confirmed,
+        kept: Amount { amount: 280, currency: "EUR".into() },
+        due: Money { amount: 380, currency: Currency::Eur },
+        refund,
+    };
+    let amount = |amount| Amount { amount, currency: "eur".into() };
+    let by_hand = RefundByHand { taken: amount(380), back: amount(100) };
+    assert_eq!(kept(Some(by_hand)).key(), kept(None).key());
 }
 
 #[test]
@@ -390,6 +452,7 @@ fn an_unknown_intent_is_a_difference_once_it_may_take_money() {
     assert_eq!(unknown(IntentStatus::Cancelled), 0);
     assert_eq!(unknown(IntentStatus::Processing), 1);
     assert_eq!(unknown(IntentStatus::Succeeded), 1);
+    assert_eq!(unknown(IntentStatus::Other("requires_capture".into())), 1);
 }
 
 #[test]

@@ -100,15 +100,16 @@ fn print(books: &Books) -> Result<Verdict, Error> {
     }
     line(format!(
         "{} orders, {} payments, {} intents, {} refunds and {} holds compared: {}, {} settled, {} \
-         pending",
+         pending; {} of others",
         books.orders.len(),
         books.payments.len(),
-        books.intents.len(),
+        books.ours().count(),
         books.refunds.len(),
         books.stock.held.len(),
         count(open, "difference"),
         result.differences.len() - open,
-        result.pending.len()
+        result.pending.len(),
+        count(result.others, "intent")
     ))?;
     Ok(Verdict::healthy_if(open == 0))
 }

@@ -152,6 +152,7 @@ fn a_difference_that_was_settled_by_hand_is_no_problem() {
         status: Status::Cancelled,
         kept: Amount { amount: 380, currency: "EUR".to_owned() },
         due: Money { amount: 0, currency: Currency::Eur },
+        refund: None,
     };
     settlements.insert(case.key(), entry(&case.key()));
     let settled = diagnose(&settlements);

@@ -182,7 +182,8 @@ async fn the_books_are_read_to_the_last_page() {
         sandbox.client.create(&new).await.unwrap();
     }
 
-    let intents = sandbox.client.intents(None).await.unwrap();
+    let intents = sandbox.client.intents(None).await.unwrap().into_iter();
+    let intents: Vec<_> = intents.map(Result::unwrap).collect();
     let ids: BTreeSet<_> = intents.iter().map(|intent| intent.id.as_str()).collect();
     assert_eq!((intents.len(), ids.len()), (101, 101));
     let oldest = intents.last().unwrap();
@@ -193,7 +194,7 @@ async fn the_books_are_read_to_the_last_page() {
     assert_eq!((&intents[0].status, intents[0].taken), (&IntentStatus::Unconfirmed, 0));
 
     let refunds = sandbox.client.refunds(None).await.unwrap();
-    let [refund] = &refunds[..] else { panic!("expected one refund: {refunds:?}") };
+    let [Ok(refund)] = &refunds[..] else { panic!("expected one refund: {refunds:?}") };
     assert_eq!(
         (&refund.intent, refund.amount, refund.status),
         (&Some(refunded.clone()), 1099, BookedRefundStatus::Succeeded)
