@@ -6,9 +6,11 @@ use aws_sdk_dynamodb::{
 };
 use aws_sdk_lambda::Client as Lambda;
 use aws_sdk_sts::Client as Sts;
+use futures::future::join_all;
 use resources::Template;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 use crate::harness::{OnDemand, System, croissants, eventually, stack};
 
@@ -69,6 +71,64 @@ async fn a_difference_is_reported_until_it_is_settled() {
         assert_eq!(settled.status, 0, "{settled:?}");
     }
     eventually("the settlements", async || (compare(&system).await == 0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn the_books_are_compared_whatever_else_the_providers_account_holds() {
+    let system = System::shared().await;
+    let customer = system.customer().await;
+    let shop = system.shop().await;
+    let [known, unknown, unreadable] = &join_all((0..3).map(async |_| {
+        let order = customer.place(&croissants(&shop, 2)).await;
+        customer.confirmed(&order).await;
+        order
+    }))
+    .await[..] else {
+        panic!("not three orders");
+    };
+    let others = charge(&system, &[("metadata[order_id]", "6735")]).await;
+    let nobodys = charge(&system, &[]).await;
+    let missing = charge(&system, &[("metadata[order_id]", &Uuid::new_v4().to_string())]).await;
+    for (order, disguise) in [
+        (unknown, json!({"status": "requires_capture"})),
+        (unreadable, json!({"amount": "three euros eighty"})),
+    ] {
+        let intent = &system.ledger(order).await[0].intent;
+        system.provider.disguise(intent, &disguise).await.unwrap();
+    }
+    let unread = &system.ledger(unreadable).await[0].intent;
+
+    // An order that changed a moment ago is not judged yet.
+    let found = eventually("the books", async || {
+        let found = system.ops(&["reconcile"]).await;
+        (!found.lines(&format!("order {unknown}")).is_empty()).then_some(found)
+    })
+    .await;
+    assert!(found.lines(known).is_empty(), "{found:?}");
+    assert!(found.lines(&others).is_empty() && found.lines(&nobodys).is_empty(), "{found:?}");
+    let summary = found.text.lines().last().unwrap();
+    let counted: u64 =
+        summary.rsplit("; ").next().unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(counted >= 2, "{summary}");
+    assert_eq!(found.lines(&format!("the intent {missing} for order ")).len(), 1, "{found:?}");
+    assert_eq!(found.lines("stands at requires_capture").len(), 1, "{found:?}");
+    let reason = format!("the provider's intent {unread} cannot be read: `amount` is missing");
+    assert_eq!(found.lines(&reason).len(), 1, "{found:?}");
+    let pending = found.lines(&format!("pending: order {unreadable} cannot be judged"));
+    assert_eq!((pending.len(), found.lines(unreadable).len()), (1, 1), "{found:?}");
+}
+
+/// Charges a card at the provider, and returns the intent.
+async fn charge(system: &System, metadata: &[(&str, &str)]) -> String {
+    let charge = [
+        ("amount", "1099"),
+        ("currency", "eur"),
+        ("payment_method_types[]", "card"),
+        ("payment_method", "pm_card_visa"),
+        ("confirm", "true"),
+    ];
+    let intent = system.at_provider("payment_intents", &[&charge, metadata].concat()).await;
+    intent["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

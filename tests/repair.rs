@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{
-    Answer, Customer, Output, System, changed_template, croissants, eventually, paid_with, stack,
+    Customer, Output, System, changed_template, croissants, eventually, paid_with, stack,
 };
 
 /// How often a message is received before it is a dead letter.
@@ -35,13 +35,6 @@ async fn few_retries() -> Running {
     // Fifteen waits of a second.
     options.parameters.insert("ChargeRetryBudgetSeconds".to_owned(), "15".to_owned());
     Running::start(&options).await.unwrap()
-}
-
-/// The provider's API key of the stack.
-async fn provider_key(system: &System) -> String {
-    let get =
-        SecretsManager::new(&system.stack.aws()).get_secret_value().secret_id(PROVIDER_SECRET_NAME);
-    get.send().await.unwrap().secret_string.unwrap()
 }
 
 async fn replace_provider_key(system: &System, key: &str) {
@@ -77,15 +70,6 @@ async fn ring(system: &System, alarm: &str) {
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
 }
 
-/// Asks the provider with the stack's key, as its dashboard does.
-async fn at_provider(system: &System, what: &str, form: &[(&str, &str)]) -> Value {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let post = http.post(format!("{}/v1/{what}", system.stack.sandbox_url));
-    let answer = Answer::to(post.bearer_auth(provider_key(system).await).form(form)).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.body
-}
-
 async fn deadline(camille: &Customer<'_>, order: &str) -> Timestamp {
     let placed_at: Timestamp =
         camille.order(order).await["placed_at"].as_str().unwrap().parse().unwrap();
@@ -117,7 +101,7 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
     let list = system.ops(&["dlq", "list"]).await;
     assert_eq!((list.status, list.text.lines().count()), (0, 9), "{list:?}");
 
-    let key = provider_key(&system).await;
+    let key = system.provider_key().await;
     replace_provider_key(&system, "sk_test_outdated").await;
     let early = camille.place(&croissants(&shop, 2)).await;
     charge_is_dead_letter(&system, &early).await;
@@ -210,18 +194,16 @@ async fn a_refund_outside_the_system_is_a_difference() {
     eventually("the books to agree about the order", agree).await;
 
     let intent = &system.ledger(&id).await[0].intent;
-    at_provider(&system, "refunds", &[("payment_intent", intent), ("amount", "100")]).await;
+    system.at_provider("refunds", &[("payment_intent", intent), ("amount", "100")]).await;
 
     let reconcile = system.ops(&["reconcile"]).await;
     assert_eq!(reconcile.status, 1, "{reconcile:?}");
     let found = reconcile.lines(&id);
-    assert!(
-        found[0].contains("is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR"),
-        "{found:?}"
-    );
-    assert!(found[1].contains("1.00 EUR given back") && found.len() == 3, "{found:?}");
-    assert!(found[2].contains("do: find out who gave money back"), "{found:?}");
-    assert!(found[2].contains(&format!("`cargo ops reconcile settle {id} --reason")), "{found:?}");
+    let named = "is confirmed, but the provider has kept 2.80 EUR instead of 3.80 EUR: of the 3.80 \
+                 EUR that it took, a part of 1.00 EUR was refunded in its dashboard";
+    assert!(found[0].contains(named) && found.len() == 2, "{found:?}");
+    assert!(found[1].contains("do: find out who gave money back"), "{found:?}");
+    assert!(found[1].contains(&format!("`cargo ops reconcile settle {id} --reason")), "{found:?}");
 }
 
 #[tokio::test]
@@ -238,7 +220,7 @@ async fn all_of_an_order_is_settled_at_once_and_a_refund_after_that_stands_out()
         ("metadata[order_id]", &id),
         ("confirm", "true"),
     ];
-    let second = at_provider(&system, "payment_intents", &second).await;
+    let second = system.at_provider("payment_intents", &second).await;
     let intent = second["id"].as_str().unwrap();
     let charged_twice = async || {
         let found = system.ops(&["reconcile"]).await;
@@ -259,7 +241,7 @@ async fn all_of_an_order_is_settled_at_once_and_a_refund_after_that_stands_out()
     let again = system.ops(&settle).await;
     assert!(again.status == 0 && again.text.contains("is settled already"), "{again:?}");
 
-    at_provider(&system, "refunds", &[("payment_intent", intent)]).await;
+    system.at_provider("refunds", &[("payment_intent", intent)]).await;
     let twice = system.ops(&["reconcile"]).await;
     let stands_out = twice.lines(&format!("order {id} was settled by hand and refunded"));
     assert!(twice.status == 1 && stands_out.len() == 1, "{twice:?}");

@@ -18,9 +18,10 @@ use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 use aws_sdk_cloudformation::Client as CloudFormation;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_eventbridge::{Client as EventBridge, types::PutEventsRequestEntry};
+use aws_sdk_secretsmanager::Client as SecretsManager;
 use aws_sdk_sqs::Client as Sqs;
 use local::{
-    Options, Running, Stack,
+    Options, PROVIDER_SECRET_NAME, Running, Stack,
     sandbox::{Control, Fault, LedgerEntry},
     shops::{Shop, load},
 };
@@ -175,6 +176,21 @@ impl System {
     /// What the provider has taken for an order, less refunds.
     pub(crate) async fn net_paid(&self, order: &str) -> u64 {
         self.ledger(order).await.iter().map(LedgerEntry::net).sum()
+    }
+
+    /// The stack's key of the provider.
+    pub(crate) async fn provider_key(&self) -> String {
+        let client = SecretsManager::new(&self.stack.aws());
+        let get = client.get_secret_value().secret_id(PROVIDER_SECRET_NAME);
+        get.send().await.unwrap().secret_string.unwrap()
+    }
+
+    /// Asks the provider with the stack's key, as its dashboard does.
+    pub(crate) async fn at_provider(&self, what: &str, form: &[(&str, &str)]) -> Value {
+        let post = self.http.post(format!("{}/v1/{what}", self.stack.sandbox_url));
+        let answer = Answer::to(post.bearer_auth(self.provider_key().await).form(form)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
     }
 
     /// Gives the provider a fault that affects one order.

@@ -8,7 +8,7 @@ use local::sandbox::{
     Control, Fault, FaultyAnswer, IntentStatus, LedgerEntry, RefundStatus, Route, serve,
 };
 use reqwest::{Client, Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
 const SECRET: &str = "sk_test_sandbox";
@@ -240,6 +240,19 @@ async fn a_wrong_key_is_refused_and_the_right_one_is_a_bearer_token_or_user_name
     assert_eq!(none.status(), StatusCode::UNAUTHORIZED);
     let basic = sandbox.http.get(&intents).basic_auth(SECRET, None::<&str>).send().await.unwrap();
     assert_eq!(basic.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_object_is_shown_as_the_control_api_wants_it_and_stays_what_it_is() {
+    let sandbox = Sandbox::start().await;
+    let paid = sandbox.paid_with("pm_card_visa").await;
+    let disguise = json!({"status": "frozen", "amount_received": "some"});
+    sandbox.control.disguise(&paid, &disguise).await.unwrap();
+    let shown = sandbox.get(&format!("/v1/payment_intents/{paid}")).await.body;
+    assert_eq!((&shown["status"], &shown["amount_received"]), (&json!("frozen"), &json!("some")));
+    let listed = sandbox.get("/v1/payment_intents").await.body;
+    assert_eq!(listed["data"][0], shown);
+    assert_eq!(sandbox.only_entry().await.status, IntentStatus::Succeeded);
 }
 
 #[tokio::test]

@@ -112,6 +112,11 @@ impl Case<'_> {
         if status.ended_early() { Money { amount: 0, currency } } else { self.order.price() }
     }
 
+    /// The amount that the provider has kept of all intents.
+    fn total_kept(&self) -> i128 {
+        self.accounts.iter().map(Account::kept).sum()
+    }
+
     /// The amount that the provider has kept, if it is not what is due.
     fn kept(&self) -> Option<Difference> {
         self.kept_before(0)
@@ -120,7 +125,7 @@ impl Case<'_> {
     /// The amount that the provider had kept before it gave this much back, if that was not due.
     fn kept_before(&self, back: i128) -> Option<Difference> {
         let due = self.due();
-        let kept = self.accounts.iter().map(Account::kept).sum::<i128>() + back;
+        let kept = self.total_kept() + back;
         let kept = Amount { amount: kept, currency: due.currency.code().to_owned() };
         (!kept.is(due)).then_some(Difference::Kept {
             order: self.order.order_id,
@@ -131,8 +136,8 @@ impl Case<'_> {
         })
     }
 
-    /// A refund that this system did not make: a part of what an intent took, or all of it although
-    /// its payment is not being undone.
+    /// A refund that this system did not make, if it explains what the provider has kept: a part of
+    /// what an intent took, or all of it although its payment is not being undone.
     fn refund_by_hand(&self) -> Option<RefundByHand> {
         use Progress::{RefundFailed, Refunded, Undoing};
         let payment = self.payment.map(|row| &row.payment);
@@ -142,7 +147,7 @@ impl Case<'_> {
         );
         let account = self.accounts.iter().find(|account| {
             let (taken, returned) = (account.intent.taken, account.returned());
-            returned > 0 && (returned < taken || !undoes)
+            account.kept() == self.total_kept() && returned > 0 && (returned < taken || !undoes)
         })?;
         let amount = |amount| account.amount(amount);
         Some(RefundByHand { taken: amount(account.intent.taken), back: amount(account.returned()) })

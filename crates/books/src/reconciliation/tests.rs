@@ -274,6 +274,18 @@ fn a_part_that_was_refunded_by_hand_before_the_refund_failed_is_named_with_what_
 }
 
 #[test]
+fn a_refund_by_hand_does_not_explain_what_a_second_charge_took() {
+    let books = Books::empty()
+        .with_confirmed("o")
+        .with_refund("o", 100, BookedRefundStatus::Succeeded)
+        .with_intent("o", IntentId::new("pi_second"), IntentStatus::Succeeded);
+    let found = books.differences();
+    let kept = "is confirmed, but the provider has kept 6.60 EUR instead of 3.80 EUR";
+    assert_eq!(found[0], about("o", kept));
+    assert!(found[1].contains("with 3.80 EUR taken and 1.00 EUR given back"), "{found:?}");
+}
+
+#[test]
 fn a_settled_difference_stays_settled_whatever_explains_it() {
     let kept = |refund| Difference::Kept {
         order: id("o"),

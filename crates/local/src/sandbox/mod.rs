@@ -15,6 +15,7 @@
 //! curl $PROVIDER/_sandbox/faults/1 --request DELETE
 //! curl $PROVIDER/_sandbox/faults --request DELETE
 //! curl $PROVIDER/_sandbox/ledger
+//! curl $PROVIDER/_sandbox/objects/pi_1 --json '{"status": "requires_capture"}' --request PUT
 //! ```
 
 mod cards;

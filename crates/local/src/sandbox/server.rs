@@ -13,11 +13,11 @@ use axum::{
     extract::{Path, Query, State},
     http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    routing::{any, delete, get, post},
+    routing::{any, delete, get, post, put},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::{net::TcpListener, time::sleep};
 
 use super::{
@@ -46,6 +46,7 @@ pub async fn serve(
             ledger: Ledger::new(fastrand::u32(..)),
             keys: Keys::default(),
             faults: Faults::default(),
+            disguises: BTreeMap::new(),
             requests: 0,
         }),
     });
@@ -55,6 +56,7 @@ pub async fn serve(
         .route("/_sandbox/faults/{id}", delete(remove_fault))
         .route("/_sandbox/idempotency_keys", delete(forget_keys))
         .route("/_sandbox/ledger", get(ledger))
+        .route("/_sandbox/objects/{id}", put(disguise))
         .route("/_sandbox/reset", post(reset))
         .with_state(sandbox);
     // Not gracefully, because a fault may make a request take very long.
@@ -73,6 +75,8 @@ struct Books {
     ledger: Ledger,
     keys: Keys,
     faults: Faults,
+    /// The fields with which objects are shown, by the ids of these.
+    disguises: BTreeMap<String, Map<String, Value>>,
     requests: u64,
 }
 
@@ -153,10 +157,22 @@ async fn ledger(State(sandbox): State<Arc<Sandbox>>) -> Json<Vec<LedgerEntry>> {
     Json(books.ledger.intents().map(|intent| LedgerEntry::of(intent, &books.ledger)).collect())
 }
 
+/// Shows an object with these fields from then on, whatever the ledger says, as a later version of
+/// the API or another product of Stripe's might.
+async fn disguise(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(id): Path<String>,
+    Json(fields): Json<Map<String, Value>>,
+) -> StatusCode {
+    sandbox.books().disguises.insert(id, fields);
+    StatusCode::NO_CONTENT
+}
+
 async fn reset(State(sandbox): State<Arc<Sandbox>>) -> StatusCode {
     let mut books = sandbox.books();
     books.ledger.reset();
     books.faults.clear();
+    books.disguises.clear();
     books.keys.forget();
     StatusCode::NO_CONTENT
 }
@@ -262,8 +278,23 @@ impl Books {
 
     fn execute(&mut self, operation: Operation, request_id: &str) -> Answer {
         match self.perform(operation) {
-            Ok(body) => Answer { status: 200, body },
+            Ok(mut body) => {
+                self.disguise(&mut body);
+                Answer { status: 200, body }
+            }
             Err(error) => error.answer(request_id),
+        }
+    }
+
+    /// Replaces the fields of an object, or of those in a list.
+    fn disguise(&self, shown: &mut Value) {
+        if let Some(objects) = shown.get_mut("data").and_then(Value::as_array_mut) {
+            objects.iter_mut().for_each(|object| self.disguise(object));
+            return;
+        }
+        let fields = shown["id"].as_str().and_then(|id| self.disguises.get(id));
+        if let Some((object, fields)) = shown.as_object_mut().zip(fields) {
+            object.extend(fields.clone());
         }
     }
 

@@ -12,6 +12,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use stripe::{Client, Error, Intent, IntentStatus, Refund, RetrySettings, Unavailable};
 use tokio::net::TcpListener;
 
@@ -339,6 +340,42 @@ async fn a_redirect_is_not_followed() {
     let error = provider.client.find(&recorded_id()).await.unwrap_err();
     assert!(matches!(error, Error::Refused { status: 302, .. }), "{error:?}");
     assert_eq!(provider.lines().len(), 1);
+}
+
+const PAGE: &str = r#"{"has_more": true, "data": [
+    {"id": "pi_3", "status": "succeeded", "amount": 380, "amount_received": 380, "currency": "eur",
+     "created": 1796000003, "metadata": {"order_id": "o-3"}},
+    {"id": "pi_2", "status": "succeeded", "amount": "many", "metadata": {"order_id": "o-2"}}
+]}"#;
+const LAST_PAGE: &str = r#"{"has_more": false, "data": [
+    {"id": "pi_1", "status": "requires_capture", "amount": 380, "amount_received": 0,
+     "currency": "eur", "created": 1796000001, "metadata": {}}
+]}"#;
+
+#[tokio::test]
+async fn what_cannot_be_read_of_the_books_is_named_and_the_rest_is_read() {
+    let provider = Scripted::new(&[Raw(200, PAGE), Raw(200, LAST_PAGE)]).await;
+    let since = Some(Timestamp::from_second(1_796_000_000).unwrap());
+    let intents = provider.client.intents(since).await.unwrap();
+    let [Ok(newest), Err(unreadable), Ok(oldest)] = &intents[..] else { panic!("{intents:?}") };
+    assert_eq!((newest.id.as_str(), newest.taken), ("pi_3", 380));
+    let status = IntentStatus::Other("requires_capture".to_owned());
+    assert_eq!((oldest.id.as_str(), &oldest.status), ("pi_1", &status));
+    assert_eq!(
+        unreadable.to_string(),
+        "the provider's intent pi_2 cannot be read: `amount` is missing or not what it should be"
+    );
+    assert_eq!(unreadable.order.as_deref(), Some("o-2"));
+    let list = "GET /v1/payment_intents?limit=100&created%5Bgte%5D=1796000000";
+    assert_eq!(provider.lines(), [list.to_owned(), format!("{list}&starting_after=pi_2")]);
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_continued_is_not_taken_for_the_whole() {
+    let page = Raw(200, r#"{"has_more": true, "data": [{"status": "succeeded"}]}"#);
+    let provider = Scripted::new(&[page]).await;
+    let error = provider.client.refunds(None).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(Unavailable::Unreadable)), "{error:?}");
 }
 
 #[tokio::test]
