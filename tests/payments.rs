@@ -148,3 +148,45 @@ async fn an_order_that_the_provider_refuses_for_good_is_rejected_at_once_and_hol
     camille.confirmed(&id).await;
     assert_eq!(system.net_paid(&id).await, 100);
 }
+
+#[tokio::test]
+async fn an_order_in_a_currency_that_the_providers_account_does_not_take_is_rejected() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let mut shop = new_shop();
+    shop.menu.currency = Currency::Ron;
+    system.open(&shop).await;
+    let id = camille.place(&croissants(&shop, 2)).await;
+    let rejected = camille.outcome(&id).await;
+    assert_eq!(rejected["rejection"]["reason"], "currency_not_accepted", "{rejected}");
+    assert_eq!(system.ledger(&id).await, []);
+    let [mail] = &camille.mails(1).await[..] else { panic!("not one mail") };
+    assert!(mail.text.contains("We cannot take payments in RON"), "{}", mail.text);
+}
+
+#[tokio::test]
+async fn kronur_are_paid_and_refunded_with_the_two_decimals_that_the_provider_wants() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let mut shop = new_shop();
+    shop.menu.currency = Currency::Isk;
+    system.open(&shop).await;
+    let id = camille.place(&croissants(&shop, 2)).await;
+    let confirmed = camille.confirmed(&id).await;
+    assert_eq!((&confirmed["total"], &confirmed["currency"]), (&json!(380), &json!("ISK")));
+    assert_eq!(system.net_paid(&id).await, 38_000);
+    let mail = &camille.mails(1).await[0];
+    assert!(mail.text.contains("380 ISK"), "{}", mail.text);
+    // The books count as the shop does.
+    let shown = system.ops(&["order", &id]).await;
+    assert!(shown.text.contains("380 ISK taken"), "{shown:?}");
+    assert!(shown.text.contains("nothing needs to be done"), "{shown:?}");
+
+    assert_eq!(camille.cancel(&id).await.status, 200);
+    let refunded = async || (camille.order(&id).await["payment"] == "refunded").then_some(());
+    eventually("the refund", refunded).await;
+    assert_eq!(system.net_paid(&id).await, 0);
+    let shown = system.ops(&["order", &id]).await;
+    assert!(shown.text.contains("380 ISK given back"), "{shown:?}");
+    assert!(shown.text.contains("nothing needs to be done"), "{shown:?}");
+}

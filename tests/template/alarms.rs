@@ -67,6 +67,7 @@ fn own_metrics() -> BTreeSet<Metric> {
             !["amount_too_small", "amount_too_large", "currency_not_accepted"].contains(reason)
         })
         .collect();
+    // The first shops' currencies; each further one costs two metrics.
     let currencies = [Currency::Eur, Currency::Usd, Currency::Jpy].map(Currency::code);
     let by_dimension: [(&str, &str, &[&str]); 5] = [
         ("OrdersRejected", "Reason", &["out_of_stock", "payment_declined"]),

@@ -16,6 +16,8 @@
 //!   does not look at the version. An unknown enum value is a decoding error, so the message is
 //!   retried, and waits in the dead-letter queue if the consumer's deployment takes longer.
 //!
+//! Version 3 of orders and payment adds currencies.
+//!
 //! The JSON Schemas in `schemas/` are generated from these types, and `tests/recorded/` holds
 //! events of each version.
 
@@ -42,11 +44,11 @@ pub const INVENTORY: &str = "amelie.inventory";
 pub const PAYMENT: &str = "amelie.payment";
 
 /// The version of the events from [`ORDERS`].
-pub const ORDERS_VERSION: u32 = 2;
+pub const ORDERS_VERSION: u32 = 3;
 /// The version of the events from [`INVENTORY`].
 pub const INVENTORY_VERSION: u32 = 2;
 /// The version of the events from [`PAYMENT`].
-pub const PAYMENT_VERSION: u32 = 2;
+pub const PAYMENT_VERSION: u32 = 3;
 
 /// Metadata common to all events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -2,48 +2,71 @@
 
 use std::fmt;
 
+use iso_currency::Currency as Iso;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A currency in which the business takes payments, by its ISO 4217 code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Currency {
-    /// Euro, in cents.
-    Eur,
-    /// US dollar, in cents.
-    Usd,
-    /// Yen, which has no minor unit.
-    Jpy,
+/// Defines the currencies in which the business takes payments, one line each: the variant, its
+/// ISO 4217 code, its name, and the smallest charge in minor units.
+macro_rules! currencies {
+    ($($variant:ident: $code:ident, $name:literal, $smallest:literal;)*) => {
+        /// A currency in which the business takes payments, by its ISO 4217 code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "UPPERCASE")]
+        pub enum Currency {
+            $(#[doc = concat!($name, ".")] $variant,)*
+        }
+
+        impl Currency {
+            /// Every currency.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The currency in ISO 4217.
+            const fn iso(self) -> Iso {
+                match self { $(Self::$variant => Iso::$code,)* }
+            }
+
+            /// The smallest amount that the payment provider charges if it settles in this
+            /// currency, in minor units: [Stripe's published minimum](
+            /// https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts).
+            ///
+            /// A provider that settles in another currency converts the amount, and may refuse
+            /// more. Stripe settles nothing in krónur; their minimum is about half a euro.
+            #[must_use]
+            pub const fn smallest_charge(self) -> u64 {
+                match self { $(Self::$variant => $smallest,)* }
+            }
+        }
+    };
+}
+
+currencies! {
+    Eur: EUR, "Euro", 50;
+    Chf: CHF, "Swiss franc", 50;
+    Czk: CZK, "Czech koruna", 1_500;
+    Dkk: DKK, "Danish krone", 250;
+    Gbp: GBP, "Pound sterling", 30;
+    Huf: HUF, "Hungarian forint", 17_500;
+    Isk: ISK, "Icelandic króna", 75;
+    Jpy: JPY, "Yen", 50;
+    Nok: NOK, "Norwegian krone", 300;
+    Pln: PLN, "Polish złoty", 200;
+    Ron: RON, "Romanian leu", 200;
+    Sek: SEK, "Swedish krona", 300;
+    Usd: USD, "US dollar", 50;
 }
 
 impl Currency {
     /// The ISO 4217 code in capitals.
     #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Eur => "EUR",
-            Self::Usd => "USD",
-            Self::Jpy => "JPY",
-        }
-    }
-
-    /// The smallest amount that the payment provider charges, in minor units: Stripe's published
-    /// minimum.
-    #[must_use]
-    pub const fn smallest_charge(self) -> u64 {
-        match self {
-            Self::Eur | Self::Usd | Self::Jpy => 50,
-        }
+    pub fn code(self) -> &'static str {
+        self.iso().code()
     }
 
     /// The number of digits after the decimal point, by ISO 4217.
     #[must_use]
-    pub const fn minor_digits(self) -> u32 {
-        match self {
-            Self::Eur | Self::Usd => 2,
-            Self::Jpy => 0,
-        }
+    pub fn minor_digits(self) -> u32 {
+        self.iso().exponent().unwrap_or_default().into()
     }
 }
 
@@ -86,7 +109,44 @@ mod tests {
 
     #[test]
     fn a_currency_is_written_as_its_code() {
-        assert_eq!(serde_json::to_string(&Currency::Jpy).unwrap(), "\"JPY\"");
+        for currency in Currency::ALL {
+            assert_eq!(serde_json::to_value(currency).unwrap(), currency.code());
+        }
         assert!(serde_json::from_str::<Currency>("\"XXX\"").is_err());
+    }
+
+    #[test]
+    fn every_currency_is_in_use_and_has_minor_digits() {
+        for currency in Currency::ALL {
+            assert_eq!(currency.iso().is_superseded(), None, "{currency:?}");
+            assert!(currency.iso().exponent().is_some(), "{currency:?}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_charge_is_the_published_one() {
+        let smallest = |currency: Currency| {
+            let amount = currency.smallest_charge();
+            Money { amount, currency }.to_string()
+        };
+        let smallest: Vec<_> = Currency::ALL.iter().copied().map(smallest).collect();
+        assert_eq!(
+            smallest,
+            [
+                "0.50 EUR",
+                "0.50 CHF",
+                "15.00 CZK",
+                "2.50 DKK",
+                "0.30 GBP",
+                "175.00 HUF",
+                "75 ISK",
+                "50 JPY",
+                "3.00 NOK",
+                "2.00 PLN",
+                "2.00 RON",
+                "3.00 SEK",
+                "0.50 USD",
+            ]
+        );
     }
 }

@@ -22,7 +22,9 @@ use uuid::Uuid;
 
 /// Every recording: its file's name, and the event that it must be read as.
 fn recordings() -> Vec<(String, Event)> {
-    let trace = "00-f454ae800a1b2c3d4e5f60718293a4b5-4e5f60718293a4b5-00".parse().unwrap();
+    let trace: TraceParent =
+        "00-f454ae800a1b2c3d4e5f60718293a4b5-4e5f60718293a4b5-00".parse().unwrap();
+    let in_kronur = in_kronur(&trace);
     [(1, None), (2, Some(trace))]
         .into_iter()
         .flat_map(|(version, trace)| {
@@ -36,6 +38,7 @@ fn recordings() -> Vec<(String, Event)> {
             let file = move |(name, event)| (format!("{name}.v{version}.json"), event);
             orders.chain(inventory).chain(payment).map(file).collect::<Vec<_>>()
         })
+        .chain(in_kronur)
         .collect()
 }
 
@@ -77,6 +80,19 @@ impl Event {
         metadata.version = version;
         self
     }
+}
+
+/// Since version 3 of orders and payment, in a currency that earlier versions do not know.
+fn in_kronur(trace: &TraceParent) -> [(String, Event); 2] {
+    let (order_id, currency) = (order_id(), Currency::Isk);
+    let placed = Order { currency, traceparent: Some(trace.clone()), ..placed() };
+    let made = PaymentMade { order_id, amount: 380, currency };
+    let cause = cause(REVISIONS[1], Some(trace));
+    let captured = PaymentEvent::captured(made, at(DECIDED), &cause);
+    [
+        ("order.placed-isk.v3.json".into(), Event::Order(OrderEvent::latest(placed).unwrap())),
+        ("payment.captured-isk.v3.json".into(), Event::Payment(captured)),
+    ]
 }
 
 fn order_id() -> OrderId {

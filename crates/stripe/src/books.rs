@@ -10,6 +10,7 @@ use serde_json::{Value, value::RawValue};
 use shop::{id::OrderId, payment::IntentId};
 
 use crate::{
+    amount,
     client::Client,
     error::{Error, Unavailable},
     intent::{Intent, IntentStatus},
@@ -19,7 +20,7 @@ use crate::{
 /// The provider's maximum page size.
 const PAGE_SIZE: &str = "100";
 
-/// An intent in the provider's books. Amounts are in minor units of its currency.
+/// An intent in the provider's books. Amounts are in minor units of its currency by ISO 4217.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookedIntent {
     pub id: IntentId,
@@ -232,9 +233,9 @@ impl Booked for BookedIntent {
             id,
             order: booked.metadata.remove("order_id"),
             status,
-            amount: booked.amount,
+            amount: amount::from_wire(booked.amount, &booked.currency),
+            taken: amount::from_wire(booked.amount_received, &booked.currency),
             currency: booked.currency,
-            taken: booked.amount_received,
             created: booked.created,
         })
     }
@@ -245,6 +246,7 @@ struct WireBookedRefund {
     id: String,
     payment_intent: Option<IntentId>,
     amount: u64,
+    currency: String,
     status: WireRefundStatus,
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     created: Timestamp,
@@ -265,7 +267,7 @@ impl Booked for BookedRefund {
         Ok(Self {
             id: booked.id,
             intent: booked.payment_intent,
-            amount: booked.amount,
+            amount: amount::from_wire(booked.amount, &booked.currency),
             status,
             created: booked.created,
         })

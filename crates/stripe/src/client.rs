@@ -11,6 +11,7 @@ use shop::payment::IntentId;
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    amount,
     connections::Connections,
     error::{ConfigError, Error, Failure, Refusal, Unavailable},
     intent::{Intent, IntentStatus, NewIntent, Refund},
@@ -147,8 +148,8 @@ impl Client {
 
     async fn create_intent(&self, new: &NewIntent) -> Result<Intent, Failure> {
         let key = new.order_id.to_string();
-        let amount = new.price.amount.to_string();
-        let currency = new.price.currency.code().to_ascii_lowercase();
+        let (amount, currency) = amount::to_wire(new.price);
+        let amount = amount.to_string();
         let without_method = [
             ("amount", amount.as_str()),
             ("currency", &currency),

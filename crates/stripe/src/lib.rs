@@ -9,6 +9,7 @@
 //! intent is created. Confirming, cancelling and refunding happen at most once because of the
 //! intent's own state; a key would only make Stripe replay a failure for a day.
 
+mod amount;
 mod books;
 mod client;
 mod connections;

@@ -85,9 +85,9 @@ Placed per minute: now 2, most 3 ───────────────�
 Placed to collected ────────────  Ended early ────────────────────  Money ──────────────────────────
 placed                  7  100 %  out of stock                   0                 taken  given back
 confirmed               4   57 %  payment declined               1  EUR        53.20 EUR   15.20 EUR
-collected               2   28 %  cancelled                      1  USD         0.00 USD    0.00 USD
-                                  expired                        0  JPY          900 JPY       0 JPY
-                                                                    refunds failed                 0
+collected               2   28 %  cancelled                      1  JPY          900 JPY       0 JPY
+                                  expired                        0  refunds failed                 0
+
 Orders by shop ─────────────────  Declines ───────────────────────  Placed to confirmed ────────────
                 orders cents/yen  insufficient funds             1  median                    250 ms
 paris-marais         5      6460                                    99 of 100                4100 ms
@@ -155,9 +155,9 @@ Placed per minute: now 2, most 3 ──────  Confirmed per minute: now 0
 Placed to collected ─────  Ended early ──────────────  Money ───────────────────
 placed           7  100 %  out of stock             0          taken  given back
 confirmed        4   57 %  payment declined         1      53.20 EUR   15.20 EUR
-collected        2   28 %  cancelled                1       0.00 USD    0.00 USD
-                           expired                  0        900 JPY       0 JPY
-                                                       refunds failed          0
+collected        2   28 %  cancelled                1        900 JPY       0 JPY
+                           expired                  0  refunds failed          0
+
 Orders by shop ──────────  Declines ─────────────────  Placed to confirmed ─────
                    orders  insufficient funds       1  median             250 ms
 paris-marais            5                              99 of 100         4100 ms
@@ -212,10 +212,10 @@ Placed per minute: now 0, most 0 ──────  Confirmed per minute: now 0
 39 min ago                          now  39 min ago                          now
 Placed to collected ─────  Ended early ──────────────  Money ───────────────────
 placed           0    0 %  out of stock             0          taken  given back
-confirmed        0    0 %  payment declined         0       0.00 EUR    0.00 EUR
-collected        0    0 %  cancelled                0       0.00 USD    0.00 USD
-                           expired                  0          0 JPY       0 JPY
-                                                       refunds failed          0
+confirmed        0    0 %  payment declined         0  refunds failed          0
+collected        0    0 %  cancelled                0
+                           expired                  0
+
 Orders by shop ──────────  Declines ─────────────────  Placed to confirmed ─────
                    orders  none                        median                  -
                                                        99 of 100               -

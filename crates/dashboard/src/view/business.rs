@@ -17,9 +17,6 @@ use super::{
 };
 use crate::{business::PerMinute, dashboard::Dashboard};
 
-/// The currencies in which the business takes payments.
-const CURRENCIES: [Currency; 3] = [Currency::Eur, Currency::Usd, Currency::Jpy];
-
 /// The titles of the two charts.
 const PLACED: &str = "Placed per minute";
 const CONFIRMED: &str = "Confirmed per minute";
@@ -142,10 +139,13 @@ fn money(dashboard: &Dashboard, width: u16) -> Panel<'static> {
     let narrow = width < 30;
     let mut lines =
         vec![Line::from(row(width, "", &cells("taken".to_owned(), "given back".to_owned()))).dim()];
-    lines.extend(CURRENCIES.map(|currency| {
-        let [taken, back] = ["MoneyTaken", "MoneyGivenBack"].map(|name| sum(name, currency));
+    lines.extend(Currency::ALL.iter().filter_map(|currency| {
+        let [taken, back] = ["MoneyTaken", "MoneyGivenBack"].map(|name| sum(name, *currency));
+        if taken.amount == 0 && back.amount == 0 {
+            return None;
+        }
         let name = if narrow { "" } else { currency.code() };
-        Line::from(row(width, name, &cells(taken.to_string(), back.to_string())))
+        Some(Line::from(row(width, name, &cells(taken.to_string(), back.to_string()))))
     }));
     lines.push(count(width, "refunds failed", dashboard.sums.of("RefundsFailed")).into());
     Panel::new("Money", lines)
