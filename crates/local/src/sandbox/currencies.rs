@@ -70,7 +70,7 @@ pub(super) fn check(amount: u64, code: &str) -> Result<(), ApiError> {
         return Err(ApiError::amount_too_large(MAXIMUM));
     }
     // Stripe documents this code for fractions of a króna.
-    if code == "isk" && amount % 100 != 0 {
+    if code == "isk" && !amount.is_multiple_of(100) {
         return Err(ApiError::fraction(code));
     }
     Ok(())
