@@ -56,7 +56,7 @@ fn triggers() -> Vec<Trigger> {
 
 #[test]
 fn only_the_triggers_in_this_table_change_a_payment() {
-    let [created, created_again, refuses, captured, declines, undo, voided, refunded, refund_fails] =
+    let [created, created_again, refuses, captured, declines, undo, voided, refunded, fails] =
         &triggers()[..]
     else {
         panic!("the table below names every trigger")
@@ -77,7 +77,7 @@ fn only_the_triggers_in_this_table_change_a_payment() {
         (Some(&taken), undo, undoing.clone()),
         (Some(&undoing), voided, committed(Progress::Voided)),
         (Some(&undoing), refunded, committed(Progress::Refunded)),
-        (Some(&undoing), refund_fails, committed(refund_failed("expired_or_canceled_card"))),
+        (Some(&undoing), fails, committed(refund_failed("expired_or_canceled_card"))),
         (Some(&failed), refunded, committed(Progress::Refunded)),
     ];
     for (current, trigger, next) in &table {
