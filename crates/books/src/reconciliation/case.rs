@@ -238,9 +238,10 @@ impl Case<'_> {
                 price: intent_price,
             });
         }
-        // Named with the amount that the provider has kept.
-        let is_explained = matches!(self.kept(), Some(Difference::Kept { refund: Some(_), .. }));
-        if !agree(payment, account) && !(is_explained && account.returned() > 0) {
+        // Then it is named with the amount that the provider has kept.
+        let is_refunded_by_hand = account.returned() > 0
+            && matches!(self.kept(), Some(Difference::Kept { refund: Some(_), .. }));
+        if !is_refunded_by_hand && !agree(payment, account) {
             differences.push(Difference::Provider {
                 order,
                 row,

@@ -177,8 +177,8 @@ impl Difference {
                  paid, and run {settle}"
             ),
             Self::NoIntent { .. } => {
-                "check that ProviderUrl and the key are those of the account that took the payment, \
-                 and that nobody has changed the intent's metadata"
+                "check that ProviderUrl and the key are those of the account that took the \
+                 payment, and that nobody has changed the intent's metadata"
                     .to_owned()
             }
             Self::Price { order, .. } => format!(

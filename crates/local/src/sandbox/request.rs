@@ -160,7 +160,7 @@ impl Params {
         })
     }
 
-    /// Takes the times of creation to list, in seconds: `created=1`, or `created[gte]=1` and others.
+    /// Takes the times of creation to list, in seconds: `created=1`, `created[gte]=1` and others.
     fn take_created(&mut self) -> Result<RangeInclusive<i64>, ApiError> {
         if let Some(at) = self.take_time("created")? {
             return Ok(at..=at);

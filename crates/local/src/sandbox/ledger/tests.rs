@@ -128,6 +128,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn refund_of(amount: Option<u64>) -> NewRefund {
+    NewRefund { amount, ..NewRefund::default() }
+}
+
 proptest! {
     #[test]
     fn money_is_conserved_and_final_states_stay_final(
@@ -156,7 +160,7 @@ proptest! {
                     ledger.cancel(&id, None, NOW).ok();
                 }
                 Step::Refund(i, amount) => if let Some(id) = at(&i)
-                    && let Ok(refund) = ledger.refund(&id, NewRefund { amount, ..NewRefund::default() }, NOW)
+                    && let Ok(refund) = ledger.refund(&id, refund_of(amount), NOW)
                     && ledger.refunds_of(&id).next().unwrap().status == RefundStatus::Succeeded {
                     returned += refund.amount;
                 }
