@@ -98,10 +98,14 @@ async fn the_books_are_compared_whatever_else_the_providers_account_holds() {
     }
     let unread = &system.ledger(unreadable).await[0].intent;
 
-    // An order that changed a moment ago is not judged yet.
+    // An order that changed a moment ago is not judged yet, and said to be pending.
     let found = eventually("the books", async || {
         let found = system.ops(&["reconcile"]).await;
-        (!found.lines(&format!("order {unknown}")).is_empty()).then_some(found)
+        let judged = [unknown, unreadable, known].iter().all(|order| {
+            found.lines(&format!("order {order} changed while the books were read")).is_empty()
+        });
+        let is_found = !found.lines(&format!("order {unknown}")).is_empty();
+        (judged && is_found).then_some(found)
     })
     .await;
     assert!(found.lines(known).is_empty(), "{found:?}");
