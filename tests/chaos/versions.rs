@@ -41,16 +41,21 @@ struct Release {
 }
 
 impl Release {
-    /// The one that this one replaces: the commit `BASE`, or else the last one of yesterday.
+    /// The one that this one replaces: the commit `BASE`, or else the last one of yesterday. The
+    /// first whose functions have versions is the earliest.
     async fn before(options: &Options) -> Self {
         let base = env::var("BASE").ok().filter(|base| !base.is_empty());
-        let commit = match base {
+        let base = match base {
             Some(base) => base,
             None => {
                 output("git", &["rev-list", "--max-count=1", "--before=1 day ago", "HEAD"]).await
             }
         };
-        assert!(!commit.is_empty(), "set BASE to the commit of the release before");
+        let added = ["log", "--reverse", "--format=%H", "-SAutoPublishAlias: live"];
+        let first = output("git", &[&added[..], &["--", "template.yaml"]].concat()).await;
+        let first = first.lines().next().expect("the template has an alias").to_owned();
+        let missing = output("git", &["rev-list", "--count", &first, &format!("^{base}")]).await;
+        let commit = if missing == "0" { base } else { first };
         report::say(&format!("BASE={commit} compares with the same release again"));
         let checkout = options.state_dir.join("before");
         check_out(&commit, &checkout).await;
@@ -102,9 +107,6 @@ fn keeping_versions(options: &Options, checkout: &Path, name: &str) -> Options {
     let template = fs::read_to_string(checkout.join("template.yaml")).unwrap();
     let mut template: yaml_serde::Value = yaml_serde::from_str(&template).unwrap();
     let globals = &mut template["Globals"]["Function"];
-    // Also in a release that had no versions.
-    globals["AutoPublishAlias"] = ALIAS.into();
-    globals["AutoPublishAliasAllProperties"] = true.into();
     globals["VersionDeletionPolicy"] = "Retain".into();
     let path = options.state_dir.join(name);
     fs::write(&path, yaml_serde::to_string(&template).unwrap()).unwrap();

@@ -119,8 +119,8 @@ pub enum Error {
     NotConfirmed(String),
     /// An order makes no progress.
     #[error(
-        "order {order} is still {status} after {seconds} s: look for the reason with `cargo local \
-         logs`"
+        "order {order} is still {status} after {seconds} s: `cargo ops order {order} --local` says \
+         why"
     )]
     Stuck {
         order: String,
