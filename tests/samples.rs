@@ -115,6 +115,8 @@ async fn every_sample_event_is_processed() {
     assert_eq!(failures("Inventory", "inventory-stock-queue.json").await, NONE);
     assert_eq!(failures("Payment", "payment-charge-queue.json").await, NONE);
     assert_eq!(system.net_paid(CHARGED).await, 600);
+    assert_eq!(failures("Payment", "payment-shop-refund-queue.json").await, NONE);
+    assert_eq!(system.net_paid(CHARGED).await, 400);
 
     // The fault outlasts the attempts of one invocation.
     let out_of_order = Fault {
@@ -139,15 +141,18 @@ async fn every_sample_event_is_processed() {
     assert_eq!(failures("Notifications", "notifications-notice-queue.json").await, NONE);
     // The first record is about the order that was placed, the others are about orders that do not
     // exist.
-    for (sample, record) in
-        [("order-status-results-queue.json", 1), ("order-status-deadline-queue.json", 0)]
-    {
-        assert_eq!(failures("OrderStatus", sample).await, [record]);
-        let failure = failure(&system, "order-status", sample, record).await;
-        assert_eq!(
-            failure["error"], "there is no such order; find out who published the event",
-            "{sample}"
-        );
+    for (sample, unknown) in [
+        ("order-status-results-queue.json", &[1, 2][..]),
+        ("order-status-deadline-queue.json", &[0]),
+    ] {
+        assert_eq!(failures("OrderStatus", sample).await, unknown);
+        for record in unknown {
+            let failure = failure(&system, "order-status", sample, *record).await;
+            assert_eq!(
+                failure["error"], "there is no such order; find out who published the event",
+                "{sample}"
+            );
+        }
     }
     assert_eq!(run("OrderRelay", "order-relay-orders-stream.json").await, Value::Null);
 
@@ -177,5 +182,5 @@ async fn every_sample_batch_comes_from_the_queue_that_its_file_is_named_after() 
         }
         batches += 1;
     }
-    assert_eq!(batches, 6);
+    assert_eq!(batches, 7);
 }

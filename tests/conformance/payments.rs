@@ -7,7 +7,8 @@ use platform::table::{StoreError, Write};
 use shop::{
     id::OrderId,
     money::{Currency, Money},
-    payment::{IntentId, Payment, Progress},
+    payment::{IntentId, Payment, PaymentRecord, Progress, RefundEntry},
+    refund::RefundState,
 };
 
 use super::{conformance, new_order};
@@ -17,7 +18,8 @@ conformance!(
     [
         an_order_has_no_payment_until_one_is_written,
         a_payment_in_any_state_reads_back_and_can_be_changed,
-        a_write_from_a_stale_state_returns_the_row_and_changes_nothing,
+        a_write_from_a_stale_row_returns_the_row_and_changes_nothing,
+        a_row_without_a_version_is_stale_in_another_state,
         a_write_from_a_missing_row_fails_and_writes_nothing,
         one_of_several_concurrent_commitments_is_written,
     ];
@@ -36,9 +38,9 @@ async fn dynamodb() -> DynamoDb {
 async fn write(
     payments: &impl Payments,
     order: OrderId,
-    from: Option<&Payment>,
-    next: &Payment,
-) -> Write<Payment> {
+    from: Option<&PaymentRecord>,
+    next: &PaymentRecord,
+) -> Write<PaymentRecord> {
     payments.write(order, price(), from, next, now()).await.unwrap()
 }
 
@@ -51,12 +53,13 @@ fn now() -> Timestamp {
     fixtures::at("2099-11-24T08:00:00Z")
 }
 
-fn charging(intent: &str) -> Payment {
-    Payment::Committed { intent: IntentId::new(intent), progress: Progress::Charging }
+fn charging(intent: &str) -> PaymentRecord {
+    let intent = IntentId::new(intent);
+    PaymentRecord::new(Payment::Committed { intent, progress: Progress::Charging })
 }
 
 /// A payment in each state.
-fn states() -> Vec<Payment> {
+fn payments() -> Vec<Payment> {
     let committed = |progress| Payment::Committed { intent: IntentId::new("pi_1"), progress };
     let reason = "insufficient_funds".to_owned();
     vec![
@@ -72,6 +75,20 @@ fn states() -> Vec<Payment> {
     ]
 }
 
+/// Rows of that version, one in each state.
+fn rows(version: u32) -> Vec<PaymentRecord> {
+    let refund = RefundEntry {
+        id: 1,
+        amount: 190,
+        attempt: 2,
+        name: 3,
+        state: RefundState::Failed,
+        reason: Some("expired_or_canceled_card".to_owned()),
+    };
+    let row = |payment| PaymentRecord { version, payment, refunds: vec![refund.clone()] };
+    payments().into_iter().map(row).collect()
+}
+
 async fn an_order_has_no_payment_until_one_is_written(payments: impl Payments) {
     let order = new_order();
     assert_eq!(payments.find(order).await.unwrap(), None);
@@ -81,26 +98,24 @@ async fn an_order_has_no_payment_until_one_is_written(payments: impl Payments) {
 }
 
 async fn a_payment_in_any_state_reads_back_and_can_be_changed(payments: impl Payments) {
-    for state in states() {
+    // Rows had no version once, which reads as 0.
+    for row in rows(0).into_iter().chain(rows(7)) {
         let order = new_order();
-        assert_eq!(write(&payments, order, None, &state).await, Write::Committed);
-        assert_eq!(payments.find(order).await.unwrap(), Some(state.clone()));
-        // A write from the current state is committed, whichever state that is.
-        assert_eq!(
-            write(&payments, order, Some(&state), &charging("pi_2")).await,
-            Write::Committed
-        );
-        assert_eq!(payments.find(order).await.unwrap(), Some(charging("pi_2")), "{state:?}");
+        assert_eq!(write(&payments, order, None, &row).await, Write::Committed);
+        assert_eq!(payments.find(order).await.unwrap(), Some(row.clone()));
+        let next = PaymentRecord { version: row.version + 1, ..charging("pi_2") };
+        assert_eq!(write(&payments, order, Some(&row), &next).await, Write::Committed);
+        assert_eq!(payments.find(order).await.unwrap(), Some(next), "{row:?}");
     }
 }
 
-async fn a_write_from_a_stale_state_returns_the_row_and_changes_nothing(payments: impl Payments) {
-    for row in states() {
+async fn a_write_from_a_stale_row_returns_the_row_and_changes_nothing(payments: impl Payments) {
+    for row in rows(7) {
         let order = new_order();
         assert_eq!(write(&payments, order, None, &row).await, Write::Committed);
-        let others = states().into_iter().filter(|other| other.name() != row.name());
-        for from in others.map(Some).chain([None]) {
-            let next = charging("pi_2");
+        let stale = [0, 6, 8].map(|version| Some(PaymentRecord { version, ..row.clone() }));
+        for from in stale.into_iter().chain([None]) {
+            let next = PaymentRecord { version: 8, ..charging("pi_2") };
             assert_eq!(
                 write(&payments, order, from.as_ref(), &next).await,
                 Write::Conflict(row.clone()),
@@ -111,10 +126,23 @@ async fn a_write_from_a_stale_state_returns_the_row_and_changes_nothing(payments
     }
 }
 
+async fn a_row_without_a_version_is_stale_in_another_state(payments: impl Payments) {
+    for row in rows(0) {
+        let order = new_order();
+        assert_eq!(write(&payments, order, None, &row).await, Write::Committed);
+        let others = rows(0).into_iter().filter(|it| it.payment.name() != row.payment.name());
+        for from in others {
+            let next = PaymentRecord { version: 1, ..charging("pi_2") };
+            let written = write(&payments, order, Some(&from), &next).await;
+            assert_eq!(written, Write::Conflict(row.clone()), "from {from:?}");
+        }
+    }
+}
+
 async fn a_write_from_a_missing_row_fails_and_writes_nothing(payments: impl Payments) {
     let order = new_order();
-    let written =
-        payments.write(order, price(), Some(&Payment::Forbidden), &charging("pi_1"), now()).await;
+    let from = PaymentRecord::new(Payment::Forbidden);
+    let written = payments.write(order, price(), Some(&from), &charging("pi_1"), now()).await;
     assert!(matches!(written, Err(StoreError::MissingRow)), "{written:?}");
     assert_eq!(payments.find(order).await.unwrap(), None);
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 use shop::{
     decline::DeclineReason,
-    event::OrderEvent,
+    event::{OrderData, OrderEvent},
     id::OrderId,
     money::{Currency, Money},
     order::{OrderEventType, PaymentStatus, Rejection},
@@ -25,13 +25,14 @@ pub struct Notice {
 ///
 /// A template is rendered with the event's [data](shop::event::OrderData). Its text must make sense
 /// without earlier notices: a notice that a later one has overtaken is never sent.
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("confirmed.txt", include_str!("../templates/confirmed.txt")),
     ("ready.txt", include_str!("../templates/ready.txt")),
     ("rejected.txt", include_str!("../templates/rejected.txt")),
     ("cancelled.txt", include_str!("../templates/cancelled.txt")),
     ("expired.txt", include_str!("../templates/expired.txt")),
     ("refunded.txt", include_str!("../templates/refunded.txt")),
+    ("partly_refunded.txt", include_str!("../templates/partly_refunded.txt")),
     ("refund_failed.txt", include_str!("../templates/refund_failed.txt")),
 ];
 
@@ -68,7 +69,7 @@ impl Templates {
     /// If the event lacks data that the template needs.
     pub fn notice(&self, event: &OrderEvent) -> Result<Option<Notice>, minijinja::Error> {
         let order = &event.detail.data;
-        let Some(name) = template(event.event_type, order.payment) else {
+        let Some(name) = template(event.event_type, order) else {
             return Ok(None);
         };
         let letter = self.environment.get_template(name)?.render(Serde(order))?;
@@ -109,18 +110,20 @@ fn is_about_money(event: &OrderEvent) -> bool {
         Event::PaymentChanged => true,
         Event::Rejected => matches!(order.rejection, Some(Rejection::PaymentDeclined { .. })),
         Event::Cancelled | Event::Expired => order.payment != PaymentStatus::None,
+        // It may have overtaken the notice about a refund, and then says what that would have said.
+        Event::Ready => !order.refunds.is_empty(),
         Event::Confirmed
-        | Event::Ready
         | Event::Placed
         | Event::Reserved
         | Event::Preparing
         | Event::Collected
+        | Event::RefundRequested
         | Event::Erased => false,
     }
 }
 
 /// The template of the notice about an event, if there is one.
-const fn template(event: OrderEventType, payment: PaymentStatus) -> Option<&'static str> {
+const fn template(event: OrderEventType, order: &OrderData) -> Option<&'static str> {
     use OrderEventType as Event;
     match event {
         Event::Confirmed => Some("confirmed.txt"),
@@ -128,16 +131,21 @@ const fn template(event: OrderEventType, payment: PaymentStatus) -> Option<&'sta
         Event::Rejected => Some("rejected.txt"),
         Event::Cancelled => Some("cancelled.txt"),
         Event::Expired => Some("expired.txt"),
-        Event::PaymentChanged => match payment {
+        // Of an order that goes on, what the shop gives back is all that changes.
+        Event::PaymentChanged if !order.status.ended_early() => Some("partly_refunded.txt"),
+        Event::PaymentChanged => match order.payment {
             PaymentStatus::Refunded => Some("refunded.txt"),
             PaymentStatus::RefundFailed => Some("refund_failed.txt"),
             // The notice about the order's end has already said that the customer does not pay: a
             // captured amount will be refunded, and a voided charge took nothing.
             PaymentStatus::None | PaymentStatus::Captured | PaymentStatus::Voided => None,
         },
-        Event::Placed | Event::Reserved | Event::Preparing | Event::Collected | Event::Erased => {
-            None
-        }
+        Event::Placed
+        | Event::Reserved
+        | Event::Preparing
+        | Event::Collected
+        | Event::RefundRequested
+        | Event::Erased => None,
     }
 }
 

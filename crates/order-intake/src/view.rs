@@ -9,6 +9,7 @@ use shop::{
     menu::Location,
     money::Currency,
     order::{HistoryEntry, Line, Note, Order, OrderEventType, PaymentStatus, Rejection, Status},
+    refund::{Refund, RefundReason, RefundState},
     stock::Shortage,
 };
 
@@ -21,7 +22,10 @@ pub(crate) struct OrderView {
     /// The order's state.
     status: Status,
     /// What happened to the customer's money.
-    payment: PaymentStatus,
+    payment: PaymentView,
+    /// What the shop has given back or is giving back, in the order in which it did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refunds: Vec<RefundView>,
     /// Why the order was rejected; only for a rejected order.
     #[serde(skip_serializing_if = "Option::is_none")]
     rejection: Option<RejectionView>,
@@ -45,6 +49,77 @@ pub(crate) struct OrderView {
     note: Option<Note>,
     /// All changes of the order, oldest first.
     history: Vec<Step>,
+}
+
+/// What happened to the customer's money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "PaymentStatus")]
+enum PaymentView {
+    /// No money was taken.
+    None,
+    /// The full amount was taken.
+    Captured,
+    /// The charge was voided before it took anything.
+    Voided,
+    /// A part of the amount was refunded: `refunds`.
+    PartlyRefunded,
+    /// The full amount was refunded.
+    Refunded,
+    /// The provider could not refund what is owed, so staff have to.
+    RefundFailed,
+}
+
+impl PaymentView {
+    fn of(order: &Order) -> Self {
+        match order.payment {
+            PaymentStatus::None => Self::None,
+            PaymentStatus::Voided => Self::Voided,
+            PaymentStatus::Refunded => Self::Refunded,
+            PaymentStatus::RefundFailed => Self::RefundFailed,
+            PaymentStatus::Captured => Self::captured(order),
+        }
+    }
+
+    fn captured(order: &Order) -> Self {
+        let sum = |states: &[RefundState]| -> u64 {
+            let refunds = order.refunds.iter().filter(|refund| states.contains(&refund.state));
+            refunds.map(|refund| refund.amount).sum()
+        };
+        let given = sum(&[RefundState::Pending, RefundState::Succeeded]);
+        if sum(&[RefundState::Failed]) > 0 {
+            Self::RefundFailed
+        } else if given == order.total {
+            Self::Refunded
+        } else if given > 0 {
+            Self::PartlyRefunded
+        } else {
+            Self::Captured
+        }
+    }
+}
+
+/// What a shop gives back of an order that goes on.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Refund")]
+struct RefundView {
+    /// Its number among the refunds of the order, from 1.
+    id: u32,
+    /// How much is given back.
+    amount: u64,
+    /// Why.
+    reason: RefundReason,
+    /// When the shop asked for it.
+    requested_at: Timestamp,
+    /// How far it got.
+    state: RefundState,
+}
+
+impl From<Refund> for RefundView {
+    fn from(refund: Refund) -> Self {
+        let Refund { id, amount, reason, requested_at, state, .. } = refund;
+        Self { id, amount, reason, requested_at, state }
+    }
 }
 
 /// Why an order was rejected.
@@ -114,7 +189,8 @@ impl From<Order> for OrderView {
         Self {
             order_id: order.order_id,
             status: order.status,
-            payment: order.payment,
+            payment: PaymentView::of(&order),
+            refunds: order.refunds.into_iter().map(RefundView::from).collect(),
             rejection: order.rejection.map(RejectionView::from),
             location: order.location,
             lines: order.lines.into_iter().map(LineView::from).collect(),

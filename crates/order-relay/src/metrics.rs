@@ -32,6 +32,7 @@ pub(crate) fn record(event: &OrderEvent, placed_at: Timestamp) {
         OrderEventType::Reserved
         | OrderEventType::Preparing
         | OrderEventType::Ready
+        | OrderEventType::RefundRequested
         | OrderEventType::PaymentChanged
         | OrderEventType::Erased => {}
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use platform::{queue::Retryable, table::StoreError};
 use serde::Deserialize;
 use shop::{
-    event::{InventoryEvent, OrderEvent, PaymentEvent},
+    event::{InventoryEvent, OrderEvent, PaymentChanged, PaymentEvent},
     id::OrderId,
     order::Trigger,
 };
@@ -117,6 +117,11 @@ fn triggered(report: Report) -> (OrderId, Trigger, Uuid) {
         }
         Report::Payment(Payment::RefundFailed(event)) => {
             (event.data.order_id, Trigger::RefundFailed, event.metadata.event_id)
+        }
+        Report::Payment(Payment::Changed(event)) => {
+            let PaymentChanged { order_id, version, refunds } = event.data;
+            let states = refunds.iter().map(|refund| (refund.id, refund.state)).collect();
+            (order_id, Trigger::RefundsChanged { version, states }, event.metadata.event_id)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The use cases: charge an order, and undo its charge.
+//! The use cases: charge an order, undo its charge, and give a part of it back.
 //!
 //! The row commits the order to one intent before that intent is confirmed. What the intent has
 //! done since is known by the provider alone, and looked up after any doubt.
@@ -11,13 +11,20 @@ use platform::{
     table::{StoreError, Write},
 };
 use shop::{
-    event::{Metadata, OrderData, OrderEvent, PaymentEvent, PaymentFailed, PaymentMade},
+    event::{
+        Metadata, OrderData, OrderEvent, PaymentChanged, PaymentEvent, PaymentFailed, PaymentMade,
+        RefundReport,
+    },
     id::OrderId,
     money::Money,
     order::OrderEventType,
-    payment::{IntentId, Payment, Progress, Trigger},
+    payment::{IntentId, Payment, PaymentRecord, Progress, RefundEntry, RefundOutcome, Trigger},
+    refund::RefundState,
 };
-use stripe::{Intent, IntentStatus, NewIntent, Refund};
+use stripe::{
+    BookedRefund, BookedRefundStatus, Intent, IntentStatus, NewIntent, NewRefund, Refund,
+    RefundName,
+};
 
 use crate::{
     metrics,
@@ -27,17 +34,17 @@ use crate::{
 /// The payments of all orders, one row each.
 pub trait Payments {
     /// Reads the payment of an order consistently.
-    async fn find(&self, order: OrderId) -> Result<Option<Payment>, StoreError>;
+    async fn find(&self, order: OrderId) -> Result<Option<PaymentRecord>, StoreError>;
 
-    /// Writes `next` at `now`, on the condition that the row is still in the state of `from`.
+    /// Writes `next` at `now`, on the condition that nobody has written the row since `from`.
     async fn write(
         &self,
         order: OrderId,
         price: Money,
-        from: Option<&Payment>,
-        next: &Payment,
+        from: Option<&PaymentRecord>,
+        next: &PaymentRecord,
         now: Timestamp,
-    ) -> Result<Write<Payment>, StoreError>;
+    ) -> Result<Write<PaymentRecord>, StoreError>;
 }
 
 /// Why an event could not be handled.
@@ -57,6 +64,8 @@ pub enum PaymentError {
          publish the order's event again while the order is reserved"
     )]
     NoPaymentMethod,
+    #[error("there is no payment to give money back from; find out who published the event")]
+    NothingPaid,
 }
 
 impl Retryable for PaymentError {
@@ -66,7 +75,7 @@ impl Retryable for PaymentError {
             Self::Provider(error) => error.is_transient(),
             Self::Publish(error) => error.is_transient(),
             Self::Unfinished => true,
-            Self::NoPaymentMethod => false,
+            Self::NoPaymentMethod | Self::NothingPaid => false,
         }
     }
 }
@@ -80,19 +89,21 @@ pub struct Cashier<S, P, B> {
 }
 
 impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
-    /// Charges for an order whose stock is held, undoes the charge of one that ended early, and
-    /// publishes the outcome. Other events of an order change nothing.
+    /// Charges for an order whose stock is held, undoes the charge of one that ended early, gives a
+    /// part of it back if the shop wants that, and publishes the outcome. Other events of an order
+    /// change nothing.
     ///
     /// # Errors
     /// The table, the provider or the bus fails, or the provider has not finished. The event can be
     /// handled again.
     pub async fn handle(&self, event: OrderEvent, now: Timestamp) -> Result<(), PaymentError> {
-        let order = &event.detail.data;
-        let payment = match event.event_type {
-            OrderEventType::Reserved => self.charge(order, now).await?,
+        let order = Order { data: &event.detail.data, now };
+        let record = match event.event_type {
+            OrderEventType::Reserved => self.charge(order).await?,
             OrderEventType::Rejected | OrderEventType::Cancelled | OrderEventType::Expired => {
-                self.undo(order, now).await?
+                self.undo(order).await?
             }
+            OrderEventType::RefundRequested => Some(self.give_back_parts(order).await?),
             OrderEventType::Placed
             | OrderEventType::Confirmed
             | OrderEventType::Preparing
@@ -101,37 +112,27 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
             | OrderEventType::PaymentChanged
             | OrderEventType::Erased => None,
         };
-        match &payment {
-            Some(Payment::Committed { progress: Progress::RefundFailed { reason }, .. }) => {
-                tracing::error!(reason, "refund failed; somebody has to give the money back");
-            }
-            Some(payment) => tracing::info!(state = payment.name(), "payment"),
-            None => {}
-        }
-        let cause = &event.detail.metadata;
-        if let Some(outcome) = payment.and_then(|payment| outcome(payment, cause, order, now)) {
+        let Some(record) = record else { return Ok(()) };
+        log(&record);
+        if let Some(outcome) = outcome(record, &event, order) {
             self.bus.publish(&[outcome]).await?;
         }
         Ok(())
     }
 
     /// Returns the payment after the charge, or `None` if the deadline passed before it began.
-    async fn charge(
-        &self,
-        order: &OrderData,
-        now: Timestamp,
-    ) -> Result<Option<Payment>, PaymentError> {
-        let expired = now >= order.deadline;
-        let (payment, known) = match self.payments.find(order.order_id).await? {
-            Some(payment) => (payment, None),
+    async fn charge(&self, order: Order<'_>) -> Result<Option<PaymentRecord>, PaymentError> {
+        let expired = order.now >= order.data.deadline;
+        let (record, known) = match self.payments.find(order.data.order_id).await? {
+            Some(record) => (record, None),
             None if expired => {
                 tracing::info!("not charged: the deadline has passed");
                 return Ok(None);
             }
-            None => self.begin(order, now).await?,
+            None => self.begin(order).await?,
         };
-        let Payment::Committed { intent, progress: Progress::Charging } = &payment else {
-            return Ok(Some(payment));
+        let Payment::Committed { intent, progress: Progress::Charging } = &record.payment else {
+            return Ok(Some(record));
         };
         // An earlier delivery may have got further with an intent that this one did not create.
         let known = match known {
@@ -141,7 +142,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         let status = match known {
             IntentStatus::Unconfirmed if expired => {
                 tracing::info!("not confirmed: the deadline has passed");
-                return Ok(Some(payment));
+                return Ok(Some(record));
             }
             IntentStatus::Unconfirmed => self.provider.confirm(intent).await?.status,
             known => known,
@@ -155,28 +156,29 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
                 return Err(PaymentError::Unfinished);
             }
         };
-        Ok(Some(self.advance(order, payment, trigger, now).await?))
+        self.advance(order, Some(record), trigger).await
     }
 
     /// Creates an intent and commits the order to it, or to the provider's refusal to create one.
     /// Returns the payment, and the intent's status if it is known.
     async fn begin(
         &self,
-        order: &OrderData,
-        now: Timestamp,
-    ) -> Result<(Payment, Option<IntentStatus>), PaymentError> {
-        let payment_method = order.payment_method.clone().ok_or(PaymentError::NoPaymentMethod)?;
-        let new = NewIntent { order_id: order.order_id, price: order.price(), payment_method };
+        order: Order<'_>,
+    ) -> Result<(PaymentRecord, Option<IntentStatus>), PaymentError> {
+        let OrderData { order_id, payment_method, .. } = order.data;
+        let payment_method = payment_method.clone().ok_or(PaymentError::NoPaymentMethod)?;
+        let new = NewIntent { order_id: *order_id, price: order.data.price(), payment_method };
         let Intent { id, status } = match self.provider.create(&new).await {
             Ok(intent) => intent,
-            Err(error) => return Ok((self.refuse(order, error, now).await?, None)),
+            Err(error) => return Ok((self.refuse(order, error).await?, None)),
         };
         let charging = Payment::Committed { intent: id.clone(), progress: Progress::Charging };
-        match self.payments.write(order.order_id, order.price(), None, &charging, now).await? {
+        let charging = PaymentRecord::new(charging);
+        match self.write(order, None, &charging).await? {
             Write::Committed => Ok((charging, Some(status))),
             Write::Conflict(first) => {
                 // If the order has another intent, or must have none, this one is abandoned.
-                if first.intent() != Some(&id) {
+                if first.payment.intent() != Some(&id) {
                     self.provider.cancel(&id).await?;
                 }
                 Ok((first, None))
@@ -188,47 +190,31 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
     /// stands: the order may have ended meanwhile, or another delivery may have created an intent.
     async fn refuse(
         &self,
-        order: &OrderData,
+        order: Order<'_>,
         error: ProviderError,
-        now: Timestamp,
-    ) -> Result<Payment, PaymentError> {
+    ) -> Result<PaymentRecord, PaymentError> {
         let Some(reason) = error.unchargeable() else { return Err(error.into()) };
         tracing::warn!(error = chain(&error), "the order's payment is refused for good");
-        let refused = Payment::Refused { reason: reason.to_owned() };
-        match self.payments.write(order.order_id, order.price(), None, &refused, now).await? {
+        let refused = PaymentRecord::new(Payment::Refused { reason: reason.to_owned() });
+        match self.write(order, None, &refused).await? {
             Write::Committed => Ok(refused),
             Write::Conflict(first) => Ok(first),
         }
     }
 
     /// Returns the payment after the undo, or `None` if there is nothing to report.
-    async fn undo(
-        &self,
-        order: &OrderData,
-        now: Timestamp,
-    ) -> Result<Option<Payment>, PaymentError> {
-        let mut current = self.payments.find(order.order_id).await?;
-        while let Some(next) = Payment::next(current.as_ref(), Trigger::UndoRequested) {
-            match self
-                .payments
-                .write(order.order_id, order.price(), current.as_ref(), &next, now)
-                .await?
-            {
-                Write::Committed => {
-                    current = Some(next);
-                    break;
-                }
-                Write::Conflict(first) => current = Some(first),
-            }
-        }
-        let Some(payment) = current else { return Ok(None) };
-        match &payment {
+    async fn undo(&self, order: Order<'_>) -> Result<Option<PaymentRecord>, PaymentError> {
+        let current = self.payments.find(order.data.order_id).await?;
+        let Some(record) = self.advance(order, current, Trigger::UndoRequested).await? else {
+            return Ok(None);
+        };
+        match &record.payment {
             Payment::Committed {
                 intent,
                 progress: Progress::Undoing | Progress::RefundFailed { .. },
             } => {
                 let trigger = self.give_back(intent).await?;
-                Ok(Some(self.advance(order, payment, trigger, now).await?))
+                self.advance(order, Some(record), trigger).await
             }
             Payment::Committed { intent, progress: Progress::Declined { .. } } => {
                 // The intent has taken nothing. Cancelled, it never will.
@@ -236,7 +222,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
                 Ok(None)
             }
             Payment::Refused { .. } => Ok(None),
-            _ => Ok(Some(payment)),
+            _ => Ok(Some(record)),
         }
     }
 
@@ -256,38 +242,173 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         }
     }
 
-    /// Writes the payment after `trigger`. Returns the row as it stands: another delivery may have
-    /// been faster.
+    /// Makes the refunds that the shop has asked for. Returns the payment after that.
+    async fn give_back_parts(&self, order: Order<'_>) -> Result<PaymentRecord, PaymentError> {
+        let found = self.payments.find(order.data.order_id).await?;
+        let mut record = found.ok_or(PaymentError::NothingPaid)?;
+        let requests = &order.data.refunds;
+        record = self.change(order, record, |record| record.with_requests(requests)).await?;
+        let intent = record.payment.intent().cloned().ok_or(PaymentError::NothingPaid)?;
+        for entry in record.unsettled().cloned().collect::<Vec<_>>() {
+            let (outcome, error) = match self.give_back_part(order, &intent, &entry).await {
+                Ok(outcome) => (outcome, None),
+                Err(PaymentError::Provider(error)) if error.sticks_to_name() => {
+                    (RefundOutcome::Stalled, Some(error))
+                }
+                Err(error) => return Err(error),
+            };
+            let RefundEntry { id, name, .. } = entry;
+            let after = |record: &PaymentRecord| record.with_outcome(id, name, &outcome);
+            record = self.change(order, record, after).await?;
+            if let Some(error) = error {
+                return Err(error.into());
+            }
+        }
+        // Another delivery may have failed meanwhile, and this message may be all that is left of it.
+        if record.unsettled().any(|entry| entry.state == RefundState::Requested) {
+            return Err(PaymentError::Unfinished);
+        }
+        Ok(record)
+    }
+
+    /// Makes a refund, unless an earlier delivery has made it.
+    async fn give_back_part(
+        &self,
+        order: Order<'_>,
+        intent: &IntentId,
+        entry: &RefundEntry,
+    ) -> Result<RefundOutcome, PaymentError> {
+        if let Some(outcome) = made(entry, &self.provider.refunds(intent).await?) {
+            return Ok(outcome);
+        }
+        let new = NewRefund {
+            intent: intent.clone(),
+            order_id: order.data.order_id,
+            name: RefundName { id: entry.id, attempt: entry.name },
+            amount: Money { amount: entry.amount, ..order.data.price() },
+        };
+        match self.provider.refund_part(&new).await {
+            Ok(()) => {
+                let refunds = self.provider.refunds(intent).await?;
+                made(entry, &refunds).ok_or(PaymentError::Unfinished)
+            }
+            Err(error) => match error.unrefundable() {
+                Some(reason) => Ok(RefundOutcome::Failed(reason.to_owned())),
+                None => Err(error.into()),
+            },
+        }
+    }
+
+    /// Writes the payment after `trigger`, unless that does not apply. Returns the row as it stands.
     async fn advance(
         &self,
-        order: &OrderData,
-        payment: Payment,
+        order: Order<'_>,
+        mut current: Option<PaymentRecord>,
         trigger: Trigger,
-        now: Timestamp,
-    ) -> Result<Payment, PaymentError> {
-        let Some(next) = Payment::next(Some(&payment), trigger) else {
-            return Ok(payment);
-        };
-        match self.payments.write(order.order_id, order.price(), Some(&payment), &next, now).await?
-        {
-            Write::Committed => {
-                metrics::record(&next, order.price());
-                Ok(next)
+    ) -> Result<Option<PaymentRecord>, PaymentError> {
+        while let Some(next) = PaymentRecord::next(current.as_ref(), trigger.clone()) {
+            match self.write(order, current.as_ref(), &next).await? {
+                Write::Committed => return Ok(Some(next)),
+                // Another delivery was faster.
+                Write::Conflict(first) => current = Some(first),
             }
-            Write::Conflict(first) => Ok(first),
         }
+        Ok(current)
+    }
+
+    /// Writes what `next` makes of the row, unless that is nothing. Returns the row as it stands.
+    async fn change(
+        &self,
+        order: Order<'_>,
+        mut current: PaymentRecord,
+        next: impl Fn(&PaymentRecord) -> Option<PaymentRecord>,
+    ) -> Result<PaymentRecord, PaymentError> {
+        while let Some(next) = next(&current) {
+            match self.write(order, Some(&current), &next).await? {
+                Write::Committed => return Ok(next),
+                Write::Conflict(first) => current = first,
+            }
+        }
+        Ok(current)
+    }
+
+    async fn write(
+        &self,
+        order: Order<'_>,
+        from: Option<&PaymentRecord>,
+        next: &PaymentRecord,
+    ) -> Result<Write<PaymentRecord>, StoreError> {
+        let (id, price) = (order.data.order_id, order.data.price());
+        let written = self.payments.write(id, price, from, next, order.now).await?;
+        if written == Write::Committed {
+            metrics::record(from, next, price);
+        }
+        Ok(written)
     }
 }
 
-/// The event that reports a payment, or `None` while its outcome is open or if it never began.
-fn outcome(
-    payment: Payment,
-    cause: &Metadata,
-    order: &OrderData,
+/// The order of an event, and the time at which the event is handled.
+#[derive(Clone, Copy)]
+struct Order<'a> {
+    data: &'a OrderData,
     now: Timestamp,
-) -> Option<PaymentEvent> {
-    let order_id = order.order_id;
-    let made = PaymentMade { order_id, amount: order.total, currency: order.currency };
+}
+
+/// What has become of a refund according to the provider's list, or `None` if it was not made yet.
+/// An attempt whose answer was a failure may have been made all the same.
+fn made(entry: &RefundEntry, refunds: &[BookedRefund]) -> Option<RefundOutcome> {
+    let named = |is_meant: &dyn Fn(u32, &BookedRefund) -> bool| {
+        refunds.iter().find(|refund| {
+            refund.name.is_some_and(|it| it.id == entry.id && is_meant(it.attempt, refund))
+        })
+    };
+    let is_this = |attempt, _: &BookedRefund| attempt == entry.name;
+    let is_live = |_, refund: &BookedRefund| refund.status != BookedRefundStatus::Failed;
+    let refund = named(&is_this).or_else(|| named(&is_live))?;
+    Some(match refund.status {
+        BookedRefundStatus::Pending => RefundOutcome::Taken(RefundState::Pending),
+        BookedRefundStatus::Succeeded => RefundOutcome::Taken(RefundState::Succeeded),
+        BookedRefundStatus::Failed => {
+            RefundOutcome::Failed(refund.failure.clone().unwrap_or_else(|| "unknown".to_owned()))
+        }
+    })
+}
+
+fn log(record: &PaymentRecord) {
+    if let Payment::Committed { progress: Progress::RefundFailed { reason }, .. } = &record.payment
+    {
+        tracing::error!(reason, "refund failed; somebody has to give the money back");
+        return;
+    }
+    for RefundEntry { id, reason, .. } in record.failed() {
+        tracing::error!(id, reason, "refund failed; somebody has to give the money back");
+    }
+    tracing::info!(state = record.payment.name(), version = record.version, "payment");
+}
+
+/// The event that reports a payment: none while its outcome is open, or if it never began.
+fn outcome(record: PaymentRecord, event: &OrderEvent, order: Order<'_>) -> Option<PaymentEvent> {
+    let cause = &event.detail.metadata;
+    let is_captured =
+        matches!(record.payment, Payment::Committed { progress: Progress::Captured, .. });
+    // An order that has ended gets all back, whatever was given back before.
+    if event.event_type != OrderEventType::RefundRequested || !is_captured {
+        return committed(record.payment, cause, order);
+    }
+    let report = |entry: &RefundEntry| RefundReport { id: entry.id, state: entry.state };
+    let changed = PaymentChanged {
+        order_id: order.data.order_id,
+        version: record.version,
+        refunds: record.refunds.iter().map(report).collect(),
+    };
+    Some(PaymentEvent::changed(changed, order.now, cause))
+}
+
+/// The event that reports what the order is committed to, if that is decided.
+fn committed(payment: Payment, cause: &Metadata, order: Order<'_>) -> Option<PaymentEvent> {
+    let OrderData { order_id, total: amount, currency, .. } = *order.data;
+    let now = order.now;
+    let made = PaymentMade { order_id, amount, currency };
     let failed = |reason| PaymentFailed { order_id, reason };
     let progress = match payment {
         Payment::Forbidden => return None,

@@ -11,10 +11,13 @@ use platform::table::{StoreError, Write};
 use shop::{
     id::OrderId,
     money::Money,
-    payment::{IntentId, Payment},
+    payment::{IntentId, Payment, PaymentRecord},
     tombstone_expiry,
 };
-use stripe::{Error, Intent, IntentStatus, NewIntent, Refund, Unavailable};
+use stripe::{
+    BookedRefund, BookedRefundStatus, Error, Intent, IntentStatus, NewIntent, NewRefund, Refund,
+    RefundName, Unavailable,
+};
 
 use crate::{
     handler::Payments,
@@ -29,7 +32,7 @@ pub struct MemoryPayments {
 
 #[derive(Debug)]
 struct Row {
-    payment: Payment,
+    record: PaymentRecord,
     /// In seconds since the epoch; `None` for a row that never expires.
     expires_at: Option<i64>,
 }
@@ -49,32 +52,40 @@ impl MemoryPayments {
 }
 
 impl Payments for MemoryPayments {
-    async fn find(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
-        Ok(self.rows().get(&order).map(|row| row.payment.clone()))
+    async fn find(&self, order: OrderId) -> Result<Option<PaymentRecord>, StoreError> {
+        Ok(self.rows().get(&order).map(|row| row.record.clone()))
     }
 
     async fn write(
         &self,
         order: OrderId,
         _price: Money,
-        from: Option<&Payment>,
-        next: &Payment,
+        from: Option<&PaymentRecord>,
+        next: &PaymentRecord,
         now: Timestamp,
-    ) -> Result<Write<Payment>, StoreError> {
+    ) -> Result<Write<PaymentRecord>, StoreError> {
         let mut rows = self.rows();
         match (rows.get(&order), from) {
-            (Some(row), from) if from.map(Payment::name) != Some(row.payment.name()) => {
-                return Ok(Write::Conflict(row.payment.clone()));
+            (Some(row), from)
+                if !from.is_some_and(|from| is_unwritten_since(&row.record, from)) =>
+            {
+                return Ok(Write::Conflict(row.record.clone()));
             }
             (None, Some(_)) => {
                 return Err(StoreError::MissingRow);
             }
             _ => {}
         }
-        let expires_at = matches!(next, Payment::Forbidden).then(|| tombstone_expiry(now));
-        rows.insert(order, Row { payment: next.clone(), expires_at });
+        let is_tombstone = next.payment == Payment::Forbidden;
+        let expires_at = is_tombstone.then(|| tombstone_expiry(now));
+        rows.insert(order, Row { record: next.clone(), expires_at });
         Ok(Write::Committed)
     }
+}
+
+/// A row without a version is known by its state.
+fn is_unwritten_since(row: &PaymentRecord, from: &PaymentRecord) -> bool {
+    row.version == from.version && (row.version > 0 || row.payment.name() == from.payment.name())
 }
 
 /// A payment provider in memory.
@@ -103,11 +114,15 @@ struct ProviderState {
     intents: BTreeMap<IntentId, StoredIntent>,
     /// The first answer to each order's idempotency key, which is replayed.
     keys: BTreeMap<OrderId, Intent>,
+    /// The idempotency keys of refunds. A key whose answer was a failure has its status.
+    refund_keys: BTreeMap<(OrderId, u32, u32), Option<u16>>,
     decline: Option<String>,
     /// The smallest amount of any currency, instead of the published ones.
     minimum: Option<u64>,
     misunderstands: bool,
     refund_failure: Option<String>,
+    /// How many of the next refunds fail with an answer, and whether they are made all the same.
+    failing_refunds: (u32, bool),
     lost_answers: u32,
 }
 
@@ -117,7 +132,8 @@ struct StoredIntent {
     price: Money,
     payment_method: String,
     status: IntentStatus,
-    refund: Option<Refund>,
+    /// Oldest first.
+    refunds: Vec<BookedRefund>,
 }
 
 /// One intent with its charge and refund.
@@ -127,17 +143,16 @@ pub struct Account {
     /// The order that the intent was created for.
     pub order_id: OrderId,
     pub price: Money,
-    /// The outcome of the last refund, if one was requested.
-    pub refund: Option<Refund>,
+    /// Oldest first.
+    pub refunds: Vec<BookedRefund>,
 }
 
 impl Account {
     /// The amount that was taken and not refunded, in minor units.
     #[must_use]
     pub fn taken(&self) -> u64 {
-        let paid =
-            self.intent.status == IntentStatus::Succeeded && self.refund != Some(Refund::Succeeded);
-        if paid { self.price.amount } else { 0 }
+        let is_paid = self.intent.status == IntentStatus::Succeeded;
+        if is_paid { left(self.price.amount, &self.refunds) } else { 0 }
     }
 
     /// Whether the intent might still take money.
@@ -145,6 +160,12 @@ impl Account {
     pub const fn is_open(&self) -> bool {
         !matches!(self.intent.status, IntentStatus::Succeeded | IntentStatus::Cancelled)
     }
+}
+
+/// What is left of an amount after its refunds.
+fn left(amount: u64, refunds: &[BookedRefund]) -> u64 {
+    let live = refunds.iter().filter(|refund| refund.status != BookedRefundStatus::Failed);
+    amount - live.map(|refund| refund.amount).sum::<u64>()
 }
 
 impl MemoryProvider {
@@ -170,6 +191,12 @@ impl MemoryProvider {
         self.state().refund_failure = code.map(str::to_owned);
     }
 
+    /// Fails each of the next `times` requests for a part with status 500, after doing its work or
+    /// without. The answer is repeated to the same idempotency key.
+    pub fn fail_parts(&self, times: u32, after_work: bool) {
+        self.state().failing_refunds = (times, after_work);
+    }
+
     /// Times out each of the next `times` calls after doing its work.
     pub fn lose_answers(&self, times: u32) {
         self.state().lost_answers = times;
@@ -177,7 +204,9 @@ impl MemoryProvider {
 
     /// Forgets all idempotency keys, as Stripe does after a day or more.
     pub fn forget_keys(&self) {
-        self.state().keys.clear();
+        let mut state = self.state();
+        state.keys.clear();
+        state.refund_keys.clear();
     }
 
     /// All intents, ordered by id.
@@ -187,7 +216,7 @@ impl MemoryProvider {
             intent: Intent { id: id.clone(), status: stored.status.clone() },
             order_id: stored.order_id,
             price: stored.price,
-            refund: stored.refund.clone(),
+            refunds: stored.refunds.clone(),
         };
         self.state().intents.iter().map(account).collect()
     }
@@ -285,7 +314,7 @@ impl Provider for MemoryProvider {
                 price: new.price,
                 payment_method: payment_method.to_owned(),
                 status: intent.status.clone(),
-                refund: None,
+                refunds: vec![],
             };
             state.intents.insert(intent.id.clone(), stored);
             state.keys.insert(new.order_id, intent.clone());
@@ -327,17 +356,99 @@ impl Provider for MemoryProvider {
             if stored.status != IntentStatus::Succeeded {
                 return Err(refused(400, "payment_intent_unexpected_state"));
             }
-            let refund = match (&stored.refund, stored.payment_method.as_str()) {
-                (Some(Refund::Succeeded | Refund::Pending), _) => Refund::Succeeded,
-                (_, "pm_card_refundFail") => {
-                    Refund::Failed { reason: "expired_or_canceled_card".into() }
-                }
-                _ if failure.is_some() => Refund::Failed { reason: failure.unwrap_or_default() },
-                (_, "pm_card_pendingRefund") => Refund::Pending,
-                _ => Refund::Succeeded,
-            };
-            stored.refund = Some(refund.clone());
-            Ok(refund)
+            let left = left(stored.price.amount, &stored.refunds);
+            if left > 0 {
+                stored.refund(left, None, failure);
+            }
+            Ok(stored.outcome())
         })
     }
+
+    async fn refund_part(&self, new: &NewRefund) -> Result<(), ProviderError> {
+        self.answer(|state| {
+            let failed = |status| Err(Error::from(Unavailable::Failed(status)).into());
+            let key = (new.order_id, new.name.id, new.name.attempt);
+            match state.refund_keys.get(&key) {
+                Some(None) => return Ok(()),
+                Some(Some(status)) => return failed(*status),
+                None => {}
+            }
+            let failure = state.refund_failure.clone();
+            let (fails, works) = match &mut state.failing_refunds {
+                (0, _) => (false, true),
+                (times, after_work) => {
+                    *times -= 1;
+                    (true, *after_work)
+                }
+            };
+            if works {
+                let stored = state.intent(&new.intent)?;
+                match left(stored.price.amount, &stored.refunds) {
+                    0 => return Err(refused(400, "charge_already_refunded")),
+                    left if left < new.amount.amount => return Err(exceeds()),
+                    _ => stored.refund(new.amount.amount, Some(new.name), failure),
+                }
+            }
+            state.refund_keys.insert(key, fails.then_some(500));
+            if fails { failed(500) } else { Ok(()) }
+        })
+    }
+
+    async fn refunds(&self, intent: &IntentId) -> Result<Vec<BookedRefund>, ProviderError> {
+        self.answer(|state| {
+            let stored = state.intent(intent)?;
+            let listed = stored.refunds.iter().rev().cloned().collect();
+            stored.settle_refunds();
+            Ok(listed)
+        })
+    }
+}
+
+impl StoredIntent {
+    fn refund(&mut self, amount: u64, name: Option<RefundName>, failure: Option<String>) {
+        let (status, failure) = match self.payment_method.as_str() {
+            "pm_card_refundFail" => {
+                (BookedRefundStatus::Failed, Some("expired_or_canceled_card".to_owned()))
+            }
+            _ if failure.is_some() => (BookedRefundStatus::Failed, failure),
+            "pm_card_pendingRefund" => (BookedRefundStatus::Pending, None),
+            _ => (BookedRefundStatus::Succeeded, None),
+        };
+        self.refunds.push(BookedRefund {
+            id: format!("re_{}", self.refunds.len()),
+            intent: None,
+            amount,
+            status,
+            failure,
+            name,
+            created: Timestamp::UNIX_EPOCH,
+        });
+    }
+
+    /// The outcome of refunding all that is left. What is pending has succeeded by the next look.
+    fn outcome(&mut self) -> Refund {
+        let is_pending = |refund: &BookedRefund| refund.status == BookedRefundStatus::Pending;
+        let outcome = match self.refunds.last() {
+            _ if self.refunds.iter().any(is_pending) => Refund::Pending,
+            Some(BookedRefund { status: BookedRefundStatus::Failed, failure, .. }) => {
+                Refund::Failed { reason: failure.clone().unwrap_or_default() }
+            }
+            _ => Refund::Succeeded,
+        };
+        self.settle_refunds();
+        outcome
+    }
+
+    fn settle_refunds(&mut self) {
+        for refund in &mut self.refunds {
+            if refund.status == BookedRefundStatus::Pending {
+                refund.status = BookedRefundStatus::Succeeded;
+            }
+        }
+    }
+}
+
+fn exceeds() -> ProviderError {
+    let param = Some("amount".to_owned());
+    Error::Refused { status: 400, code: None, param, request_id: None }.into()
 }

@@ -2,10 +2,10 @@
 
 use platform::queue::Retryable;
 use shop::payment::IntentId;
-use stripe::{ConfigError, Intent, NewIntent, Refund};
+use stripe::{BookedRefund, ConfigError, Intent, NewIntent, NewRefund, Refund};
 
-/// The calls that charge, void and refund. [`stripe::Client`] describes what each does; all can be
-/// repeated safely.
+/// The calls that charge, void and refund. [`stripe::Client`] describes what each does; all but
+/// [`Self::refund_part`] can be repeated safely.
 pub trait Provider {
     /// Creates an unconfirmed intent.
     async fn create(&self, new: &NewIntent) -> Result<Intent, ProviderError>;
@@ -21,6 +21,13 @@ pub trait Provider {
 
     /// Refunds whatever remains of a succeeded intent.
     async fn refund(&self, intent: &IntentId) -> Result<Refund, ProviderError>;
+
+    /// Refunds a part of a succeeded intent. Before it is repeated, [`Self::refunds`] must show that
+    /// it is still to be made.
+    async fn refund_part(&self, new: &NewRefund) -> Result<(), ProviderError>;
+
+    /// Lists all refunds of an intent, newest first.
+    async fn refunds(&self, intent: &IntentId) -> Result<Vec<BookedRefund>, ProviderError>;
 }
 
 /// Why a call of the provider failed.
@@ -39,6 +46,19 @@ impl ProviderError {
             Self::Call(error) => error.unchargeable(),
             Self::Key(_) => None,
         }
+    }
+
+    /// Why the provider will never make a refund: [`stripe::Error::unrefundable`].
+    pub(crate) fn unrefundable(&self) -> Option<&'static str> {
+        match self {
+            Self::Call(error) => error.unrefundable(),
+            Self::Key(_) => None,
+        }
+    }
+
+    /// Whether a refund needs another name: [`stripe::Error::sticks_to_name`].
+    pub(crate) const fn sticks_to_name(&self) -> bool {
+        matches!(self, Self::Call(error) if error.sticks_to_name())
     }
 }
 

@@ -1,11 +1,17 @@
 //! The Payments table.
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 use platform::table::{Commit, StoreError, Table, Write};
 use serde::Serialize;
-use shop::{id::OrderId, money::Money, payment::Payment, tombstone_expiry};
+use serde_dynamo::to_attribute_value;
+use shop::{
+    id::OrderId,
+    money::Money,
+    payment::{Payment, PaymentRecord},
+    tombstone_expiry,
+};
 use tables::payments;
 
 use crate::handler::Payments;
@@ -28,7 +34,7 @@ impl DynamoDb {
 struct Row<'a> {
     order_id: OrderId,
     #[serde(flatten)]
-    payment: &'a Payment,
+    record: &'a PaymentRecord,
     #[serde(flatten)]
     price: Money,
     updated_at: Timestamp,
@@ -38,7 +44,7 @@ struct Row<'a> {
 }
 
 impl Payments for DynamoDb {
-    async fn find(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
+    async fn find(&self, order: OrderId) -> Result<Option<PaymentRecord>, StoreError> {
         self.table.get(order).await
     }
 
@@ -46,23 +52,29 @@ impl Payments for DynamoDb {
         &self,
         order: OrderId,
         price: Money,
-        from: Option<&Payment>,
-        next: &Payment,
+        from: Option<&PaymentRecord>,
+        next: &PaymentRecord,
         now: Timestamp,
-    ) -> Result<Write<Payment>, StoreError> {
-        let expires_at = matches!(next, Payment::Forbidden).then(|| tombstone_expiry(now));
-        let row = Row { order_id: order, payment: next, price, updated_at: now, expires_at };
+    ) -> Result<Write<PaymentRecord>, StoreError> {
+        let is_tombstone = next.payment == Payment::Forbidden;
+        let expires_at = is_tombstone.then(|| tombstone_expiry(now));
+        let row = Row { order_id: order, record: next, price, updated_at: now, expires_at };
         let Some(from) = from else {
             return self.table.put_if_absent(&row).await;
         };
-        // An order never changes its intent, so the state's name identifies the row.
-        self.table
-            .put(&row)?
-            .condition_expression("#state = :from")
-            .expression_attribute_names("#state", payments::STATE)
-            .expression_attribute_values(":from", AttributeValue::S(from.name().to_owned()))
-            .commit(&self.table)
-            .await
+        let put = self.table.put(&row)?;
+        let put = if from.version == 0 {
+            // An order never changes its intent, so the state's name identifies such a row.
+            put.condition_expression("attribute_not_exists(#version) AND #state = :state")
+                .expression_attribute_names("#version", payments::VERSION)
+                .expression_attribute_names("#state", payments::STATE)
+                .expression_attribute_values(":state", to_attribute_value(from.payment.name())?)
+        } else {
+            put.condition_expression("#version = :version")
+                .expression_attribute_names("#version", payments::VERSION)
+                .expression_attribute_values(":version", to_attribute_value(from.version)?)
+        };
+        put.commit(&self.table).await
     }
 }
 
@@ -73,15 +85,24 @@ mod tests {
     use serde_json::{Value, json};
     use shop::{
         money::Currency,
-        payment::{IntentId, Progress},
+        payment::{IntentId, Progress, RefundEntry},
+        refund::RefundState,
     };
 
     use super::*;
 
+    fn record(payment: Payment) -> PaymentRecord {
+        PaymentRecord { version: 3, payment, refunds: vec![] }
+    }
+
     fn stored(payment: &Payment, expires_at: Option<i64>) -> serde_dynamo::Item {
+        stored_record(&record(payment.clone()), expires_at)
+    }
+
+    fn stored_record(record: &PaymentRecord, expires_at: Option<i64>) -> serde_dynamo::Item {
         let row = Row {
             order_id: ORDER.parse().unwrap(),
-            payment,
+            record,
             price: Money { amount: 380, currency: Currency::Eur },
             updated_at: at(PLACED_AT),
             expires_at,
@@ -101,6 +122,7 @@ mod tests {
             serde_dynamo::from_item::<_, Value>(row).unwrap(),
             json!({
                 "order_id": ORDER,
+                "version": 3,
                 "state": "declined",
                 "intent": "pi_1",
                 "reason": "insufficient_funds",
@@ -120,12 +142,41 @@ mod tests {
             serde_dynamo::from_item::<_, Value>(row).unwrap(),
             json!({
                 "order_id": ORDER,
+                "version": 3,
                 "state": "refused",
                 "reason": "amount_too_small",
                 "amount": 380,
                 "currency": "EUR",
                 "updated_at": "2026-11-24T08:00:00Z",
             })
+        );
+    }
+
+    #[test]
+    fn a_refund_by_the_shop_is_kept_in_the_row() {
+        let captured =
+            Payment::Committed { intent: IntentId::new("pi_1"), progress: Progress::Captured };
+        let refund = RefundEntry {
+            id: 1,
+            amount: 190,
+            attempt: 2,
+            name: 3,
+            state: RefundState::Failed,
+            reason: Some("expired_or_canceled_card".to_owned()),
+        };
+        let record = PaymentRecord { refunds: vec![refund], ..record(captured) };
+        let row = stored_record(&record, None);
+        assert_eq!(decode::item::<PaymentRecord>(row.clone()), Ok(record));
+        assert_eq!(
+            serde_dynamo::from_item::<_, Value>(row).unwrap()["refunds"],
+            json!([{
+                "id": 1,
+                "amount": 190,
+                "attempt": 2,
+                "name": 3,
+                "state": "failed",
+                "reason": "expired_or_canceled_card",
+            }])
         );
     }
 

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client as SecretsManager;
 use platform::cause::chain;
 use shop::payment::IntentId;
-use stripe::{Client, Intent, NewIntent, Refund, RetrySettings};
+use stripe::{BookedRefund, Client, Intent, NewIntent, NewRefund, Refund, RetrySettings};
 use tokio::sync::Mutex;
 
 use crate::provider::{KeyError, Provider, ProviderError};
@@ -85,6 +85,14 @@ impl Provider for StripeProvider {
 
     async fn refund(&self, intent: &IntentId) -> Result<Refund, ProviderError> {
         self.call(async |client| client.refund(intent).await).await
+    }
+
+    async fn refund_part(&self, new: &NewRefund) -> Result<(), ProviderError> {
+        self.call(async |client| client.refund_part(new).await).await
+    }
+
+    async fn refunds(&self, intent: &IntentId) -> Result<Vec<BookedRefund>, ProviderError> {
+        self.call(async |client| client.refunds_of(intent).await).await
     }
 }
 

@@ -16,7 +16,7 @@
 //!   does not look at the version. An unknown enum value is a decoding error, so the message is
 //!   retried, and waits in the dead-letter queue if the consumer's deployment takes longer.
 //!
-//! Version 3 of orders and payment adds currencies.
+//! Version 3 of orders and payment adds currencies, version 4 the refunds of orders that go on.
 //!
 //! The JSON Schemas in `schemas/` are generated from these types, and `tests/recorded/` holds
 //! events of each version.
@@ -32,6 +32,7 @@ use crate::{
     order::{
         HistoryEntry, Line, Order, OrderEventType, PaymentMethod, PaymentStatus, Rejection, Status,
     },
+    refund::{Refund, RefundState},
     stock::{Demand, Shortage},
     trace::TraceParent,
 };
@@ -44,11 +45,11 @@ pub const INVENTORY: &str = "amelie.inventory";
 pub const PAYMENT: &str = "amelie.payment";
 
 /// The version of the events from [`ORDERS`].
-pub const ORDERS_VERSION: u32 = 3;
+pub const ORDERS_VERSION: u32 = 4;
 /// The version of the events from [`INVENTORY`].
 pub const INVENTORY_VERSION: u32 = 2;
 /// The version of the events from [`PAYMENT`].
-pub const PAYMENT_VERSION: u32 = 3;
+pub const PAYMENT_VERSION: u32 = 4;
 
 /// Metadata common to all events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -103,6 +104,9 @@ pub struct OrderData {
     pub status: Status,
     /// What happened to the customer's money.
     pub payment: PaymentStatus,
+    /// What the shop has given back, or is giving back; since version 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<Refund>,
     /// The shop's id.
     pub location: LocationId,
     /// The shop's name.
@@ -162,6 +166,7 @@ impl OrderEvent {
             revision: entry.revision,
             status: order.status,
             payment: order.payment,
+            refunds: order.refunds,
             location: order.location,
             location_name: order.location_name,
             time_zone: order.time_zone,
@@ -188,25 +193,62 @@ impl OrderEvent {
     }
 
     /// The event to publish again if nobody knows whether it got through: the order's latest one.
-    /// After a failed refund that is the one that ended the order, for which a refund is tried; the
-    /// latest one only says that the refund failed.
+    /// While a refund is not made, that is the one for which it is tried: the end of an order, or the
+    /// request of its shop. A later one only says, for example, that the refund failed.
     #[must_use]
     pub fn repeated(mut order: Order) -> Option<Self> {
-        if order.payment == PaymentStatus::RefundFailed {
-            let ended = |entry: &HistoryEntry| {
-                use OrderEventType::{Cancelled, Expired, Rejected};
-                matches!(entry.event, Cancelled | Expired | Rejected)
-            };
-            let end = order.history.iter().rposition(ended)?;
-            order.history.truncate(end + 1);
-        }
+        use OrderEventType::{Cancelled, Expired, RefundRequested, Rejected};
+
+        let is_asked_for = |refund: &Refund| refund.state == RefundState::Requested;
+        let causes: &[_] = if order.payment == PaymentStatus::RefundFailed {
+            &[Rejected, Cancelled, Expired]
+        } else if order.refunds.iter().any(is_asked_for) {
+            &[RefundRequested]
+        } else {
+            return Self::latest(order);
+        };
+        let is_cause = |entry: &HistoryEntry| causes.contains(&entry.event);
+        let cause = order.history.iter().rposition(is_cause)?;
+        order.history.truncate(cause + 1);
         Self::latest(order)
     }
 }
 
+/// The data of an event about an order.
+trait AboutOrder {
+    fn order_id(&self) -> OrderId;
+
+    /// What the event's id is derived from, next to the order. An order has at most one event of
+    /// most detail types.
+    fn name(&self, detail_type: &str) -> String {
+        detail_type.to_owned()
+    }
+}
+
+macro_rules! about_order {
+    ($($data:ty),*) => {
+        $(impl AboutOrder for $data {
+            fn order_id(&self) -> OrderId {
+                self.order_id
+            }
+        })*
+    };
+}
+
+about_order!(StockReserved, StockRejected, PaymentMade, PaymentFailed);
+
+impl AboutOrder for PaymentChanged {
+    fn order_id(&self) -> OrderId {
+        self.order_id
+    }
+
+    fn name(&self, detail_type: &str) -> String {
+        format!("{detail_type}/{}", self.version)
+    }
+}
+
 /// Defines the events that a source publishes about orders: an enum with a variant for each detail
-/// type, and a constructor for each variant. An order has at most one event of each detail type, so
-/// the event's id is derived from the two.
+/// type, and a constructor for each variant.
 ///
 /// A detail type is written once: the wire format, the event's id and `DETAIL_TYPES` take it from
 /// the same literal, and cannot drift apart.
@@ -236,10 +278,10 @@ macro_rules! events {
                 #[must_use]
                 pub fn $new(data: $data, occurred_at: Timestamp, cause: &Metadata) -> Self {
                     let metadata = Metadata {
-                        event_id: data.order_id.derived($detail_type),
+                        event_id: data.order_id().derived(&data.name($detail_type)),
                         version: $version,
                         occurred_at,
-                        correlation_id: data.order_id.as_uuid(),
+                        correlation_id: data.order_id().as_uuid(),
                         causation_id: Some(cause.event_id),
                         traceparent: cause.traceparent.clone(),
                     };
@@ -288,6 +330,29 @@ events! {
     "payment.refunded" => Refunded, refunded(PaymentMade);
     /// The provider could not refund the amount.
     "payment.refund_failed" => RefundFailed, refund_failed(PaymentFailed);
+    /// The refunds of an order that goes on have changed; since version 4.
+    "payment.changed" => Changed, changed(PaymentChanged);
+}
+
+/// Data of `payment.changed`: the payment's row as it stood. An event with a lower version than one
+/// that came before it is older.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentChanged {
+    /// The order's id.
+    pub order_id: OrderId,
+    /// The number of times that the row was written.
+    pub version: u32,
+    /// All refunds that the shop has asked for.
+    pub refunds: Vec<RefundReport>,
+}
+
+/// How far a refund got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundReport {
+    /// Its number among the refunds of the order.
+    pub id: u32,
+    /// How far it got.
+    pub state: RefundState,
 }
 
 /// Data of `payment.captured`, `payment.voided` and `payment.refunded`.

@@ -16,6 +16,7 @@ pub mod name;
 pub mod order;
 pub mod payment;
 pub mod placement;
+pub mod refund;
 pub mod stock;
 pub mod text;
 mod tombstone;

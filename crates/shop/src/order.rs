@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     id::{CustomerId, ItemId, LocationId, OrderId},
     money::{Currency, Money},
+    refund::{Refund, RefundReason, RefundState, is_zero, live_amount},
     stock::{Quantity, Shortage},
     text::{self, Unprintable},
     trace::TraceParent,
@@ -269,6 +270,9 @@ pub enum OrderEventType {
     Cancelled,
     #[serde(rename = "order.expired")]
     Expired,
+    /// The order's state is the same as before; the shop gives money back.
+    #[serde(rename = "order.refund_requested")]
+    RefundRequested,
     /// The order's state is the same as before; its payment has changed.
     #[serde(rename = "order.payment_changed")]
     PaymentChanged,
@@ -279,7 +283,7 @@ pub enum OrderEventType {
 
 impl OrderEventType {
     /// Every event type.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Placed,
         Self::Reserved,
         Self::Confirmed,
@@ -289,6 +293,7 @@ impl OrderEventType {
         Self::Rejected,
         Self::Cancelled,
         Self::Expired,
+        Self::RefundRequested,
         Self::PaymentChanged,
         Self::Erased,
     ];
@@ -328,8 +333,14 @@ pub struct Order {
     pub status: Status,
     /// The number of transitions so far, including the placing.
     pub revision: u32,
-    /// What happened to the customer's money.
+    /// What happened to the customer's money. A refund by the shop changes nothing about it.
     pub payment: PaymentStatus,
+    /// What the shop has given back, in the order in which it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<Refund>,
+    /// The version of the payment's row from which the states of the refunds are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub payment_version: u32,
     /// The ordered items, each once.
     pub lines: Vec<Line>,
     /// The sum of all lines in minor units.
@@ -384,6 +395,22 @@ pub enum Trigger {
     PaymentRefunded,
     /// The provider could not refund the amount.
     RefundFailed,
+    /// The shop gives this much of a paid order back, in minor units: at most what is left.
+    RefundRequested {
+        /// In minor units.
+        amount: u64,
+        /// Why, for the customer.
+        reason: RefundReason,
+    },
+    /// The shop tries a refund again that has failed.
+    RefundRetried(u32),
+    /// The payment's row shows its refunds in these states. Older versions of the row are ignored.
+    RefundsChanged {
+        /// The version of the payment's row.
+        version: u32,
+        /// The refunds by their numbers.
+        states: Vec<(u32, RefundState)>,
+    },
     /// The deadline has passed.
     DeadlinePassed,
     /// The customer cancels the order, which they can until its pickup time.
@@ -406,16 +433,22 @@ pub struct Transition {
     pub from_revision: u32,
     /// What happened to the customer's money.
     pub payment: PaymentStatus,
+    /// All refunds, and the version of the payment's row that they are from; only for a transition
+    /// that changes them.
+    pub refunds: Option<(Vec<Refund>, u32)>,
     /// Why the order is rejected; only for a transition that rejects it.
     pub rejection: Option<Rejection>,
     /// Whether to delete the payment method, because no charge needs it from now on.
     pub forgets_payment_method: bool,
     /// Whether to delete what leads to the customer: their id, their note, and the hash and the
-    /// trace of their request. What the books need stays.
+    /// trace of their request. What the books need stays; reasons of refunds are among `refunds`.
     pub erases_customer: bool,
     /// The history's next entry, with the new revision and state.
     pub entry: HistoryEntry,
 }
+
+/// The most refunds of one order by its shop, so that rows and events stay small.
+pub const MAX_REFUNDS: usize = 20;
 
 /// How long after its pickup time an order may still be reported as collected.
 const UNREPORTED_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -461,6 +494,24 @@ impl Order {
             _ => {}
         }
         let (event, status, payment) = next(self.status, self.payment, &trigger)?;
+        let refunds = match &trigger {
+            Trigger::RefundRequested { amount, reason } => {
+                Some((self.refunds_with(*amount, reason, at)?, self.payment_version))
+            }
+            Trigger::RefundRetried(id) => Some((self.refunds_retried(*id)?, self.payment_version)),
+            Trigger::RefundsChanged { version, states } => {
+                Some((self.refunds_after(*version, states)?, *version))
+            }
+            Trigger::Cancelled => self.refunds_with_each(|refund| {
+                if matches!(refund.state, RefundState::Requested | RefundState::Failed) {
+                    refund.state = RefundState::Covered;
+                }
+            }),
+            Trigger::ErasureRequested => {
+                self.refunds_with_each(|refund| refund.reason = RefundReason::erased())
+            }
+            _ => None,
+        };
         let rejection = match trigger {
             Trigger::StockRejected(shortages) => Some(Rejection::OutOfStock { shortages }),
             Trigger::PaymentDeclined(reason) => Some(Rejection::PaymentDeclined { reason }),
@@ -469,11 +520,73 @@ impl Order {
         Some(Transition {
             from_revision: self.revision,
             payment,
+            refunds,
             rejection,
             forgets_payment_method: !status.needs_payment_method(),
             erases_customer: event == OrderEventType::Erased,
             entry: HistoryEntry { revision: self.revision + 1, event, status, at, cause },
         })
+    }
+
+    /// What the shop may still give back of a paid order, in minor units.
+    #[must_use]
+    pub fn refundable(&self) -> u64 {
+        match (self.payment, self.status.ended_early()) {
+            (PaymentStatus::Captured, false) => self.total - live_amount(&self.refunds),
+            _ => 0,
+        }
+    }
+
+    fn refunds_with(
+        &self,
+        amount: u64,
+        reason: &RefundReason,
+        at: Timestamp,
+    ) -> Option<Vec<Refund>> {
+        if !(1..=self.refundable()).contains(&amount) || self.refunds.len() >= MAX_REFUNDS {
+            return None;
+        }
+        let id = self.refunds.last().map_or(1, |last| last.id + 1);
+        let refund = Refund {
+            id,
+            amount,
+            reason: reason.clone(),
+            requested_at: at,
+            attempt: 1,
+            state: RefundState::Requested,
+        };
+        Some([&self.refunds[..], &[refund]].concat())
+    }
+
+    /// The refunds with another attempt at one that has failed, if its amount is still to be had.
+    fn refunds_retried(&self, id: u32) -> Option<Vec<Refund>> {
+        let mut refunds = self.refunds.clone();
+        let refund = refunds.iter_mut().find(|refund| refund.id == id)?;
+        if refund.state != RefundState::Failed || refund.amount > self.refundable() {
+            return None;
+        }
+        refund.state = RefundState::Requested;
+        refund.attempt += 1;
+        Some(refunds)
+    }
+
+    /// The refunds in these states, or `None` if that is older than what the order shows, or the
+    /// same.
+    fn refunds_after(&self, version: u32, states: &[(u32, RefundState)]) -> Option<Vec<Refund>> {
+        let mut refunds = self.refunds.clone();
+        for refund in &mut refunds {
+            if let Some((_, state)) = states.iter().find(|(id, _)| *id == refund.id) {
+                refund.state = *state;
+            }
+        }
+        (version > self.payment_version && refunds != self.refunds).then_some(refunds)
+    }
+
+    /// The refunds after a change of each, or `None` if that changes nothing.
+    fn refunds_with_each(&self, change: impl Fn(&mut Refund)) -> Option<(Vec<Refund>, u32)> {
+        let mut refunds = self.refunds.clone();
+        refunds.iter_mut().for_each(change);
+        (refunds != self.refunds).then_some((refunds, self.payment_version))
     }
 
     /// The order after `transition`.
@@ -482,6 +595,10 @@ impl Order {
         self.status = transition.entry.status;
         self.revision = transition.entry.revision;
         self.payment = transition.payment;
+        if let Some((refunds, version)) = transition.refunds {
+            self.refunds = refunds;
+            self.payment_version = version;
+        }
         if transition.rejection.is_some() {
             self.rejection = transition.rejection;
         }
@@ -525,6 +642,13 @@ const fn next(
         (Preparing, Trigger::PreparationFinished) => (Event::Ready, Ready, payment),
         (Ready, Trigger::PickedUp) => (Event::Collected, Collected, payment),
         (_, Trigger::ErasureRequested) => (Event::Erased, status, payment),
+        (
+            Confirmed | Preparing | Ready | Collected,
+            Trigger::RefundRequested { .. } | Trigger::RefundRetried(_),
+        ) => (Event::RefundRequested, status, payment),
+        (Confirmed | Preparing | Ready | Collected, Trigger::RefundsChanged { .. }) => {
+            (Event::PaymentChanged, status, payment)
+        }
         (Rejected | Cancelled | Expired, _) => match next_payment(payment, trigger) {
             Some(payment) => (Event::PaymentChanged, status, payment),
             None => return None,

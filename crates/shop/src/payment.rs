@@ -1,9 +1,11 @@
 //! The payment of one order: which intent the order is committed to, and how far that intent got.
 //!
 //! The provider's own state is the truth about money. The row only ensures that an order never has
-//! more than one intent, and records the last state that was seen of it.
+//! more than one intent, that nothing is given back twice, and records the last state that was seen.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+use crate::refund::{Refund, RefundState, is_zero};
 
 /// The provider's id of an intent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,36 +80,41 @@ pub enum Progress {
     },
 }
 
-/// Reads the row's fields one by one. The variants as they are written could be read as well, but
-/// an error would not name the field.
-impl<'de> Deserialize<'de> for Payment {
+/// The fields of a row. They are read one by one: the variants as they are written could be read
+/// as well, but an error would not name the field.
+#[derive(Deserialize)]
+struct Row {
+    state: State,
+    intent: Option<IntentId>,
+    reason: Option<String>,
+    #[serde(default)]
+    version: u32,
+    #[serde(default)]
+    refunds: Vec<RefundEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Forbidden,
+    Refused,
+    Charging,
+    Captured,
+    Declined,
+    Undoing,
+    Voided,
+    Refunded,
+    RefundFailed,
+}
+
+impl<'de> Deserialize<'de> for PaymentRecord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Row {
-            state: State,
-            intent: Option<IntentId>,
-            reason: Option<String>,
-        }
-
-        #[derive(Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum State {
-            Forbidden,
-            Refused,
-            Charging,
-            Captured,
-            Declined,
-            Undoing,
-            Voided,
-            Refunded,
-            RefundFailed,
-        }
-
-        let Row { state, intent, reason } = Row::deserialize(deserializer)?;
+        let Row { state, intent, reason, version, refunds } = Row::deserialize(deserializer)?;
         let reason = || reason.ok_or_else(|| D::Error::missing_field("reason"));
+        let record = |payment| Self { version, payment, refunds };
         let progress = match state {
-            State::Forbidden => return Ok(Self::Forbidden),
-            State::Refused => return Ok(Self::Refused { reason: reason()? }),
+            State::Forbidden => return Ok(record(Payment::Forbidden)),
+            State::Refused => return Ok(record(Payment::Refused { reason: reason()? })),
             State::Charging => Progress::Charging,
             State::Captured => Progress::Captured,
             State::Declined => Progress::Declined { reason: reason()? },
@@ -117,7 +124,173 @@ impl<'de> Deserialize<'de> for Payment {
             State::RefundFailed => Progress::RefundFailed { reason: reason()? },
         };
         let intent = intent.ok_or_else(|| D::Error::missing_field("intent"))?;
-        Ok(Self::Committed { intent, progress })
+        Ok(record(Payment::Committed { intent, progress }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Payment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        PaymentRecord::deserialize(deserializer).map(|record| record.payment)
+    }
+}
+
+/// The row of an order's payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PaymentRecord {
+    /// The number of writes so far. 0 for a row that was written when rows had no version.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub version: u32,
+    /// What the order is committed to.
+    #[serde(flatten)]
+    pub payment: Payment,
+    /// What the shop gives back of a captured payment, in the order in which it was asked for. What
+    /// an order gives back because it ended is not among them: that is all that is left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<RefundEntry>,
+}
+
+/// A refund at the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundEntry {
+    /// Its number among the order's refunds: [`Refund::id`].
+    pub id: u32,
+    /// In minor units.
+    pub amount: u64,
+    /// The attempt of the order that it follows: [`Refund::attempt`].
+    pub attempt: u32,
+    /// Its name at the provider, next to its number: from 1, and one more for each attempt and for
+    /// each answered failure. The row has the name before the provider hears of it, so that each
+    /// delivery looks for it, and asks under the same name.
+    pub name: u32,
+    /// How far it got.
+    pub state: RefundState,
+    /// The provider's code, such as `expired_or_canceled_card`; only for a failed refund.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What became of an attempt to refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefundOutcome {
+    /// The provider has taken it.
+    Taken(RefundState),
+    /// The provider or the bank refuses it, with this code.
+    Failed(String),
+    /// The provider has failed with an answer that it would repeat under the same name.
+    Stalled,
+}
+
+impl PaymentRecord {
+    /// The row of an order that had none.
+    #[must_use]
+    pub const fn new(payment: Payment) -> Self {
+        Self { version: 1, payment, refunds: Vec::new() }
+    }
+
+    /// The row after `trigger`, or `None` if the trigger does not apply to `current`. Refunds that
+    /// are not made when all is given back are [covered](RefundState::Covered) by that.
+    #[must_use]
+    pub fn next(current: Option<&Self>, trigger: Trigger) -> Option<Self> {
+        let is_undo = trigger == Trigger::UndoRequested;
+        let payment = Payment::next(current.map(|record| &record.payment), trigger)?;
+        let Some(current) = current else {
+            return Some(Self::new(payment));
+        };
+        let mut next = Self { payment, ..current.again() };
+        if is_undo {
+            let unmade = |entry: &&mut RefundEntry| entry.is_unmade();
+            next.refunds.iter_mut().filter(unmade).for_each(|it| it.state = RefundState::Covered);
+        }
+        Some(next)
+    }
+
+    /// The row with the refunds that were asked for and that it does not have yet, and with those
+    /// that have failed and were asked for again. `None` if there are none.
+    #[must_use]
+    pub fn with_requests(&self, requests: &[Refund]) -> Option<Self> {
+        let mut next = self.again();
+        let is_captured =
+            matches!(self.payment, Payment::Committed { progress: Progress::Captured, .. });
+        let state = if is_captured { RefundState::Requested } else { RefundState::Covered };
+        for request in requests.iter().filter(|it| it.state == RefundState::Requested) {
+            match next.refunds.iter_mut().find(|entry| entry.id == request.id) {
+                None => next.refunds.push(RefundEntry {
+                    id: request.id,
+                    amount: request.amount,
+                    attempt: request.attempt,
+                    name: 1,
+                    state,
+                    reason: None,
+                }),
+                Some(entry)
+                    if entry.state == RefundState::Failed && entry.attempt < request.attempt =>
+                {
+                    entry.attempt = request.attempt;
+                    entry.name += 1;
+                    entry.state = state;
+                    entry.reason = None;
+                }
+                Some(_) => {}
+            }
+        }
+        (next.refunds != self.refunds).then_some(next)
+    }
+
+    /// The row after an attempt at the refund `id` under this name, or `None` if that is known, or no longer of
+    /// interest.
+    #[must_use]
+    pub fn with_outcome(&self, id: u32, name: u32, outcome: &RefundOutcome) -> Option<Self> {
+        let mut next = self.again();
+        let entry = next.refunds.iter_mut().find(|entry| entry.id == id)?;
+        if !entry.is_unsettled() || entry.name != name {
+            return None;
+        }
+        match outcome {
+            RefundOutcome::Taken(state) => entry.state = *state,
+            RefundOutcome::Failed(reason) => {
+                entry.state = RefundState::Failed;
+                entry.reason = Some(reason.clone());
+            }
+            RefundOutcome::Stalled => entry.name += 1,
+        }
+        (next.refunds != self.refunds).then_some(next)
+    }
+
+    /// The refunds that the provider is still to be asked for, or has not finished.
+    pub fn unsettled(&self) -> impl Iterator<Item = &RefundEntry> {
+        self.refunds.iter().filter(|entry| entry.is_unsettled())
+    }
+
+    /// The refunds that the provider or the bank refuses.
+    pub fn failed(&self) -> impl Iterator<Item = &RefundEntry> {
+        self.refunds.iter().filter(|entry| entry.state == RefundState::Failed)
+    }
+
+    /// The sum of the refunds that the customer gets, in minor units.
+    #[must_use]
+    pub fn given(&self) -> u64 {
+        self.refunds.iter().filter(|entry| entry.is_given()).map(|entry| entry.amount).sum()
+    }
+
+    /// The same row, to be written again.
+    fn again(&self) -> Self {
+        Self { version: self.version + 1, ..self.clone() }
+    }
+}
+
+impl RefundEntry {
+    /// Whether the customer gets the amount, as far as is known.
+    #[must_use]
+    pub const fn is_given(&self) -> bool {
+        matches!(self.state, RefundState::Pending | RefundState::Succeeded)
+    }
+
+    const fn is_unmade(&self) -> bool {
+        matches!(self.state, RefundState::Requested | RefundState::Failed)
+    }
+
+    const fn is_unsettled(&self) -> bool {
+        matches!(self.state, RefundState::Requested | RefundState::Pending)
     }
 }
 

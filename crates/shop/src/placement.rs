@@ -222,6 +222,8 @@ pub fn place(
         status: Status::Placed,
         revision: 1,
         payment: PaymentStatus::None,
+        refunds: Vec::new(),
+        payment_version: 0,
         lines,
         total,
         currency: menu.currency,

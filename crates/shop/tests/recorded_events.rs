@@ -9,12 +9,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shop::{
     event::{
-        INVENTORY, InventoryEvent, Metadata, ORDERS, OrderEvent, PAYMENT, PaymentEvent,
-        PaymentFailed, PaymentMade, StockRejected, StockReserved,
+        INVENTORY, InventoryEvent, Metadata, ORDERS, OrderEvent, PAYMENT, PaymentChanged,
+        PaymentEvent, PaymentFailed, PaymentMade, RefundReport, StockRejected, StockReserved,
     },
     id::OrderId,
     money::Currency,
     order::{Order, OrderEventType, Trigger},
+    refund::{Refund, RefundState},
     stock::Shortage,
     trace::TraceParent,
 };
@@ -24,7 +25,7 @@ use uuid::Uuid;
 fn recordings() -> Vec<(String, Event)> {
     let trace: TraceParent =
         "00-f454ae800a1b2c3d4e5f60718293a4b5-4e5f60718293a4b5-00".parse().unwrap();
-    let in_kronur = in_kronur(&trace);
+    let (in_kronur, refunds) = (in_kronur(&trace), refunds(&trace));
     [(1, None), (2, Some(trace))]
         .into_iter()
         .flat_map(|(version, trace)| {
@@ -39,6 +40,7 @@ fn recordings() -> Vec<(String, Event)> {
             orders.chain(inventory).chain(payment).map(file).collect::<Vec<_>>()
         })
         .chain(in_kronur)
+        .chain(refunds)
         .collect()
 }
 
@@ -76,6 +78,7 @@ impl Event {
             Self::Payment(PaymentEvent::Declined(detail) | PaymentEvent::RefundFailed(detail)) => {
                 &mut detail.metadata
             }
+            Self::Payment(PaymentEvent::Changed(detail)) => &mut detail.metadata,
         };
         metadata.version = version;
         self
@@ -92,6 +95,38 @@ fn in_kronur(trace: &TraceParent) -> [(String, Event); 2] {
     [
         ("order.placed-isk.v3.json".into(), Event::Order(OrderEvent::latest(placed).unwrap())),
         ("payment.captured-isk.v3.json".into(), Event::Payment(captured)),
+    ]
+}
+
+/// Since version 4 of orders and payment: a refund by the shop, and what became of it.
+fn refunds(trace: &TraceParent) -> [(String, Event); 2] {
+    let recorded = order_recordings(Some(trace));
+    let (_, confirmed) = recorded.into_iter().find(|(name, _)| *name == "order.confirmed").unwrap();
+    let refund = Refund {
+        id: 1,
+        amount: 190,
+        reason: "One croissant was burnt".parse().unwrap(),
+        requested_at: at("2026-11-24T08:00:11.5Z"),
+        attempt: 1,
+        state: RefundState::Requested,
+    };
+    let mut requested = confirmed;
+    requested.event_type = OrderEventType::RefundRequested;
+    requested.detail.data.revision = 4;
+    requested.detail.data.refunds = vec![refund];
+    let metadata = &mut requested.detail.metadata;
+    metadata.event_id = id(REVISIONS[3]);
+    metadata.occurred_at = at("2026-11-24T08:00:11.5Z");
+    metadata.causation_id = None;
+    let changed = PaymentChanged {
+        order_id: order_id(),
+        version: 4,
+        refunds: vec![RefundReport { id: 1, state: RefundState::Succeeded }],
+    };
+    let changed = PaymentEvent::changed(changed, at(DECIDED), &cause(REVISIONS[3], Some(trace)));
+    [
+        ("order.refund_requested.v4.json".into(), Event::Order(requested)),
+        ("payment.changed.v4.json".into(), Event::Payment(changed)),
     ]
 }
 

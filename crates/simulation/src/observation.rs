@@ -13,7 +13,7 @@ use payment::memory::Account;
 use shop::{
     id::{CustomerId, ItemId, LocationId, OrderId},
     order::Order,
-    payment::{IntentId, Payment},
+    payment::{IntentId, PaymentRecord},
     stock::{BakePlan, Demand, Reservation, Shortage},
 };
 
@@ -86,7 +86,7 @@ pub(crate) enum Observation {
     },
     PaymentWritten {
         order: OrderId,
-        payment: Payment,
+        record: PaymentRecord,
     },
     /// The provider created an intent.
     IntentCreated {
@@ -221,7 +221,7 @@ pub(crate) struct Rest {
     pub(crate) deleted_until: Timestamp,
     pub(crate) orders: BTreeMap<OrderId, Order>,
     pub(crate) reservations: BTreeMap<OrderId, Reservation>,
-    pub(crate) payments: BTreeMap<OrderId, Payment>,
+    pub(crate) payments: BTreeMap<OrderId, PaymentRecord>,
     /// The provider's intents.
     pub(crate) accounts: Vec<Account>,
     /// Held pieces by shop, day and item.

@@ -37,10 +37,10 @@ use shop::{
     menu::{Location, Menu},
     money::Money,
     order::{Order, Transition},
-    payment::{IntentId, Payment},
+    payment::{IntentId, Payment, PaymentRecord},
     stock::{BakePlan, Demand, Quantity, Reservation},
 };
-use stripe::{Intent, NewIntent, Refund, Unavailable};
+use stripe::{BookedRefund, Intent, NewIntent, NewRefund, Refund, Unavailable};
 use tables::notices::Outcome;
 
 use crate::{
@@ -227,7 +227,7 @@ impl Stock for Unreliable<MemoryStock> {
 }
 
 impl Payments for Unreliable<MemoryPayments> {
-    async fn find(&self, order: OrderId) -> Result<Option<Payment>, StoreError> {
+    async fn find(&self, order: OrderId) -> Result<Option<PaymentRecord>, StoreError> {
         let payments = self.behind.clone();
         self.world
             .calls
@@ -239,21 +239,21 @@ impl Payments for Unreliable<MemoryPayments> {
         &self,
         order: OrderId,
         price: Money,
-        from: Option<&Payment>,
-        next: &Payment,
+        from: Option<&PaymentRecord>,
+        next: &PaymentRecord,
         now: Timestamp,
-    ) -> Result<Write<Payment>, StoreError> {
+    ) -> Result<Write<PaymentRecord>, StoreError> {
         let (world, payments, from, next) =
             (self.world.clone(), self.behind.clone(), from.cloned(), next.clone());
         let by = world.core.tasks.current();
         let write = move || {
-            if matches!(next, Payment::Refused { .. }) {
+            if matches!(next.payment, Payment::Refused { .. }) {
                 world.log.add(Observation::RefusalWritten { by, order });
             }
             let written = block_on(payments.write(order, price, from.as_ref(), &next, now))?;
             if written == Write::Committed {
-                let payment = next.clone();
-                world.log.add(Observation::PaymentWritten { order, payment });
+                let record = next.clone();
+                world.log.add(Observation::PaymentWritten { order, record });
             }
             Ok(written)
         };
@@ -350,6 +350,24 @@ impl Provider for Unreliable<MemoryProvider> {
                 || self.trouble(),
             )
             .await
+    }
+
+    async fn refund_part(&self, new: &NewRefund) -> Result<(), ProviderError> {
+        let (provider, new) = (self.behind.clone(), new.clone());
+        let refund = move || block_on(provider.refund_part(&new));
+        // A failure that is answered sticks to the refund's name, so that only the provider makes it.
+        let trouble = || {
+            let troubles =
+                [Unavailable::TimedOut, Unavailable::Disconnected, Unavailable::Busy(429)];
+            stripe::Error::from(*self.world.core.luck.pick(&troubles)).into()
+        };
+        self.world.calls.call(Port::Provider, "refund part", refund, trouble).await
+    }
+
+    async fn refunds(&self, intent: &IntentId) -> Result<Vec<BookedRefund>, ProviderError> {
+        let (provider, intent) = (self.behind.clone(), intent.clone());
+        let list = move || block_on(provider.refunds(&intent));
+        self.world.calls.call(Port::Provider, "refunds", list, || self.trouble()).await
     }
 }
 

@@ -17,6 +17,7 @@ use shop::{
     id::{CustomerId, LocationId, OrderId},
     menu::Menu,
     order::{Order, Status, Trigger},
+    refund::RefundState,
     stock::BakePlan,
 };
 use tables::orders::{Orders, Outcome, apply_trigger};
@@ -311,6 +312,13 @@ impl Workload {
             steps.truncate(1 + luck.below(steps.len()));
             self.staff_prepares(wish.id, start + soon(), steps);
         }
+        if luck.chance(200) {
+            // One of the staff, or two at the same time.
+            let at = start + soon();
+            for _ in 0..luck.between(1, 2) {
+                self.staff_refunds(wish.id, at + at_once());
+            }
+        }
     }
 
     /// A customer sends a request until the response is final, or gives up.
@@ -380,6 +388,29 @@ impl Workload {
                     world.calls.sleep(luck.wait(SignedDuration::from_mins(5))).await;
                 }
                 world.calls.sleep(luck.time(SignedDuration::from_mins(10))).await;
+            }
+        });
+    }
+
+    /// Staff give a part of an order back, or what is left of it, once it is paid, or try again what
+    /// has failed.
+    fn staff_refunds(&self, order: OrderId, at: Timestamp) {
+        let (world, functions) = (self.world.clone(), self.functions.clone());
+        self.world.core.start_person("staff", async move {
+            let luck = &world.core.luck;
+            world.calls.sleep_until(at).await;
+            for _ in 0..3 {
+                let Some(row) = world.order(order) else { return };
+                if let Some(refund) = draw_refund(&world, &row) {
+                    let (orders, now) = (functions.orders_table().clone(), world.now());
+                    let asked = world.invoke("OrderIntake", async move {
+                        move_on(&orders, order, &refund, now).await
+                    });
+                    if asked.await == Some(true) {
+                        return;
+                    }
+                }
+                world.calls.sleep(luck.wait(SignedDuration::from_mins(5))).await;
             }
         });
     }
@@ -461,7 +492,8 @@ impl Workload {
     }
 
     /// For a while, the provider refuses small orders for good, because the rate of its settlement
-    /// currency has changed, or all orders, in a way that nobody knows.
+    /// currency has changed, or all orders, in a way that nobody knows. Some refunds fail with an
+    /// answer, made or not.
     fn start_refusals(&self) {
         let luck = &self.world.core.luck;
         let soon = || luck.wait(SignedDuration::from_mins(20));
@@ -470,6 +502,12 @@ impl Workload {
             self.after(soon(), move |this| {
                 this.world.provider.set_minimum(minimum);
                 this.after(length, |this| this.world.provider.set_minimum(None));
+            });
+        }
+        if luck.chance(200) {
+            let (times, after_work) = (1 + luck.below(3), luck.chance(500));
+            self.after(soon(), move |this| {
+                this.world.provider.fail_parts(u32::try_from(times).unwrap_or(1), after_work);
             });
         }
         if luck.chance(50) {
@@ -556,6 +594,22 @@ pub(crate) fn menu(Shop { name, opening }: Shop, rise: u64) -> Menu {
     let menu: Menu = serde_json::from_value(menu).expect("a menu");
     menu.validate().expect("a valid menu");
     menu
+}
+
+/// A refund that the order still allows, if any.
+fn draw_refund(world: &World, order: &Order) -> Option<Trigger> {
+    let luck = &world.core.luck;
+    let failed = order.refunds.iter().find(|refund| refund.state == RefundState::Failed);
+    if let Some(failed) = failed.filter(|_| luck.chance(700)) {
+        return Some(Trigger::RefundRetried(failed.id));
+    }
+    let left = order.refundable();
+    if left == 0 {
+        return None;
+    }
+    let part = luck.between(1, i64::try_from(left).unwrap_or(i64::MAX)).unsigned_abs();
+    let amount = if luck.chance(300) { left } else { part };
+    Some(Trigger::RefundRequested { amount, reason: "burnt".parse().expect("a reason") })
 }
 
 /// Takes an order one step on. Returns whether there is nothing left to try.

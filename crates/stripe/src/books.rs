@@ -11,10 +11,10 @@ use shop::{id::OrderId, payment::IntentId};
 
 use crate::{
     amount,
-    client::Client,
+    client::{Client, Key},
     error::{Error, Unavailable},
-    intent::{Intent, IntentStatus},
-    wire::{WireIntent, WireRefundStatus},
+    intent::{Intent, IntentStatus, RefundName},
+    wire::{self, WireIntent, WireRefundStatus},
 };
 
 /// The provider's maximum page size.
@@ -54,6 +54,10 @@ pub struct BookedRefund {
     /// In minor units of the intent's currency.
     pub amount: u64,
     pub status: BookedRefundStatus,
+    /// The provider's code, such as `expired_or_canceled_card`; only for a failed refund.
+    pub failure: Option<String>,
+    /// What this client has called it; `None` if it refunds all that was left, or is not ours.
+    pub name: Option<RefundName>,
     /// When the refund was requested, to the second.
     pub created: Timestamp,
 }
@@ -136,7 +140,7 @@ impl Client {
     /// The provider is unavailable, or rejects the key, or does not know the intent.
     pub async fn intent(&self, id: &IntentId) -> Result<BookedIntent, Error> {
         let path = format!("payment_intents/{}", id.as_str());
-        let intent = self.send::<Box<RawValue>>(|| self.get(&path), None);
+        let intent = self.send::<Box<RawValue>>(|| self.get(&path), Key::None);
         let intent = self.limit_time(intent).await?;
         BookedIntent::decode(intent.get()).map_err(|_| Unavailable::Unreadable.into())
     }
@@ -179,7 +183,7 @@ impl Client {
             query.push(("limit", PAGE_SIZE));
             query.extend(since.as_deref().map(|since| ("created[gte]", since)));
             query.extend(last.as_deref().map(|last| ("starting_after", last)));
-            let page = self.send(|| self.get(path).query(&query), None);
+            let page = self.send(|| self.get(path).query(&query), Key::None);
             let Page { data, has_more } = self.limit_time(page).await?;
             all.extend(data.iter().map(|object| {
                 T::decode(object.get())
@@ -248,6 +252,10 @@ struct WireBookedRefund {
     amount: u64,
     currency: String,
     status: WireRefundStatus,
+    #[serde(default, deserialize_with = "wire::code")]
+    failure_reason: Option<String>,
+    #[serde(default)]
+    metadata: Option<BTreeMap<String, String>>,
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
     created: Timestamp,
 }
@@ -269,7 +277,14 @@ impl Booked for BookedRefund {
             intent: booked.payment_intent,
             amount: amount::from_wire(booked.amount, &booked.currency),
             status,
+            failure: booked.failure_reason,
+            name: refund_name(&booked.metadata.unwrap_or_default()),
             created: booked.created,
         })
     }
+}
+
+fn refund_name(metadata: &BTreeMap<String, String>) -> Option<RefundName> {
+    let number = |key| metadata.get(key)?.parse().ok();
+    Some(RefundName { id: number("refund_id")?, attempt: number("refund_attempt")? })
 }

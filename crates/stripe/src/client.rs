@@ -14,12 +14,27 @@ use crate::{
     amount,
     connections::Connections,
     error::{ConfigError, Error, Failure, Refusal, Unavailable},
-    intent::{Intent, IntentStatus, NewIntent, Refund},
+    intent::{Intent, IntentStatus, NewIntent, NewRefund, Refund},
     wire::{ErrorDetail, WireError, WireIntent, WireRefund, WireRefunds},
 };
 
 /// The version of the API that this client was written for.
 const API_VERSION: HeaderValue = HeaderValue::from_static("2025-10-29.clover");
+
+/// The keys of a refund's name in its metadata, as a form has them.
+const REFUND_ID: &str = "metadata[refund_id]";
+const REFUND_ATTEMPT: &str = "metadata[refund_attempt]";
+
+/// The idempotency key of a request, under which the provider repeats its first answer.
+#[derive(Clone, Copy)]
+pub(crate) enum Key<'a> {
+    None,
+    /// Replaced after a failure that the provider would repeat. The failed request may have had its
+    /// effect, which must then be harmless.
+    Renewed(&'a str),
+    /// The same in all attempts. After a failure that the provider would repeat, there are no more.
+    Kept(&'a str),
+}
 
 /// A client of the provider's API. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -146,6 +161,19 @@ impl Client {
         self.limit_time(self.refund_intent(intent)).await
     }
 
+    /// Refunds a part of a succeeded intent. [`Self::refunds_of`] shows what has become of it; an
+    /// answer of this call would show its first state alone.
+    ///
+    /// Repeated under the same name, the provider repeats its answer for a day, also a failure
+    /// ([`Error::sticks_to_name`]). Later it refunds once more: look for the name first.
+    ///
+    /// # Errors
+    /// The provider is unavailable, or rejects the key, or refuses the refund, some for good:
+    /// [`Error::unrefundable`].
+    pub async fn refund_part(&self, new: &NewRefund) -> Result<(), Error> {
+        self.limit_time(self.refund_part_of_intent(new)).await
+    }
+
     async fn create_intent(&self, new: &NewIntent) -> Result<Intent, Failure> {
         let key = new.order_id.to_string();
         let (amount, currency) = amount::to_wire(new.price);
@@ -159,12 +187,14 @@ impl Client {
         let mut form = without_method.to_vec();
         form.push(("payment_method", new.payment_method.expose()));
 
-        let created = self.send(|| self.post("payment_intents").form(&form), Some(&key)).await;
+        let created =
+            self.send(|| self.post("payment_intents").form(&form), Key::Renewed(&key)).await;
         let created: WireIntent = match created {
             // The order still needs an intent to commit to: one that cannot be confirmed.
             Err(Failure::Refused(refusal)) if refusal.blames_payment_method() => {
                 let key = format!("{key}-unpayable");
-                self.send(|| self.post("payment_intents").form(&without_method), Some(&key)).await
+                self.send(|| self.post("payment_intents").form(&without_method), Key::Renewed(&key))
+                    .await
             }
             created => created,
         }?;
@@ -173,14 +203,14 @@ impl Client {
 
     async fn find_intent(&self, id: &IntentId) -> Result<Intent, Failure> {
         let path = format!("payment_intents/{}", id.as_str());
-        let found: WireIntent = self.send(|| self.get(&path), None).await?;
+        let found: WireIntent = self.send(|| self.get(&path), Key::None).await?;
         Ok(found.into())
     }
 
     async fn confirm_intent(&self, id: &IntentId) -> Result<Intent, Failure> {
         let path = format!("payment_intents/{}/confirm", id.as_str());
         let form = [("error_on_requires_action", "true")];
-        match self.send::<WireIntent>(|| self.post(&path).form(&form), None).await {
+        match self.send::<WireIntent>(|| self.post(&path).form(&form), Key::None).await {
             Ok(confirmed) => Ok(confirmed.into()),
             Err(Failure::Refused(refusal)) if refusal.is_unexpected_state() => {
                 self.find_intent(id).await
@@ -195,7 +225,7 @@ impl Client {
 
     async fn cancel_intent(&self, id: &IntentId) -> Result<Intent, Failure> {
         let path = format!("payment_intents/{}/cancel", id.as_str());
-        match self.send::<WireIntent>(|| self.post(&path), None).await {
+        match self.send::<WireIntent>(|| self.post(&path), Key::None).await {
             Ok(cancelled) => Ok(cancelled.into()),
             Err(Failure::Refused(refusal)) if refusal.is_unexpected_state() => {
                 self.find_intent(id).await
@@ -207,15 +237,31 @@ impl Client {
     async fn refund_intent(&self, id: &IntentId) -> Result<Refund, Failure> {
         // Without an amount, Stripe refunds all that remains.
         let form = [("payment_intent", id.as_str())];
-        match self.send::<WireRefund>(|| self.post("refunds").form(&form), None).await {
+        match self.send::<WireRefund>(|| self.post("refunds").form(&form), Key::None).await {
             Ok(_) => {}
             Err(Failure::Refused(refusal)) if refusal.is_already_refunded() => {}
             Err(failure) => return Err(failure),
         }
         // The answer shows only the refund's first status; the list shows its current one.
         let query = [("payment_intent", id.as_str()), ("limit", "100")];
-        let refunds: WireRefunds = self.send(|| self.get("refunds").query(&query), None).await?;
+        let refunds: WireRefunds =
+            self.send(|| self.get("refunds").query(&query), Key::None).await?;
         refunds.outcome().ok_or(Failure::Unanswered(Unavailable::Unreadable))
+    }
+
+    async fn refund_part_of_intent(&self, new: &NewRefund) -> Result<(), Failure> {
+        let NewRefund { intent, order_id, name, amount } = new;
+        let key = format!("{order_id}-refund-{}-{}", name.id, name.attempt);
+        let (amount, _) = amount::to_wire(*amount);
+        let form = [
+            ("payment_intent", intent.as_str()),
+            ("amount", &amount.to_string()),
+            ("metadata[order_id]", &order_id.to_string()),
+            (REFUND_ID, &name.id.to_string()),
+            (REFUND_ATTEMPT, &name.attempt.to_string()),
+        ];
+        let post = || self.post("refunds").form(&form);
+        self.send::<WireRefund>(post, Key::Kept(&key)).await.map(drop)
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
@@ -247,15 +293,22 @@ impl Client {
     pub(crate) async fn send<T: DeserializeOwned>(
         &self,
         request: impl Fn() -> RequestBuilder,
-        idempotency_key: Option<&str>,
+        key: Key<'_>,
     ) -> Result<T, Failure> {
-        let mut key = idempotency_key.map(str::to_owned);
+        let (mut key, is_kept) = match key {
+            Key::None => (None, false),
+            Key::Renewed(key) => (Some(key.to_owned()), false),
+            Key::Kept(key) => (Some(key.to_owned()), true),
+        };
         for attempt in 1..self.retries.max_attempts {
             let failure = match self.attempt(&request, key.as_deref()).await {
                 Err(failure) if failure.is_retryable() => failure,
                 result => return result,
             };
             if failure.invalidates_key() {
+                if is_kept {
+                    return Err(failure);
+                }
                 key = key.map(|key| format!("{key}-{:016x}", fastrand::u64(..)));
             }
             sleep(self.retries.delay(attempt, fastrand::f64())).await;

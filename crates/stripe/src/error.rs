@@ -77,6 +77,26 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Why a part of an intent will never be refunded, if that is what the provider says: its code,
+    /// or `amount_exceeds_charge`, for which it has none.
+    #[must_use]
+    pub fn unrefundable(&self) -> Option<&'static str> {
+        let Self::Refused { status: 400, code, param, .. } = self else { return None };
+        match (code.as_deref(), param.as_deref()) {
+            (Some("charge_already_refunded"), _) => Some("charge_already_refunded"),
+            (Some("charge_disputed"), _) => Some("charge_disputed"),
+            (None, Some("amount")) => Some("amount_exceeds_charge"),
+            _ => None,
+        }
+    }
+
+    /// Whether the provider would repeat this answer to the same idempotency key, although another
+    /// try may succeed.
+    #[must_use]
+    pub const fn sticks_to_name(&self) -> bool {
+        matches!(self, Self::Unavailable(Unavailable::Failed(_)))
+    }
 }
 
 fn or_none(text: &Option<String>) -> &str {

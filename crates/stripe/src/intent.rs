@@ -38,6 +38,26 @@ pub enum IntentStatus {
     Other(String),
 }
 
+/// A refund of a part of an intent, before the provider knows of it.
+#[derive(Clone, Debug)]
+pub struct NewRefund {
+    pub intent: IntentId,
+    pub order_id: OrderId,
+    pub name: RefundName,
+    /// At most what is left of the intent.
+    pub amount: Money,
+}
+
+/// What a refund is called in its metadata. The provider makes at most one refund of a name, as
+/// long as it remembers the idempotency key that is made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefundName {
+    /// The number of the refund among those of its order.
+    pub id: u32,
+    /// How often it was asked for, from 1.
+    pub attempt: u32,
+}
+
 /// The outcome of refunding an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refund {

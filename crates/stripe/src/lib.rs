@@ -20,4 +20,4 @@ mod wire;
 pub use books::{BookedIntent, BookedRefund, BookedRefundStatus, ObjectKind, UnreadableObject};
 pub use client::{Client, RetrySettings};
 pub use error::{ConfigError, Error, Unavailable};
-pub use intent::{Intent, IntentStatus, NewIntent, Refund};
+pub use intent::{Intent, IntentStatus, NewIntent, NewRefund, Refund, RefundName};

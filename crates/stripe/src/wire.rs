@@ -120,7 +120,7 @@ pub(crate) struct ErrorDetail {
 pub(crate) const MAX_CODE: usize = 100;
 
 /// Reads a code of the provider, and cuts one that is too long.
-fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(crate) fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let code: Option<String> = Option::deserialize(deserializer)?;
     Ok(code.as_deref().map(cut))
 }

@@ -99,6 +99,8 @@ impl Books {
             intent,
             amount,
             status,
+            failure: None,
+            name: None,
             created: at(PLACED_AT),
         });
         self

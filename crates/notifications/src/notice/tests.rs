@@ -75,25 +75,75 @@ fn customers_get_notices_about_confirmation_readiness_failures_and_refunds() {
         ("order.rejected", json!({"rejection": rejection}), "We could not take your order"),
         ("order.cancelled", json!({}), "Your order is cancelled"),
         ("order.expired", json!({}), "We could not confirm your order in time"),
-        ("order.payment_changed", json!({"payment": "refunded"}), "We have given your money back"),
         (
             "order.payment_changed",
-            json!({"payment": "refund_failed"}),
+            json!({"status": "cancelled", "payment": "refunded"}),
+            "We have given your money back",
+        ),
+        (
+            "order.payment_changed",
+            json!({"status": "cancelled", "payment": "refund_failed"}),
+            "We could not give your money back yet",
+        ),
+        (
+            "order.payment_changed",
+            json!({"refunds": [refund(1, "failed"), refund(2, "succeeded")]}),
+            "We have given money back to you",
+        ),
+        (
+            "order.payment_changed",
+            json!({"refunds": [refund(1, "failed")]}),
             "We could not give your money back yet",
         ),
     ] {
         assert_eq!(subject(event_type, data).as_deref(), Some(expected), "{event_type}");
     }
-    for event_type in ["order.placed", "order.reserved", "order.preparing", "order.collected"] {
+    for event_type in [
+        "order.placed",
+        "order.reserved",
+        "order.preparing",
+        "order.collected",
+        "order.refund_requested",
+    ] {
         assert_eq!(subject(event_type, json!({})), None, "{event_type}");
     }
     for payment in ["captured", "voided"] {
         assert_eq!(
-            subject("order.payment_changed", json!({"payment": payment})),
+            subject("order.payment_changed", json!({"status": "cancelled", "payment": payment})),
             None,
             "{payment}"
         );
     }
+}
+
+fn refund(id: u32, state: &str) -> Value {
+    json!({
+        "id": id, "amount": 190, "reason": "One croissant was burnt", "attempt": id,
+        "requested_at": "2026-11-24T08:00:00Z", "state": state
+    })
+}
+
+#[test]
+fn a_notice_of_refunds_names_each_amount_and_reason_and_what_is_still_owed() {
+    let states = ["succeeded", "pending", "failed", "requested", "covered"];
+    let refunds: Vec<_> = (1..).zip(states).map(|(id, state)| refund(id, state)).collect();
+    let expected = "This is about your order at Amélie Paris, Tuesday, 24 November 2026 at 09:00.\n\n\
+                    We have refunded 1.90 EUR: One croissant was burnt\n\
+                    We are refunding 1.90 EUR: One croissant was burnt\n\n\
+                    Your bank may need up to ten days to show it.\n\n\
+                    We owe you 1.90 EUR: One croissant was burnt\n\
+                    We have tried 3 times to refund it.\n\
+                    The refund to your payment method has failed. We are sorry, and are looking into\n\
+                    it. If you do not want to wait, show this message at the shop.\n\n\
+                    Order: 0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa\n\nAmelie";
+    assert_eq!(text("order.payment_changed", json!({"refunds": refunds})), expected);
+}
+
+#[test]
+fn a_ready_order_whose_notice_overtakes_that_of_a_refund_names_the_refund() {
+    let refunds = json!([refund(1, "succeeded")]);
+    let text = text("order.ready", json!({"status": "ready", "refunds": refunds}));
+    assert!(text.contains("We have refunded 1.90 EUR: One croissant was burnt"), "{text}");
 }
 
 #[test]

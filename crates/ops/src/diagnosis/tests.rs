@@ -58,6 +58,8 @@ fn paid(mut report: OrderReport, progress: Progress, refund: BookedRefundStatus)
         intent: Some(intent.clone()),
         amount: 380,
         status: refund,
+        failure: None,
+        name: None,
         created,
     };
     let intent = BookedIntent {

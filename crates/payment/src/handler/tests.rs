@@ -46,10 +46,17 @@ async fn cancelled(cashier: &TestCashier) -> Result<(), PaymentError> {
 
 /// Creates an intent and commits the order to it, as a delivery that dies before it confirms.
 async fn begun(cashier: &TestCashier) -> (Payment, IntentId) {
-    let (payment, status) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    let (payment, status) = begin(cashier).await;
     assert_eq!(status, Some(IntentStatus::Unconfirmed));
     let intent = payment.intent().unwrap().clone();
     (payment, intent)
+}
+
+async fn begin(cashier: &TestCashier) -> (Payment, Option<IntentStatus>) {
+    let order = reserved_order();
+    let order = Order { data: &order, now: now() };
+    let (record, status) = cashier.begin(order).await.unwrap();
+    (record.payment, status)
 }
 
 fn published(cashier: &TestCashier) -> Vec<String> {
@@ -62,8 +69,12 @@ fn refused() -> Payment {
     Payment::Refused { reason: "amount_too_small".to_owned() }
 }
 
-async fn row(cashier: &TestCashier) -> Option<Payment> {
+async fn record(cashier: &TestCashier) -> Option<PaymentRecord> {
     cashier.payments.find(reserved_order().order_id).await.unwrap()
+}
+
+async fn row(cashier: &TestCashier) -> Option<Payment> {
+    record(cashier).await.map(|record| record.payment)
 }
 
 #[tokio::test]
@@ -118,7 +129,7 @@ async fn an_unconfirmed_intent_is_confirmed_by_the_next_delivery() {
 async fn two_deliveries_that_create_the_same_intent_do_not_cancel_it() {
     let cashier = cashier();
     let (payment, _) = begun(&cashier).await;
-    let (again, status) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    let (again, status) = begin(&cashier).await;
     assert_eq!((again, status), (payment, None));
     assert_eq!(cashier.provider.open(), 1);
 }
@@ -128,7 +139,7 @@ async fn a_second_intent_for_the_same_order_is_abandoned() {
     let cashier = cashier();
     let (payment, _) = begun(&cashier).await;
     cashier.provider.forget_keys();
-    let (again, _) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    let (again, _) = begin(&cashier).await;
     assert_eq!(again, payment);
     assert_eq!((cashier.provider.accounts().len(), cashier.provider.open()), (2, 1));
 }
@@ -187,7 +198,7 @@ async fn a_refusal_that_an_undo_overtakes_leaves_the_tombstone() {
     cancelled(&cashier).await.unwrap();
     cashier.provider.set_minimum(Some(381));
     // The charge had read the table before the tombstone was written.
-    let (payment, _) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    let (payment, _) = begin(&cashier).await;
     assert_eq!(payment, Payment::Forbidden);
     assert_eq!(row(&cashier).await, Some(Payment::Forbidden));
 }
@@ -198,7 +209,7 @@ async fn a_refusal_leaves_an_intent_that_another_delivery_has_created() {
     let (charging, _) = begun(&cashier).await;
     cashier.provider.forget_keys();
     cashier.provider.set_minimum(Some(381));
-    let (payment, _) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    let (payment, _) = begin(&cashier).await;
     assert_eq!(payment, charging);
     reserved(&cashier).await.unwrap();
     assert_eq!(published(&cashier), ["payment.captured"]);
@@ -211,7 +222,7 @@ async fn an_intent_that_a_refusal_overtakes_is_abandoned() {
     reserved(&cashier).await.unwrap();
     cashier.provider.set_minimum(None);
     // The other delivery had read the table before the refusal was written.
-    let (payment, _) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    let (payment, _) = begin(&cashier).await;
     assert_eq!(payment, refused());
     assert_eq!((cashier.provider.accounts().len(), cashier.provider.open()), (1, 0));
 }
@@ -319,7 +330,7 @@ async fn a_charge_that_finds_a_tombstone_abandons_its_intent() {
     let cashier = cashier();
     cancelled(&cashier).await.unwrap();
     // The charge had read the table before the tombstone was written.
-    let (payment, _) = cashier.begin(&reserved_order(), now()).await.unwrap();
+    let (payment, _) = begin(&cashier).await;
     assert_eq!(payment, Payment::Forbidden);
     assert_eq!((cashier.provider.accounts().len(), cashier.provider.open()), (1, 0));
 }
@@ -327,14 +338,16 @@ async fn a_charge_that_finds_a_tombstone_abandons_its_intent() {
 #[tokio::test]
 async fn a_charge_that_an_undo_overtakes_leaves_the_row_to_the_undo() {
     let cashier = cashier();
-    let (charging, _) = begun(&cashier).await;
+    begun(&cashier).await;
+    let charging = record(&cashier).await;
     cancelled(&cashier).await.unwrap();
-    let voided = row(&cashier).await.unwrap();
-    assert_eq!(voided.name(), "voided");
+    let voided = record(&cashier).await;
+    assert_eq!(voided.as_ref().unwrap().payment.name(), "voided");
     let order = reserved_order();
-    let payment = cashier.advance(&order, charging, Trigger::Captured, now()).await.unwrap();
-    assert_eq!(payment, voided);
-    assert_eq!(row(&cashier).await, Some(voided));
+    let order = Order { data: &order, now: now() };
+    let advanced = cashier.advance(order, charging, Trigger::Captured).await.unwrap();
+    assert_eq!(advanced, voided);
+    assert_eq!(record(&cashier).await, voided);
 }
 
 #[tokio::test]
@@ -401,6 +414,140 @@ async fn other_events_of_an_order_change_nothing() {
     assert_eq!(published(&cashier), [""; 0]);
 }
 
+/// An `order.refund_requested` event with these refunds.
+fn refund_requested(refunds: &[shop::refund::Refund]) -> OrderEvent {
+    let mut event = fixtures::order_event(OrderEventType::RefundRequested);
+    event.detail.data.refunds = refunds.to_vec();
+    event
+}
+
+fn requested(id: u32, amount: u64) -> shop::refund::Refund {
+    let event = fixtures::order_event(OrderEventType::RefundRequested);
+    shop::refund::Refund { id, amount, ..event.detail.data.refunds[0].clone() }
+}
+
+/// The states of the refunds in the row.
+async fn states(cashier: &TestCashier) -> Vec<(u32, RefundState)> {
+    let record = record(cashier).await.unwrap();
+    record.refunds.iter().map(|entry| (entry.id, entry.state)).collect()
+}
+
+/// The amounts that the provider has refunded, oldest first, without what failed.
+fn refunded(cashier: &TestCashier) -> Vec<u64> {
+    let accounts = cashier.provider.accounts();
+    let live = |refund: &&BookedRefund| refund.status != BookedRefundStatus::Failed;
+    accounts.iter().flat_map(|it| it.refunds.iter().filter(live).map(|it| it.amount)).collect()
+}
+
+#[tokio::test]
+async fn a_refund_of_the_shop_is_made_once_in_two_deliveries() {
+    let cashier = cashier();
+    reserved(&cashier).await.unwrap();
+    let event = refund_requested(&[requested(1, 190)]);
+    cashier.handle(event.clone(), now()).await.unwrap();
+    cashier.provider.forget_keys();
+    cashier.handle(event, now()).await.unwrap();
+    assert_eq!(refunded(&cashier), [190]);
+    assert_eq!(published(&cashier), ["payment.captured", "payment.changed", "payment.changed"]);
+    let events = cashier.bus.published();
+    let data = &events[1]["detail"]["data"];
+    assert_eq!(data["refunds"], serde_json::json!([{"id": 1, "state": "succeeded"}]));
+    let id = |event: &serde_json::Value| event["detail"]["metadata"]["event_id"].clone();
+    assert_eq!(id(&events[1]), id(&events[2]));
+}
+
+#[tokio::test]
+async fn a_refund_whose_answer_is_lost_at_any_point_is_made_once() {
+    for lost in 1..=4 {
+        let cashier = cashier();
+        reserved(&cashier).await.unwrap();
+        cashier.provider.lose_answers(lost);
+        let event = refund_requested(&[requested(1, 190)]);
+        let mut deliveries = 0;
+        while cashier.handle(event.clone(), now()).await.is_err() {
+            deliveries += 1;
+            assert!(deliveries < 10);
+            cashier.provider.forget_keys();
+        }
+        assert_eq!(refunded(&cashier), [190], "after {lost} lost answers");
+    }
+}
+
+#[tokio::test]
+async fn a_refund_whose_answer_was_a_failure_is_made_once_whether_it_had_been_made_or_not() {
+    for after_work in [false, true] {
+        let cashier = cashier();
+        reserved(&cashier).await.unwrap();
+        cashier.provider.fail_parts(2, after_work);
+        let event = refund_requested(&[requested(1, 190)]);
+        let mut deliveries = 0;
+        while let Err(error) = cashier.handle(event.clone(), now()).await {
+            assert!(error.is_transient(), "{error:?}");
+            deliveries += 1;
+            assert!(deliveries < 10);
+        }
+        assert_eq!(
+            (refunded(&cashier), states(&cashier).await),
+            (vec![190], vec![(1, RefundState::Succeeded)])
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_refunds_at_once_are_both_made_and_a_third_that_exceeds_the_charge_fails() {
+    let cashier = cashier();
+    reserved(&cashier).await.unwrap();
+    let refunds = [requested(1, 100), requested(2, 200), requested(3, 81)];
+    let delivery = |refunds| cashier.handle(refund_requested(refunds), now());
+    let (first, second) = tokio::join!(delivery(&refunds[..1]), delivery(&refunds[..2]));
+    first.and(second).unwrap();
+    delivery(&refunds).await.unwrap();
+    assert_eq!(refunded(&cashier), [100, 200]);
+    let states = states(&cashier).await;
+    assert_eq!(states[2], (3, RefundState::Failed), "{states:?}");
+    let reason = record(&cashier).await.unwrap().refunds[2].reason.clone();
+    assert_eq!(reason.as_deref(), Some("amount_exceeds_charge"));
+}
+
+#[tokio::test]
+async fn a_failed_refund_is_only_tried_again_when_the_shop_asks_again() {
+    let cashier = cashier();
+    reserved(&cashier).await.unwrap();
+    cashier.provider.fail_refunds(Some("expired_or_canceled_card"));
+    let event = refund_requested(&[requested(1, 190)]);
+    cashier.handle(event.clone(), now()).await.unwrap();
+    cashier.provider.fail_refunds(None);
+    cashier.handle(event, now()).await.unwrap();
+    assert_eq!(states(&cashier).await, [(1, RefundState::Failed)]);
+    let again = shop::refund::Refund { attempt: 2, ..requested(1, 190) };
+    cashier.handle(refund_requested(&[again]), now()).await.unwrap();
+    assert_eq!(states(&cashier).await, [(1, RefundState::Succeeded)]);
+    assert_eq!(refunded(&cashier), [190]);
+}
+
+#[tokio::test]
+async fn an_order_that_ends_after_a_refund_gives_back_the_rest() {
+    let cashier = cashier();
+    reserved(&cashier).await.unwrap();
+    cashier.handle(refund_requested(&[requested(1, 190)]), now()).await.unwrap();
+    cancelled(&cashier).await.unwrap();
+    assert_eq!(refunded(&cashier), [190, 190]);
+    assert_eq!(cashier.provider.taken(), 0);
+    // A delivery of the refund that comes later finds that nothing is left to do.
+    cashier.handle(refund_requested(&[requested(1, 190), requested(2, 50)]), now()).await.unwrap();
+    let covered = [(1, RefundState::Succeeded), (2, RefundState::Covered)];
+    assert_eq!(states(&cashier).await, covered);
+    assert_eq!(refunded(&cashier), [190, 190]);
+}
+
+#[tokio::test]
+async fn a_refund_of_an_order_without_a_payment_is_an_error() {
+    let cashier = cashier();
+    let event = refund_requested(&[requested(1, 190)]);
+    let error = cashier.handle(event, now()).await.unwrap_err();
+    assert!(matches!(error, PaymentError::NothingPaid), "{error:?}");
+}
+
 /// Every error, with whether it is transient.
 fn errors() -> Vec<(PaymentError, bool)> {
     let malformed = serde_json::from_str::<u8>("x").unwrap_err();
@@ -422,6 +569,7 @@ fn errors() -> Vec<(PaymentError, bool)> {
         (PublishError::Malformed(malformed).into(), false),
         (PaymentError::Unfinished, true),
         (PaymentError::NoPaymentMethod, false),
+        (PaymentError::NothingPaid, false),
     ]
 }
 

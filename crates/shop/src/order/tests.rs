@@ -20,6 +20,8 @@ pub(crate) fn order(status: Status, payment: PaymentStatus) -> Order {
         status,
         revision: 1,
         payment,
+        refunds: vec![],
+        payment_version: 0,
         lines: vec![Line {
             item: "croissant".parse().unwrap(),
             name: "Butter croissant".into(),
@@ -62,7 +64,19 @@ fn triggers() -> Vec<Trigger> {
         Trigger::PreparationFinished,
         Trigger::PickedUp,
         Trigger::ErasureRequested,
+        Trigger::RefundRetried(1),
+        reported(3, RefundState::Succeeded),
+        reported(2, RefundState::Failed),
     ]
+}
+
+/// The payment's row of that version shows refund 1 in this state.
+fn reported(version: u32, state: RefundState) -> Trigger {
+    Trigger::RefundsChanged { version, states: vec![(1, state)] }
+}
+
+fn refund(amount: u64) -> Trigger {
+    Trigger::RefundRequested { amount, reason: "One croissant was burnt".parse().unwrap() }
 }
 
 fn walk(order: Order, steps: &[Trigger]) -> Order {
@@ -261,6 +275,99 @@ fn a_payment_of_an_order_that_ended_early_never_goes_back() {
 }
 
 #[test]
+fn a_shop_gives_back_at_most_what_a_paid_order_has_cost() {
+    let paid = order(Status::Confirmed, PaymentStatus::Captured);
+    for (steps, amounts, left) in [
+        (&[refund(1)][..], &[1][..], 379),
+        (&[refund(380)], &[380], 0),
+        (&[refund(0)], &[], 380),
+        (&[refund(381)], &[], 380),
+        (&[refund(200), refund(200)], &[200], 180),
+        (&[refund(200), refund(180), refund(1)], &[200, 180], 0),
+        // What failed is still to be had, and what is tried again is not.
+        (&[refund(300), reported(1, RefundState::Failed), refund(300)], &[300, 300], 80),
+        (
+            &[
+                refund(300),
+                reported(1, RefundState::Failed),
+                Trigger::RefundRetried(1),
+                refund(300),
+            ],
+            &[300],
+            80,
+        ),
+    ] {
+        let order = walk(paid.clone(), steps);
+        let refunds: Vec<_> = order.refunds.iter().map(|refund| refund.amount).collect();
+        assert_eq!((&refunds[..], order.refundable()), (amounts, left), "{steps:?}");
+        assert_eq!((order.status, order.payment), (paid.status, paid.payment));
+    }
+}
+
+#[test]
+fn only_an_order_that_is_paid_and_goes_on_is_refunded_by_its_shop() {
+    let now = at("2026-11-24T08:01:00Z");
+    for status in Status::ALL {
+        for payment in [PaymentStatus::None, PaymentStatus::Captured] {
+            let transition = order(status, payment).transition(refund(100), now, None);
+            let expected = payment == PaymentStatus::Captured
+                && matches!(
+                    status,
+                    Status::Confirmed | Status::Preparing | Status::Ready | Status::Collected
+                );
+            assert_eq!(transition.is_some(), expected, "{status:?} {payment:?}");
+        }
+    }
+}
+
+#[test]
+fn an_older_report_of_a_refund_is_ignored() {
+    let state = |steps: &[Trigger]| {
+        let order = order(Status::Confirmed, PaymentStatus::Captured);
+        walk(order, &[&[refund(100)], steps].concat()).refunds[0].state
+    };
+    use RefundState::{Failed, Pending, Requested, Succeeded};
+    assert_eq!(state(&[]), Requested);
+    assert_eq!(state(&[reported(2, Pending), reported(3, Succeeded)]), Succeeded);
+    assert_eq!(state(&[reported(3, Succeeded), reported(2, Pending)]), Succeeded);
+    // A refund may fail days after it has succeeded, and be tried again.
+    let failed = [reported(3, Succeeded), reported(4, Failed)];
+    assert_eq!(state(&failed), Failed);
+    let retried = [&failed[..], &[Trigger::RefundRetried(1)]].concat();
+    assert_eq!(state(&retried), Requested);
+    assert_eq!(state(&[&retried[..], &[reported(4, Failed)]].concat()), Requested);
+    assert_eq!(state(&[&retried[..], &[reported(6, Succeeded)]].concat()), Succeeded);
+}
+
+#[test]
+fn an_order_that_is_cancelled_covers_the_refunds_that_were_not_made() {
+    let order = order(Status::Confirmed, PaymentStatus::Captured);
+    let steps = [
+        refund(100),
+        reported(2, RefundState::Succeeded),
+        refund(200),
+        Trigger::Cancelled,
+        reported(5, RefundState::Failed),
+    ];
+    let states: Vec<_> = walk(order, &steps).refunds.iter().map(|it| it.state).collect();
+    assert_eq!(states, [RefundState::Succeeded, RefundState::Covered]);
+}
+
+#[test]
+fn the_reason_of_a_refund_is_erased_with_the_customer() {
+    let paid = order(Status::Collected, PaymentStatus::Captured);
+    let erased = walk(paid, &[refund(100), Trigger::ErasureRequested]);
+    assert_eq!(erased.refunds[0].reason, RefundReason::erased());
+}
+
+#[test]
+fn an_order_has_at_most_20_refunds() {
+    let paid = order(Status::Confirmed, PaymentStatus::Captured);
+    let refunds = vec![refund(1); MAX_REFUNDS + 1];
+    assert_eq!(walk(paid, &refunds).refunds.len(), 20);
+}
+
+#[test]
 fn a_payment_method_never_prints() {
     assert!(!format!("{:?}", order(Status::Placed, PaymentStatus::None)).contains("pm_card_visa"));
 }
@@ -277,7 +384,8 @@ fn the_time_of_placing_sorts_as_text() {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Trigger>> {
-    prop::collection::vec(prop::sample::select(triggers()), 0..24)
+    let refunds = [refund(100), refund(280)];
+    prop::collection::vec(prop::sample::select([&triggers()[..], &refunds].concat()), 0..24)
 }
 
 proptest! {
@@ -290,6 +398,7 @@ proptest! {
         prop_assert_eq!(order.rejection.is_some(), order.status == Status::Rejected);
         let may_be_charged = matches!(order.status, Status::Placed | Status::Reserved);
         prop_assert_eq!(order.payment_method.is_some(), may_be_charged);
+        prop_assert!(live_amount(&order.refunds) <= order.total);
         if !may_be_charged && !order.status.ended_early() {
             prop_assert_eq!(order.payment, PaymentStatus::Captured);
         }

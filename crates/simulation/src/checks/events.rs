@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use shop::{id::OrderId, payment::Payment, stock::Reservation};
+use shop::{
+    id::OrderId,
+    payment::{Payment, PaymentRecord},
+    stock::Reservation,
+};
 
 use crate::{
     checks::check::Check,
@@ -34,7 +38,11 @@ impl Check for Events {
             Observation::StockRefused { order, refusal: Reservation::Rejected { shortages } } => {
                 self.committed.insert((*order, "inventory.rejected".into()), json!(shortages));
             }
-            Observation::PaymentWritten { order, payment } => {
+            Observation::PaymentWritten { order, record } => {
+                let PaymentRecord { version, payment, refunds } = record;
+                let states = refunds.iter().map(|it| json!({"id": it.id, "state": it.state}));
+                let states = states.collect::<Vec<_>>().into();
+                self.committed.insert((*order, format!("payment.changed/{version}")), states);
                 let name = match payment {
                     Payment::Refused { .. } => "declined",
                     _ => payment.name(),
@@ -55,16 +63,15 @@ impl Check for Events {
 
 impl Events {
     fn is_committed(&self, event: &EventTag, data: &Value) -> bool {
-        let content = match &*event.detail_type {
-            "inventory.rejected" => &data["shortages"],
-            _ => &data["reason"],
+        let (name, content) = match &*event.detail_type {
+            "inventory.rejected" => (event.detail_type.to_string(), &data["shortages"]),
+            "payment.changed" => (format!("payment.changed/{}", data["version"]), &data["refunds"]),
+            _ => (event.detail_type.to_string(), &data["reason"]),
         };
         match event.revision {
             Some(revision) => self.revisions.contains(&(event.order, revision)),
             None if &*event.detail_type == "inventory.reserved" => self.held.contains(&event.order),
-            None => {
-                self.committed.get(&(event.order, event.detail_type.to_string())) == Some(content)
-            }
+            None => self.committed.get(&(event.order, name)) == Some(content),
         }
     }
 }

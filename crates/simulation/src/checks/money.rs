@@ -9,9 +9,10 @@ use payment::memory::Account;
 use shop::{
     id::OrderId,
     order::{Order, PaymentStatus, Rejection},
-    payment::{IntentId, Payment, Progress},
+    payment::{IntentId, Payment, PaymentRecord, Progress},
+    refund::{Refund, RefundState},
 };
-use stripe::{IntentStatus, Refund};
+use stripe::{BookedRefund, BookedRefundStatus, IntentStatus};
 
 use crate::{
     checks::check::Check,
@@ -74,6 +75,7 @@ impl Check for Money {
                 rest.accounts.iter().filter(|it| it.order_id == order.order_id).collect();
             let row = rest.payments.get(&order.order_id);
             check_charge(order, &accounts)
+                .and_then(|()| check_refunds(order, &accounts))
                 .and_then(|()| check_row(order, row))
                 .and_then(|()| self.check_open_intents(row, &accounts))
                 .and_then(|()| self.check_decline(order, &accounts))
@@ -90,10 +92,10 @@ impl Money {
     /// Only an intent that no row names and whose creator failed may stay open: nothing knows it.
     fn check_open_intents(
         &self,
-        row: Option<&Payment>,
+        row: Option<&PaymentRecord>,
         accounts: &[&Account],
     ) -> Result<(), String> {
-        let committed = row.and_then(Payment::intent);
+        let committed = row.and_then(|row| row.payment.intent());
         for account in accounts.iter().filter(|account| account.is_open()) {
             let id = &account.intent.id;
             let creators = self.creators.get(id).map_or(&[][..], Vec::as_slice);
@@ -143,15 +145,20 @@ fn check_charge(order: &Order, accounts: &[&Account]) -> Result<(), String> {
         [charge] if charge.price != order.price() => {
             return Err(format!("the customer was charged {}", charge.price));
         }
-        [charge] => match charge.refund {
-            None => &[PaymentStatus::Captured][..],
-            Some(Refund::Succeeded) => &[PaymentStatus::Refunded],
-            Some(Refund::Failed { .. }) => &[PaymentStatus::RefundFailed],
-            Some(Refund::Pending) => &[],
+        [charge] if !order.status.ended_early() || charge.refunds.is_empty() => {
+            &[PaymentStatus::Captured][..]
+        }
+        [charge] if charge.taken() == 0 => &[PaymentStatus::Refunded],
+        [charge] => match charge.refunds.last().map(|refund| refund.status) {
+            Some(BookedRefundStatus::Failed) => &[PaymentStatus::RefundFailed][..],
+            _ => &[],
         },
         _ => return Err("the customer was charged more than once".into()),
     };
-    let owed = if order.status.ended_early() { 0 } else { order.total };
+    let given =
+        |refund: &&Refund| matches!(refund.state, RefundState::Pending | RefundState::Succeeded);
+    let given: u64 = order.refunds.iter().filter(given).map(|refund| refund.amount).sum();
+    let owed = if order.status.ended_early() { 0 } else { order.total - given };
     let paid: u64 = accounts.iter().map(|account| account.taken()).sum();
     // A refund that the provider refuses is left to staff, provided that the order shows it.
     let left_to_staff = order.status.ended_early() && order.payment == PaymentStatus::RefundFailed;
@@ -164,9 +171,44 @@ fn check_charge(order: &Order, accounts: &[&Account]) -> Result<(), String> {
     Ok(())
 }
 
+/// Compares the refunds that the shop has asked for with those that the provider has made.
+fn check_refunds(order: &Order, accounts: &[&Account]) -> Result<(), String> {
+    let made = accounts.iter().flat_map(|account| &account.refunds);
+    let made: Vec<_> = made.filter_map(|it| Some((it.name?.id, it))).collect();
+    let is_live = |made: &BookedRefund| made.status != BookedRefundStatus::Failed;
+    for (id, refund) in &made {
+        match order.refunds.iter().find(|asked| asked.id == *id) {
+            None => return Err(format!("refund {id} was made, and nobody has asked for it")),
+            Some(asked) if asked.amount != refund.amount => {
+                return Err(format!(
+                    "refund {id} is {} instead of {}",
+                    refund.amount, asked.amount
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    for Refund { id, state, attempt, .. } in &order.refunds {
+        let all: Vec<_> = made.iter().filter(|(this, _)| this == id).collect();
+        let live = all.iter().filter(|(_, refund)| is_live(refund)).count();
+        let fits = match state {
+            RefundState::Requested => false,
+            RefundState::Pending | RefundState::Succeeded => live == 1,
+            // Each attempt reaches the provider.
+            RefundState::Failed => live == 0 && all.len() >= *attempt as usize,
+            // All that the customer has paid is given back.
+            RefundState::Covered => live <= 1 && order.status.ended_early(),
+        };
+        if !fits {
+            return Err(format!("its refund {id} is {state:?}, and {live} were made"));
+        }
+    }
+    Ok(())
+}
+
 /// Compares an order with its payment row.
-fn check_row(order: &Order, row: Option<&Payment>) -> Result<(), String> {
-    let recorded = match row {
+fn check_row(order: &Order, row: Option<&PaymentRecord>) -> Result<(), String> {
+    let recorded = match row.map(|row| &row.payment) {
         None | Some(Payment::Forbidden | Payment::Refused { .. }) => PaymentStatus::None,
         Some(Payment::Committed { progress, .. }) => match progress {
             Progress::Declined { .. } => PaymentStatus::None,
@@ -179,8 +221,14 @@ fn check_row(order: &Order, row: Option<&Payment>) -> Result<(), String> {
             }
         },
     };
-    if recorded == order.payment {
+    if recorded != order.payment {
+        return Err(format!("its payment is {:?}, but its payment row is {row:?}", order.payment));
+    }
+    let shown: Vec<_> = order.refunds.iter().map(|refund| (refund.id, refund.state)).collect();
+    let entries = row.into_iter().flat_map(|row| &row.refunds);
+    let kept: Vec<_> = entries.map(|entry| (entry.id, entry.state)).collect();
+    if shown == kept || order.status.ended_early() {
         return Ok(());
     }
-    Err(format!("its payment is {:?}, but its payment row is {row:?}", order.payment))
+    Err(format!("its refunds are {shown:?}, but in its payment row {kept:?}"))
 }

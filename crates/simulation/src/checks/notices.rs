@@ -130,6 +130,7 @@ fn helps_until(order: &Order) -> Option<Timestamp> {
     let moved = order.payment != PaymentStatus::None;
     let about_money = match order.status {
         Status::Rejected => matches!(order.rejection, Some(Rejection::PaymentDeclined { .. })),
+        Status::Ready => !order.refunds.is_empty(),
         status => status.ended_early() && moved,
     };
     if about_money || event == OrderEventType::PaymentChanged {
