@@ -44,74 +44,92 @@ pub(super) const NOT_AUTHENTICATED: Decline = Decline {
               https://stripe.com/docs/payments/payment-intents/upgrade-to-handle-actions.",
 };
 
-impl Card {
-    /// The card behind a test payment method, such as `pm_card_visa`.
-    pub(super) fn named(token: &str) -> Option<Self> {
-        let name = token.strip_prefix("pm_card_")?;
-        // Stripe documents the declining cards both with and without the brand.
-        let name = name
-            .strip_prefix("visa_")
-            .filter(|rest| rest.starts_with("chargeDeclined"))
-            .unwrap_or(name);
-
-        let refund = match name {
-            "pendingRefund" => Refunding::StartsPending,
-            "refundFail" => Refunding::FailsLater,
-            _ => Refunding::Succeeds,
-        };
-        let charge = match name {
-            "visa"
-            | "visa_debit"
-            | "mastercard"
-            | "mastercard_debit"
-            | "mastercard_prepaid"
-            | "amex"
-            | "discover"
-            | "diners"
-            | "jcb"
-            | "unionpay"
-            | "us"
-            | "de"
-            | "fr"
-            | "gb"
-            | "jp"
-            | "amex_threeDSecureNotSupported"
-            | "authenticationRequiredSetupForOffSession"
-            | "threeDSecureOptional"
-            | "pendingRefund"
-            | "refundFail" => Charge::Succeeds,
-
-            "authenticationRequired"
-            | "authenticationRequiredOnSetup"
-            | "authenticationRequiredChargeDeclinedInsufficientFunds"
-            | "threeDSecureRequired"
-            | "threeDSecure2Required"
-            | "threeDSecureRequiredChargeDeclined"
-            | "threeDSecureRequiredProcessingError" => Charge::NeedsAuthentication,
-
-            "chargeDeclined" | "chargeCustomerFail" => declined("generic_decline", DECLINED),
-            "chargeDeclinedInsufficientFunds" => {
-                declined("insufficient_funds", "Your card has insufficient funds.")
-            }
-            "chargeDeclinedLostCard" => declined("lost_card", DECLINED),
-            "chargeDeclinedStolenCard" => declined("stolen_card", DECLINED),
-            "chargeDeclinedVelocityLimitExceeded" => declined(
+/// Every test card, by the end of its payment method's name. Stripe documents the declining cards
+/// with the brand as well: `pm_card_visa_chargeDeclined`.
+const CARDS: &[(&str, Charge)] = {
+    use Charge::{NeedsAuthentication, Succeeds};
+    &[
+        ("visa", Succeeds),
+        ("visa_debit", Succeeds),
+        ("mastercard", Succeeds),
+        ("mastercard_debit", Succeeds),
+        ("mastercard_prepaid", Succeeds),
+        ("amex", Succeeds),
+        ("discover", Succeeds),
+        ("diners", Succeeds),
+        ("jcb", Succeeds),
+        ("unionpay", Succeeds),
+        ("us", Succeeds),
+        ("de", Succeeds),
+        ("fr", Succeeds),
+        ("gb", Succeeds),
+        ("jp", Succeeds),
+        ("amex_threeDSecureNotSupported", Succeeds),
+        ("authenticationRequiredSetupForOffSession", Succeeds),
+        ("threeDSecureOptional", Succeeds),
+        (PENDING_REFUND, Succeeds),
+        (REFUND_FAIL, Succeeds),
+        ("chargeDeclined", declined("generic_decline", DECLINED)),
+        ("chargeCustomerFail", declined("generic_decline", DECLINED)),
+        (
+            "chargeDeclinedInsufficientFunds",
+            declined("insufficient_funds", "Your card has insufficient funds."),
+        ),
+        ("chargeDeclinedLostCard", declined("lost_card", DECLINED)),
+        ("chargeDeclinedStolenCard", declined("stolen_card", DECLINED)),
+        (
+            "chargeDeclinedVelocityLimitExceeded",
+            declined(
                 "card_velocity_exceeded",
                 "Your card was declined for making repeated attempts too frequently or exceeding \
                  its amount limit.",
             ),
-            "chargeDeclinedFraudulent" | "radarBlock" => declined("fraudulent", DECLINED),
-            "chargeDeclinedExpiredCard" => failed("expired_card", "Your card has expired."),
-            "chargeDeclinedIncorrectCvc" => {
-                failed("incorrect_cvc", "Your card's security code is incorrect.")
-            }
-            "chargeDeclinedProcessingError" => failed(
+        ),
+        ("chargeDeclinedFraudulent", declined("fraudulent", DECLINED)),
+        ("radarBlock", declined("fraudulent", DECLINED)),
+        ("chargeDeclinedExpiredCard", failed("expired_card", "Your card has expired.")),
+        (
+            "chargeDeclinedIncorrectCvc",
+            failed("incorrect_cvc", "Your card's security code is incorrect."),
+        ),
+        (
+            "chargeDeclinedProcessingError",
+            failed(
                 "processing_error",
                 "An error occurred while processing your card. Try again in a little bit.",
             ),
-            _ => return None,
+        ),
+        ("authenticationRequired", NeedsAuthentication),
+        ("authenticationRequiredOnSetup", NeedsAuthentication),
+        ("authenticationRequiredChargeDeclinedInsufficientFunds", NeedsAuthentication),
+        ("threeDSecureRequired", NeedsAuthentication),
+        ("threeDSecure2Required", NeedsAuthentication),
+        ("threeDSecureRequiredChargeDeclined", NeedsAuthentication),
+        ("threeDSecureRequiredProcessingError", NeedsAuthentication),
+    ]
+};
+
+const PENDING_REFUND: &str = "pendingRefund";
+const REFUND_FAIL: &str = "refundFail";
+
+/// The beginning of the name of every test payment method.
+const PREFIX: &str = "pm_card_";
+
+impl Card {
+    /// The card behind a test payment method, such as `pm_card_visa`.
+    pub(super) fn named(token: &str) -> Option<Self> {
+        let name = token.strip_prefix(PREFIX)?;
+        let name = name
+            .strip_prefix("visa_")
+            .filter(|rest| rest.starts_with("chargeDeclined"))
+            .unwrap_or(name);
+        let (name, charge) = CARDS.iter().find(|(known, _)| *known == name)?;
+        let refund = match *name {
+            PENDING_REFUND => Refunding::StartsPending,
+            REFUND_FAIL => Refunding::FailsLater,
+            _ => Refunding::Succeeds,
         };
-        Some(Self { charge, refund })
+        Some(Self { charge: *charge, refund })
     }
 }
 
@@ -129,7 +147,51 @@ const fn failed(code: &'static str, message: &'static str) -> Charge {
 
 #[cfg(test)]
 mod tests {
+    use shop::decline::DeclineReason;
+
     use super::*;
+
+    /// What becomes of an order that is paid for with a card, as the documents put it.
+    fn outcome(card: Card) -> String {
+        let code = match (card.charge, card.refund) {
+            (Charge::Succeeds, Refunding::Succeeds) => return "confirmed".to_owned(),
+            (Charge::Succeeds, Refunding::StartsPending) => {
+                return "confirmed; a refund takes a moment, then `payment` is `refunded`"
+                    .to_owned();
+            }
+            (Charge::Succeeds, Refunding::FailsLater) => {
+                return "confirmed; a refund fails: `payment` is `refund_failed`".to_owned();
+            }
+            (Charge::Declines(decline), _) => decline.decline_code.unwrap_or(decline.code),
+            (Charge::NeedsAuthentication, _) => NOT_AUTHENTICATED.code,
+        };
+        let reason = DeclineReason::from_provider_code(code).as_str();
+        if reason == code {
+            format!("rejected, `{reason}`")
+        } else {
+            format!("rejected, `{reason}`; to operators `{code}`")
+        }
+    }
+
+    #[test]
+    fn the_documents_name_every_card_and_what_becomes_of_its_order() {
+        let mut rows: Vec<(String, Vec<&str>)> = Vec::new();
+        for (name, _) in CARDS {
+            let outcome = outcome(Card::named(&format!("{PREFIX}{name}")).unwrap());
+            match rows.iter_mut().find(|(known, _)| *known == outcome) {
+                Some((_, names)) => names.push(name),
+                None => rows.push((outcome, vec![name])),
+            }
+        }
+        let rows = rows.into_iter().map(|(outcome, names)| {
+            let names: Vec<_> = names.iter().map(|name| format!("`{PREFIX}{name}`")).collect();
+            format!("| {} | {outcome} |\n", names.join(", "))
+        });
+        let table =
+            format!("| payment method | the order is |\n|---|---|\n{}", rows.collect::<String>());
+        let document = include_str!("../../../../docs/testing.md");
+        assert!(document.contains(&table), "docs/testing.md needs this table:\n\n{table}");
+    }
 
     #[test]
     fn a_declining_card_is_known_with_and_without_its_brand() {
