@@ -1,5 +1,7 @@
 //! All that a dashboard shows.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use monitor::Metric;
 use resources::Template;
@@ -61,6 +63,12 @@ impl Dashboard {
     /// Replaces what is known about a queue, by its logical id in the template.
     pub fn measure(&mut self, queue: &str, depth: Depth) {
         self.system.measure(queue, depth);
+    }
+
+    /// Replaces what is known about the mappings that take messages from queues and changes from the
+    /// stream: the logical ids of those that are disabled.
+    pub fn disable(&mut self, mappings: BTreeSet<String>) {
+        self.system.disable(mappings);
     }
 
     /// The alarms that ring, those that page first.

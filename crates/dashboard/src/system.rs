@@ -1,13 +1,15 @@
 //! How the system does: functions, queues and errors.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use resources::Template;
+use jiff::Timestamp;
+use resources::{Template, target};
+use serde_json::Value;
 use stack::{Level, LogLine};
 
 use crate::depth::Depth;
 
-/// The number of errors that are kept.
+/// The number of different errors that are kept.
 const NEWEST: usize = 100;
 
 /// The ends of the logical ids of queues: of those that feed functions, and of dead letters.
@@ -21,8 +23,23 @@ pub(crate) struct System {
     pub(crate) functions: BTreeMap<String, Function>,
     /// By the logical id of the queue.
     queues: BTreeMap<String, Depth>,
-    /// The newest first.
-    pub(crate) errors: VecDeque<LogLine>,
+    /// The names of the queues by the logical ids of the mappings that empty them.
+    mappings: BTreeMap<String, String>,
+    /// The logical ids of the mappings that somebody has disabled.
+    disabled: BTreeSet<String>,
+    /// Each once, the last to occur first.
+    pub(crate) errors: VecDeque<Failure>,
+}
+
+/// An error that a function reports.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) function: String,
+    /// What it reports.
+    pub(crate) what: String,
+    pub(crate) times: u64,
+    /// When it occurred last.
+    pub(crate) last: Timestamp,
 }
 
 /// The log lines of a function.
@@ -39,6 +56,8 @@ pub(crate) struct Queue {
     pub(crate) name: String,
     pub(crate) depth: Option<Depth>,
     pub(crate) dead: u64,
+    /// Whether no function takes its messages, because its mapping is disabled.
+    pub(crate) disabled: bool,
 }
 
 impl System {
@@ -50,6 +69,8 @@ impl System {
         Self {
             functions: functions.collect(),
             queues: queues.map(|id| (id.to_owned(), Depth::default())).collect(),
+            mappings: mappings(template),
+            disabled: BTreeSet::new(),
             errors: VecDeque::new(),
         }
     }
@@ -67,9 +88,23 @@ impl System {
             }
             _ => return false,
         }
-        self.errors.push_front(line.clone());
-        self.errors.truncate(NEWEST);
+        self.report(line);
         !line.fields().is_some_and(|fields| fields.contains_key("level"))
+    }
+
+    fn report(&mut self, line: &LogLine) {
+        let what = what(line);
+        let same = |it: &Failure| it.function == line.function && it.what == what;
+        let known = self.errors.iter().position(same).and_then(|place| self.errors.remove(place));
+        let times = known.map_or(0, |known| known.times) + 1;
+        let function = line.function.clone();
+        self.errors.push_front(Failure { function, what, times, last: line.at });
+        self.errors.truncate(NEWEST);
+    }
+
+    /// Replaces what is known about mappings: the logical ids of those that are disabled.
+    pub(crate) fn disable(&mut self, mappings: BTreeSet<String>) {
+        self.disabled = mappings;
     }
 
     /// Replaces what is known about a queue of the template.
@@ -90,15 +125,52 @@ impl System {
             let letters = self.queues.get(&format!("{name}{DEAD_LETTERS}"));
             letters.map_or(0, |depth| depth.waiting + depth.in_flight)
         };
+        let disabled = |name: &str| {
+            self.disabled.iter().any(|it| self.mappings.get(it).is_some_and(|of| of == name))
+        };
         let feeding = self.queues.iter().filter_map(|(id, depth)| {
             let name = id.strip_suffix(QUEUE)?;
-            Some(Queue { name: name.to_lowercase(), depth: Some(*depth), dead: dead(name) })
+            Some(Queue {
+                name: name.to_lowercase(),
+                depth: Some(*depth),
+                dead: dead(name),
+                disabled: disabled(name),
+            })
         });
         let others = self.queues.keys().filter_map(|id| {
             let name = id.strip_suffix(DEAD_LETTERS)?;
             let feeds = self.queues.contains_key(&format!("{name}{QUEUE}"));
-            (!feeds).then(|| Queue { name: name.to_lowercase(), depth: None, dead: dead(name) })
+            (!feeds).then(|| Queue {
+                name: name.to_lowercase(),
+                depth: None,
+                dead: dead(name),
+                disabled: disabled(name),
+            })
         });
         feeding.chain(others).collect()
     }
+}
+
+/// The names of the queues that mappings empty, by the mappings' logical ids. That of a stream has
+/// the name of the queue for its dead letters.
+fn mappings(template: &Template) -> BTreeMap<String, String> {
+    let mappings = template.all("AWS::Lambda::EventSourceMapping").into_iter();
+    let named = mappings.filter_map(|(id, mapping)| {
+        let source = target(&mapping["EventSourceArn"]);
+        let name = match source.strip_suffix(QUEUE) {
+            Some(name) => name,
+            None => target(&mapping["DestinationConfig"]["OnFailure"]["Destination"])
+                .strip_suffix(DEAD_LETTERS)?,
+        };
+        Some((id.to_owned(), name.to_owned()))
+    });
+    named.collect()
+}
+
+/// What a line reports: its message with the reason, or all of it if the function crashed.
+fn what(line: &LogLine) -> String {
+    let fields = line.fields().unwrap_or_default();
+    let text = |name| fields.get(name).and_then(Value::as_str);
+    let reported: Vec<_> = ["message", "error", "reason"].into_iter().filter_map(text).collect();
+    if reported.is_empty() { line.message.trim().to_owned() } else { reported.join(": ") }
 }

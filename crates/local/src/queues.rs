@@ -1,12 +1,17 @@
-//! What lies in the queues of a stack.
+//! What lies in the queues of a stack, and whether somebody takes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_lambda::Client as Lambda;
 use dashboard::Depth;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use stack::Deployment;
 
-use crate::{Error, http, local_stack::Stack};
+use crate::{Error, error::aws, http, local_stack::Stack};
+
+/// The state of a mapping that somebody has disabled.
+const DISABLED: &str = "Disabled";
 
 /// The emulator's answer: the messages by account, region and URL of the queue.
 #[derive(Deserialize)]
@@ -42,5 +47,26 @@ impl Stack {
             (url, depth)
         });
         Ok(depths.collect())
+    }
+    /// The logical ids of the mappings that take nothing from their queue or stream.
+    ///
+    /// # Errors
+    /// Lambda does not answer.
+    pub async fn disabled_mappings(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<BTreeSet<String>, Error> {
+        let pages = Lambda::new(&self.aws()).list_event_source_mappings().into_paginator().send();
+        let pages: Vec<_> =
+            pages.try_collect().await.map_err(aws("lambda:ListEventSourceMappings"))?;
+        let mappings =
+            pages.into_iter().flat_map(|page| page.event_source_mappings.unwrap_or_default());
+        let disabled: BTreeSet<_> = mappings
+            .filter(|mapping| mapping.state.as_deref() == Some(DISABLED))
+            .filter_map(|mapping| mapping.uuid)
+            .collect();
+        let all = deployment.resources("AWS::Lambda::EventSourceMapping");
+        let disabled = all.filter(|(_, uuid)| disabled.contains(*uuid));
+        Ok(disabled.map(|(id, _)| id.to_owned()).collect())
     }
 }

@@ -285,6 +285,44 @@ fn a_page_as_text_leaves_nothing_out() {
 }
 
 #[test]
+fn an_error_that_occurs_again_is_one_line_with_its_count_and_its_last_time() {
+    let mut dashboard = empty();
+    let failed = |error: &str| json!({"level": "ERROR", "message": "failed", "error": error});
+    for seconds in [40, 30, 20] {
+        dashboard.add(&line(seconds, "payment", &failed("it is down")));
+    }
+    dashboard.add(&line(25, "payment", &failed("it is slow")));
+    dashboard.add(&line(10, "notifications", &failed("it is down")));
+    dashboard.add(&line(5, "payment", &failed("it is down")));
+    let system = View { dashboard: &dashboard, page: Page::System }.text();
+    let errors: Vec<_> = system.lines().filter(|line| line.contains("failed: it is")).collect();
+    assert_eq!(
+        errors,
+        [
+            "09:00:25Z  payment        4 times: failed: it is down",
+            "09:00:20Z  notifications  failed: it is down",
+            "09:00:05Z  payment        failed: it is slow",
+        ]
+    );
+}
+
+#[test]
+fn a_queue_says_that_its_mapping_is_disabled_until_it_is_enabled_again() {
+    let mut dashboard = empty();
+    let disabled = ["ChargeMapping", "OrderStream"].map(str::to_owned);
+    dashboard.disable(disabled.into());
+    let marked = |dashboard: &Dashboard| -> Vec<String> {
+        let system = View { dashboard, page: Page::System }.text();
+        let lines =
+            system.lines().filter_map(|line| Some(line.split_once(" (disabled)")?.0.to_owned()));
+        lines.collect()
+    };
+    assert_eq!(marked(&dashboard), ["charge", "relay"]);
+    dashboard.disable([].into());
+    assert_eq!(marked(&dashboard), [""; 0]);
+}
+
+#[test]
 fn an_alarm_is_a_word_and_not_only_a_color() {
     let mut buffer = Buffer::empty(Rect::new(0, 0, 100, 30));
     let dashboard = morning();

@@ -8,13 +8,15 @@ use ratatui::{
     text::{Line, Span},
     widgets::Widget,
 };
-use stack::LogLine;
 
 use super::{
     alarms,
     panel::{ALARM, Panel, row, second},
 };
-use crate::{dashboard::Dashboard, system::Queue};
+use crate::{
+    dashboard::Dashboard,
+    system::{Failure, Queue},
+};
 
 /// The causes of failures, as the batch runner names them.
 const CAUSES: [&str; 4] = ["transient", "permanent", "unreadable", "panicked"];
@@ -72,7 +74,8 @@ fn queues(dashboard: &Dashboard, width: u16) -> Panel<'static> {
     };
     let titles = ["waiting", "flight", "delayed", "oldest", "dead"].map(str::to_owned);
     let mut rows = vec![Line::from(row(width, "", &cells(titles))).dim()];
-    rows.extend(dashboard.system.queues().into_iter().map(|Queue { name, depth, dead }| {
+    rows.extend(dashboard.system.queues().into_iter().map(|queue| {
+        let Queue { name, depth, dead, disabled } = queue;
         let of_depth = match depth {
             Some(depth) => {
                 let [waiting, in_flight, delayed] =
@@ -83,7 +86,8 @@ fn queues(dashboard: &Dashboard, width: u16) -> Panel<'static> {
         };
         let [waiting, in_flight, delayed, oldest] = of_depth;
         let cells = cells([waiting, in_flight, delayed, oldest, dead.to_string()]);
-        emphasized(row(width, &name, &cells), dead)
+        let name = if disabled { format!("{name} (disabled)") } else { name };
+        emphasized(row(width, &name, &cells), dead + u64::from(disabled))
     }));
     Panel::new("Queues", rows)
 }
@@ -116,12 +120,9 @@ fn newest_errors(dashboard: &Dashboard) -> Panel<'static> {
     Panel::new("Newest errors", lines)
 }
 
-/// An error with its time, its function and what it reports.
-fn error(line: &LogLine) -> Line<'static> {
-    let fields = line.fields().unwrap_or_default();
-    let text = |name| fields.get(name).and_then(serde_json::Value::as_str);
-    let reported = ["message", "error", "reason"].into_iter().filter_map(text);
-    let reported = reported.collect::<Vec<_>>().join(": ");
-    let what = if reported.is_empty() { line.message.trim() } else { &reported };
-    Line::from(format!("{}  {:<13}  {what}", second(line.at), line.function))
+/// An error with the last time that it occurred, its function, how often it did, and what it says.
+fn error(failure: &Failure) -> Line<'static> {
+    let Failure { function, what, times, last } = failure;
+    let times = if *times > 1 { format!("{times} times: ") } else { String::new() };
+    Line::from(format!("{}  {function:<13}  {times}{what}", second(*last)))
 }

@@ -114,6 +114,7 @@ impl<'a> Figures<'a> {
         for (id, url) in self.deployment.resources("AWS::SQS::Queue") {
             self.dashboard.measure(id, depths.get(url).copied().unwrap_or_default());
         }
+        self.dashboard.disable(self.stack.disabled_mappings(&self.deployment).await?);
         self.dashboard.advance_to(Timestamp::now());
         Ok(())
     }
