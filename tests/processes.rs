@@ -2,7 +2,8 @@
 
 use std::{fs, net::TcpStream, path::Path, process::Stdio};
 
-use local::{Binaries, Found, Options, Progress};
+use aws_sdk_lambda::Client as Lambda;
+use local::{Binaries, Found, Options, Progress, Stack};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -10,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    harness::{eventually, stack},
+    harness::{System, eventually, stack},
     process::{self, Process, family, kill},
 };
 
@@ -53,22 +54,18 @@ impl CommandLine {
         command
     }
 
-    /// Runs a command, which must succeed, and returns what it prints.
-    async fn run(&self, arguments: &[&str]) -> String {
+    /// Runs a command, which must end with this status.
+    async fn call(&self, status: i32, arguments: &[&str]) -> Printed {
         let output = self.command(arguments).output().await.unwrap();
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
+        let [result, messages] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {messages}");
+        Printed { result, messages }
     }
 
-    /// Runs a command, which must end with status 1, and returns what it prints.
-    async fn fail(&self, arguments: &[&str]) -> String {
-        let output = self.command(arguments).output().await.unwrap();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        String::from_utf8(output.stdout).unwrap()
+    /// The result of a command that must succeed.
+    async fn run(&self, arguments: &[&str]) -> String {
+        self.call(0, arguments).await.result
     }
 
     /// A JSON file of the state directory.
@@ -76,10 +73,24 @@ impl CommandLine {
         serde_json::from_slice(&fs::read(self.options.state_dir.join(file)).unwrap()).unwrap()
     }
 
+    /// The names of the files in the state directory.
+    fn left(&self) -> Vec<String> {
+        let files = fs::read_dir(&self.options.state_dir).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
     /// The id of the background process.
     fn host(&self) -> u32 {
         Found::in_directory(&self.options.state_dir).unwrap().process_id().cast_unsigned()
     }
+}
+
+/// What a command has printed.
+struct Printed {
+    /// To standard output.
+    result: String,
+    /// To standard error.
+    messages: String,
 }
 
 impl Drop for CommandLine {
@@ -102,7 +113,7 @@ const CONFIRMING: usize = 5;
 #[tokio::test]
 async fn a_detached_stack_takes_commands_and_leaves_no_process_when_stopped_or_killed() {
     let local = CommandLine::new("detached").await;
-    let timeline = local.run(&["up", "--detach"]).await;
+    let timeline = local.call(0, &["up", "--detach"]).await.messages;
     assert!(timeline.contains("placed") && timeline.contains("confirmed"), "{timeline}");
     let description = local.described("stack.json");
     for field in ["endpoint", "api_url", "region", "stack_name"] {
@@ -117,23 +128,31 @@ async fn a_detached_stack_takes_commands_and_leaves_no_process_when_stopped_or_k
     assert!(functions(&killed, &local.options.state_dir) >= CONFIRMING, "{killed:?}");
     assert!(kill("-KILL", killed[0].id).await);
     all_ended(&killed).await;
-    assert_eq!(local.fail(&["status"]).await, "nothing is running\n");
+    assert_eq!(local.call(1, &["status"]).await.result, "nothing is running\n");
+    // A killed stack has left its events.
+    assert!(local.left().contains(&"events.jsonl".to_owned()));
+    let down = local.call(0, &["down"]).await.messages;
+    assert_eq!(down, "nothing is running; what an earlier stack left is removed\n");
+    assert_eq!(local.left(), ["host.lock"]);
 
     local.run(&["up", "--detach"]).await;
     assert_eq!(api_path(&local.described("stack.json")), first_path);
     let stopped = family(local.host()).await;
     let token = local.run(&["token"]).await;
     assert!(token.trim_end().split('.').count() == 3 && token.lines().count() == 1);
-    let declined = local.fail(&[
-        "order",
-        "--location",
-        "tokyo-ginza",
-        "--item",
-        "croissant=1",
-        "--payment-method",
-        "pm_card_chargeDeclined",
-    ]);
-    assert!(declined.await.contains("rejected"));
+    let declined = local.call(
+        1,
+        &[
+            "order",
+            "--location",
+            "tokyo-ginza",
+            "--item",
+            "croissant=1",
+            "--payment-method",
+            "pm_card_chargeDeclined",
+        ],
+    );
+    assert!(declined.await.messages.contains("rejected"));
     for (command, traces) in [
         (&["events"][..], "order.rejected"),
         (&["mail"], "We could not take your order"),
@@ -146,9 +165,53 @@ async fn a_detached_stack_takes_commands_and_leaves_no_process_when_stopped_or_k
     assert_eq!(local.run(&["logs", "--level", "error", "--since", "1m"]).await, "");
     local.run(&["down"]).await;
     all_ended(&stopped).await;
-    for description in ["stack.json", "env.json"] {
-        assert!(!local.options.state_dir.join(description).exists(), "{description}");
-    }
+    assert_eq!(local.left(), ["host.lock"]);
+    assert_eq!(local.call(0, &["down"]).await.messages, "nothing is running\n");
+}
+
+#[tokio::test]
+async fn an_order_is_placed_and_cancelled_by_its_id_and_url_names_the_api() {
+    let local = CommandLine::new("cancelled").await;
+    local.run(&["up", "--detach"]).await;
+    let url = local.run(&["url"]).await;
+    assert_eq!(Some(url.trim_end()), local.described("stack.json")["api_url"].as_str());
+
+    let order = ["order", "--location", "paris-marais", "--item", "croissant=2", "--user", "ben"];
+    let placed = local.run(&order).await;
+    let id = placed.strip_suffix('\n').unwrap();
+    assert!(id.parse::<uuid::Uuid>().is_ok(), "{placed}");
+    let refused = local.call(1, &["cancel", id]).await.messages;
+    assert_eq!(refused, "error: the API refused: You have no order with this id. (404)\n");
+    let cancelled = local.run(&["cancel", id, "--user", "ben"]).await;
+    assert_eq!(cancelled, "cancelled\npayment: refunded\n");
+
+    let closed = [&order[..], &["--payment-method", "pm_card_refundFail"]].concat();
+    let id = local.run(&closed).await;
+    let cancelled = local.run(&["cancel", id.trim_end(), "--user", "ben"]).await;
+    assert_eq!(cancelled, "cancelled\npayment: refund_failed\n");
+    local.run(&["down"]).await;
+}
+
+/// The arguments of the command in the README that begins with these.
+fn in_readme(beginning: &str) -> Vec<&'static str> {
+    let mut commands = include_str!("../README.md").split('`');
+    let command = commands.find(|code| code.starts_with(&format!("cargo local {beginning} ")));
+    command.expect("the command").split(' ').skip(2).collect()
+}
+
+#[tokio::test]
+async fn an_order_waits_for_seconds_after_the_fault_that_the_readme_sets() {
+    let local = CommandLine::new("waiting").await;
+    local.run(&["up", "--detach"]).await;
+    local.run(&in_readme("faults set")).await;
+    let timeline = local.call(0, &in_readme("order")).await.messages;
+    let after = |state: &str| -> u64 {
+        let line = timeline.lines().find(|line| line.ends_with(state)).expect(state);
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    // Two failed tries, and the waits after them.
+    assert!(after("confirmed") - after("reserved") >= 5_000, "{timeline}");
+    local.run(&["down"]).await;
 }
 
 #[tokio::test]
@@ -168,12 +231,22 @@ async fn faults_are_listed_and_removed_one_by_one_and_set_before_their_order_exi
         ]
     );
     // The provider fails once, and the charge is repeated.
-    assert!(local.run(&order).await.contains("confirmed"));
+    local.run(&order).await;
     let left = local.run(&["faults"]).await;
     assert!(left.trim().starts_with("2  every request") && left.lines().count() == 1, "{left}");
-    local.run(&["faults", "remove", "2"]).await;
-    assert_eq!(local.run(&["faults"]).await, "");
-    local.fail(&["faults", "remove", "2"]).await;
+    let remove = ["faults", "remove", "2"];
+    let removed = local.call(0, &remove).await.messages;
+    assert!(removed.starts_with("removed: every request of order o-1"), "{removed}");
+    let Printed { result, messages } = local.call(0, &["faults"]).await;
+    assert_eq!((&*result, &*messages), ("", "no fault is set\n"));
+    let unknown = local.call(1, &remove).await.messages;
+    assert!(unknown.starts_with("error: there is no fault 2"), "{unknown}");
+    let remove_all = async || local.call(0, &["faults", "remove"]).await.messages;
+    assert_eq!(remove_all().await, "there was no fault to remove\n");
+    for order in ["o-2", "o-3"] {
+        local.run(&["faults", "set", "--order", order, "--lose"]).await;
+    }
+    assert_eq!(remove_all().await, "2 faults removed\n");
     local.run(&["down"]).await;
 }
 
@@ -184,7 +257,7 @@ async fn the_dashboard_counts_orders_and_declines_and_shows_every_function_and_q
     let order = ["order", "--location", "paris-marais", "--item", "croissant=2"];
     local.run(&order).await;
     let declined = [&order[..], &["--payment-method", "pm_card_visa_chargeDeclined"]].concat();
-    local.fail(&declined).await;
+    local.call(1, &declined).await;
     // With the order that `up` places.
     let expected = [
         ("placed", "3"),
@@ -206,6 +279,14 @@ async fn the_dashboard_counts_orders_and_declines_and_shows_every_function_and_q
     {
         assert!(dashboard.contains(part), "{part}: {dashboard}");
     }
+    assert!(!dashboard.contains("disabled"), "{dashboard}");
+
+    let stack = Stack::find(&local.options.state_dir).unwrap();
+    let mapping = System::connect(&stack).resource("ChargeMapping").await;
+    let update = Lambda::new(&stack.aws()).update_event_source_mapping().uuid(mapping);
+    update.enabled(false).send().await.unwrap();
+    let dashboard = local.run(&["dashboard", "--once"]).await;
+    assert!(dashboard.contains("\ncharge (disabled) "), "{dashboard}");
     local.run(&["down"]).await;
 }
 
@@ -214,9 +295,7 @@ async fn the_dashboard_counts_orders_and_declines_and_shows_every_function_and_q
 #[tokio::test]
 async fn a_stack_listens_on_the_bind_address_and_describes_it_for_containers() {
     let local = CommandLine::new("bound").await;
-    let timeline = local.run(&["--bind", "127.0.0.2", "up", "--detach"]).await;
-    assert!(timeline.contains("confirmed"), "{timeline}");
-
+    local.run(&["--bind", "127.0.0.2", "up", "--detach"]).await;
     let (stack, environments) = (local.described("stack.json"), local.described("env.json"));
     for (address, variable) in [("endpoint", "AWS_ENDPOINT_URL"), ("sandbox_url", "PROVIDER_URL")] {
         let port = stack[address].as_str().unwrap().strip_prefix("http://127.0.0.2:").unwrap();
@@ -263,4 +342,5 @@ async fn an_interrupted_stack_leaves_no_process() {
     assert!(kill("-INT", process.id().unwrap()).await);
     assert!(process.wait().await.unwrap().success());
     all_ended(&family[1..]).await;
+    assert_eq!(local.left(), ["host.lock"]);
 }

@@ -88,8 +88,8 @@ impl Emulator {
     pub async fn start(options: &EmulatorOptions) -> Result<Self, Error> {
         let python = python::prepare(options.progress).await?;
         let address = free_address(options.bind, options.port).await?;
-        let scratch = empty_directory(&options.directory.join("emulator"))?;
-        let log = options.directory.join("emulator.log");
+        let scratch = empty_directory(&scratch(&options.directory))?;
+        let log = log(&options.directory);
         let mut command = command(&python, &scratch, address, options);
         let output = File::create(&log).map_err(io(format!("creating {}", log.display())))?;
         let errors = output.try_clone().map_err(io("duplicating a file handle"))?;
@@ -216,6 +216,16 @@ fn command(
     command
 }
 
+/// The file with the log of the emulator, in which the functions' logs are as well.
+pub(crate) fn log(directory: &Path) -> PathBuf {
+    directory.join("emulator.log")
+}
+
+/// The directory of the emulator's own files.
+pub(crate) fn scratch(directory: &Path) -> PathBuf {
+    directory.join("emulator")
+}
+
 /// Creates the directory, or empties it: nothing survives from the previous run.
 fn empty_directory(path: &Path) -> Result<PathBuf, Error> {
     let directory = path::absolute(path).map_err(io("finding the state directory"))?;
@@ -236,7 +246,7 @@ pub(crate) async fn listen(
     flag: &'static str,
 ) -> Result<TcpListener, Error> {
     TcpListener::bind((bind, port)).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Error::PortInUse { port, flag },
+        std::io::ErrorKind::AddrInUse => Error::PortsInUse(vec![(flag, port)]),
         std::io::ErrorKind::AddrNotAvailable => Error::NoSuchAddress(bind),
         _ => io(format!("listening on {bind}:{port} ({flag})"))(error),
     })

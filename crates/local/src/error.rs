@@ -4,6 +4,8 @@ use std::{io, net::Ipv4Addr, path::PathBuf};
 
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 
+use crate::sandbox::FaultId;
+
 /// Why the embedded AWS or a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -62,15 +64,13 @@ pub enum Error {
         reason: String,
     },
 
-    /// Another process listens on the port.
+    /// Other processes listen on the ports, each with the option that sets it.
     #[error(
-        "port {port} is in use: end the process that listens on it, or choose another with {flag}"
+        "{} in use, perhaps by another stack: choose free ports with --port and --sandbox-port; 0 \
+         takes any",
+        ports(.0)
     )]
-    PortInUse {
-        port: u16,
-        /// The option that sets it.
-        flag: &'static str,
-    },
+    PortsInUse(Vec<(&'static str, u16)>),
     /// The address to listen on does not belong to this machine.
     #[error("this machine has no address {0}: choose one of its own with --bind")]
     NoSuchAddress(Ipv4Addr),
@@ -104,8 +104,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// The order API refused an order.
-    #[error("the order was refused: {reason} ({status})")]
+    /// The order API refused a request.
+    #[error("the API refused: {reason} ({status})")]
     Refused {
         status: u16,
         /// What the API says about it.
@@ -119,15 +119,21 @@ pub enum Error {
     NotConfirmed(String),
     /// An order makes no progress.
     #[error(
-        "order {order} is still {status} after {seconds} s: `cargo ops order {order} --local` says \
-         why"
+        "order {order} is still {status} after {seconds} s, its payment {payment}: `cargo ops order \
+         {order} --local` says why"
     )]
     Stuck {
         order: String,
         status: String,
+        payment: String,
         /// How long it was followed.
         seconds: u64,
     },
+    /// The payment sandbox has no such fault.
+    #[error(
+        "there is no fault {0}, or it is used up: `cargo local faults` lists those that are set"
+    )]
+    NoSuchFault(FaultId),
     /// An HTTP request failed, or its answer cannot be used.
     #[error("{url}: {reason}")]
     Http { url: String, reason: String },
@@ -135,6 +141,14 @@ pub enum Error {
     /// The stack cannot be found or read.
     #[error(transparent)]
     Stack(#[from] stack::Error),
+}
+
+fn ports(in_use: &[(&str, u16)]) -> String {
+    let ports: Vec<_> = in_use.iter().map(|(flag, port)| format!("{port} ({flag})")).collect();
+    match &ports[..] {
+        [port] => format!("port {port} is"),
+        ports => format!("ports {} are", ports.join(" and ")),
+    }
 }
 
 /// Converts the error of an SDK call, for `map_err`.

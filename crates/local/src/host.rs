@@ -15,6 +15,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use crate::{
     Error,
     address::Address,
+    authorizations,
     emulator::{self, Emulator, EmulatorOptions, Purpose},
     error::io,
     local_stack::environments_file,
@@ -57,6 +58,30 @@ impl Host {
             .unwrap_or_else(|_| Err(Error::Host("the host's thread panicked".to_owned())))?;
         step.done(&address.to_string());
         Ok(Self { address, stop: Some(stop), failure: Some(failure), thread: Some(thread) })
+    }
+
+    /// Removes what the last host of a state directory left there: files that hold data of
+    /// customers, such as events and logs. Returns whether there was anything.
+    ///
+    /// # Errors
+    /// A host uses the state directory, or a file cannot be removed.
+    pub fn remove_data(state: &Path) -> Result<bool, Error> {
+        if !state.exists() {
+            return Ok(false);
+        }
+        // The lock also removes the description of a stack that was killed.
+        let _lock = Lock::acquire(state)?;
+        let mut found = false;
+        for path in data(state) {
+            let removed =
+                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            match removed {
+                Ok(()) => found = true,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io(format!("removing {}", path.display()))(error)),
+            }
+        }
+        Ok(found)
     }
 
     /// The URLs of its parts.
@@ -125,8 +150,7 @@ struct Parts {
 impl Parts {
     async fn start(options: &Options) -> Result<Self, Error> {
         let lock = Lock::acquire(&options.state_dir)?;
-        let listener =
-            emulator::listen(options.bind, options.sandbox_port, "--sandbox-port").await?;
+        let listener = listener(options).await?;
         let sandbox = listener.local_addr().map_err(io("reading the sandbox's port"))?;
         let emulator = Emulator::start(&emulator_options(options)).await?;
         let config = embedded::config(emulator.endpoint());
@@ -155,6 +179,39 @@ impl Parts {
         drop(lock);
         error
     }
+}
+
+/// The listener of the payment sandbox, if the port of the emulator is free as well: who has to
+/// choose another port should not have to do so twice.
+async fn listener(options: &Options) -> Result<TcpListener, Error> {
+    let sandbox = emulator::listen(options.bind, options.sandbox_port, "--sandbox-port").await;
+    let emulator = emulator::listen(options.bind, options.port, "--port").await;
+    match (emulator, sandbox) {
+        (Err(Error::PortsInUse(mut ports)), Err(Error::PortsInUse(others))) => {
+            ports.extend(others);
+            Err(Error::PortsInUse(ports))
+        }
+        (Err(error), _) => Err(error),
+        (Ok(_), sandbox) => sandbox,
+    }
+}
+
+/// The files in which a host keeps what concerns customers.
+fn data(state: &Path) -> [PathBuf; 5] {
+    [
+        state_dir::events(state),
+        authorizations::file(state),
+        emulator::log(state),
+        emulator::scratch(state),
+        // What the last part that failed has said.
+        host_log(state),
+    ]
+}
+
+/// The file with the standard error of a host in a background process.
+#[must_use]
+pub fn host_log(state: &Path) -> PathBuf {
+    state.join("host.log")
 }
 
 fn emulator_options(options: &Options) -> EmulatorOptions {
@@ -277,23 +334,62 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_error_for_a_port_in_use_names_the_option_that_sets_it() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = taken.local_addr().unwrap().port();
+    async fn the_error_for_ports_in_use_names_all_of_them_and_the_options_that_set_them() {
+        let taken = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [first, second] = taken.each_ref().map(|it| it.local_addr().unwrap().port());
         // One directory for each host, because of such copies of the lock.
         let options = |name| Options::new(&crate::scratch::scratch(name));
-        for (options, flag) in [
-            (Options { port, ..options("port-in-use") }, "--port"),
-            (Options { sandbox_port: port, ..options("sandbox-port-in-use") }, "--sandbox-port"),
+        for (options, ports) in [
+            (
+                Options { port: first, ..options("port-in-use") },
+                format!("port {first} (--port) is"),
+            ),
+            (
+                Options { sandbox_port: first, ..options("sandbox-port-in-use") },
+                format!("port {first} (--sandbox-port) is"),
+            ),
+            (
+                Options { port: first, sandbox_port: second, ..options("ports-in-use") },
+                format!("ports {first} (--port) and {second} (--sandbox-port) are"),
+            ),
         ] {
             let error = Host::start(&options).await.unwrap_err().to_string();
             assert_eq!(
                 error,
                 format!(
-                    "port {port} is in use: end the process that listens on it, or choose \
-                     another with {flag}"
+                    "{ports} in use, perhaps by another stack: choose free ports with --port and \
+                     --sandbox-port; 0 takes any"
                 )
             );
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_host_leaves_is_removed_once_it_has_ended() {
+        let options = Options::new(&crate::scratch::scratch("left"));
+        assert!(!Host::remove_data(&options.state_dir.join("nowhere")).unwrap());
+        let host = Host::start(&options).await.unwrap();
+        let refused = Host::remove_data(&options.state_dir);
+        assert!(matches!(refused, Err(Error::AlreadyRunning(_))), "{refused:?}");
+        fs::write(options.state_dir.join("mine.txt"), "kept").unwrap();
+
+        drop(host);
+        // A child process that another test is spawning holds a copy of the lock for a moment.
+        let mut removed = Host::remove_data(&options.state_dir);
+        for _ in 0..1000 {
+            if removed.is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            removed = Host::remove_data(&options.state_dir);
+        }
+        assert!(removed.unwrap());
+        let mut left: Vec<_> = fs::read_dir(&options.state_dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["host.lock", "mine.txt"]);
+        assert!(!Host::remove_data(&options.state_dir).unwrap());
     }
 }

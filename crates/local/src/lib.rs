@@ -37,7 +37,7 @@ pub use authorizations::Authorization;
 pub use build::Binaries;
 pub use emulator::{Emulator, EmulatorOptions, Purpose};
 pub use error::Error;
-pub use host::{Found, Host};
+pub use host::{Found, Host, host_log};
 pub use local_stack::Stack;
 pub use mail::Mail;
 pub use options::Options;

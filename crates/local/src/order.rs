@@ -3,10 +3,10 @@
 use std::{fs, path::Path, time::Duration};
 
 use jiff::Timestamp;
-use reqwest::header;
-use serde::Deserialize;
+use reqwest::{Response, header};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shop::order::Status;
+use shop::order::{PaymentStatus, Status};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -32,6 +32,7 @@ pub struct HistoryEntry {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Order {
     pub status: Status,
+    pub payment: PaymentStatus,
     /// All its transitions, oldest first.
     pub history: Vec<HistoryEntry>,
     /// The reason for its rejection, if it was rejected.
@@ -54,6 +55,15 @@ pub fn sample() -> Result<Value, Error> {
         Ok(serde_json::from_str(&event.body)?)
     };
     read(&path).map_err(io(format!("reading the sample order {}", path.display())))
+}
+
+/// A state of an order or its payment, as the API spells it.
+#[must_use]
+pub fn name(state: &impl Serialize) -> String {
+    match serde_json::to_value(state) {
+        Ok(Value::String(name)) => name,
+        other => format!("{other:?}"),
+    }
 }
 
 /// The reason for a refusal: what is wrong with each field, or the problem's detail, or else the
@@ -97,10 +107,22 @@ impl Stack {
             answer.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
         match location.and_then(|location| location.rsplit('/').next()) {
             Some(id) if answer.status().is_success() => Ok(id.to_owned()),
-            _ => Err(Error::Refused {
-                status: answer.status().as_u16(),
-                reason: reason(&answer.text().await.unwrap_or_default()),
-            }),
+            _ => Err(refused(answer).await),
+        }
+    }
+
+    /// Cancels one of the customer's orders.
+    ///
+    /// # Errors
+    /// The customer has no such order, it can no longer be cancelled, or the API does not answer.
+    pub async fn cancel(&self, token: &str, id: &str) -> Result<Order, Error> {
+        let request =
+            http::client().post(format!("{}/orders/{id}/cancel", self.api_url)).bearer_auth(token);
+        let answer = http::send(request).await?;
+        if answer.status().is_success() {
+            http::json(answer).await
+        } else {
+            Err(refused(answer).await)
         }
     }
 
@@ -125,25 +147,52 @@ impl Stack {
         id: &str,
         mut on_transition: impl FnMut(&HistoryEntry),
     ) -> Result<Order, Error> {
-        let deadline = Instant::now() + TIMEOUT;
         let mut seen = 0;
-        loop {
-            let order = self.order(token, id).await?;
+        let until = |order: &Order| {
             order.history.iter().skip(seen).for_each(&mut on_transition);
             seen = order.history.len();
-            if !matches!(order.status, Status::Placed | Status::Reserved) {
+            !matches!(order.status, Status::Placed | Status::Reserved)
+        };
+        self.watch(token, id, until).await
+    }
+
+    /// Follows an order that has ended early until its money was given back, or could not be.
+    ///
+    /// # Errors
+    /// The money is still with the shop after a minute, or the API does not answer.
+    pub async fn follow_refund(&self, token: &str, id: &str) -> Result<Order, Error> {
+        self.watch(token, id, |order| order.payment != PaymentStatus::Captured).await
+    }
+
+    async fn watch(
+        &self,
+        token: &str,
+        id: &str,
+        mut until: impl FnMut(&Order) -> bool,
+    ) -> Result<Order, Error> {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let order = self.order(token, id).await?;
+            if until(&order) {
                 return Ok(order);
             }
             if Instant::now() > deadline {
-                let status = format!("{:?}", order.status).to_lowercase();
                 return Err(Error::Stuck {
                     order: id.to_owned(),
-                    status,
+                    status: name(&order.status),
+                    payment: name(&order.payment),
                     seconds: TIMEOUT.as_secs(),
                 });
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+}
+
+async fn refused(answer: Response) -> Error {
+    Error::Refused {
+        status: answer.status().as_u16(),
+        reason: reason(&answer.text().await.unwrap_or_default()),
     }
 }
 

@@ -6,10 +6,7 @@ use local::{Error, Mail, Stack};
 use platform::time::moment;
 use serde::Deserialize;
 use serde_json::Value;
-use shop::{
-    money::{Currency, Money},
-    order::Status,
-};
+use shop::money::{Currency, Money};
 use stack::LogLine;
 
 /// Prints a line of the result.
@@ -77,11 +74,6 @@ pub(crate) fn mail(mail: &Mail) -> String {
         mail.subject,
         mail.text.trim_end()
     )
-}
-
-/// The name of a state, as the API spells it.
-pub(crate) fn status(status: Status) -> String {
-    format!("{status:?}").to_lowercase()
 }
 
 /// Prints where the parts of a stack listen.

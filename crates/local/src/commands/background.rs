@@ -9,7 +9,7 @@ use std::{
     process::Stdio,
 };
 
-use local::{Address, Error, Host, Options};
+use local::{Address, Error, Host, Options, host_log};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
@@ -31,7 +31,7 @@ impl Background {
     pub(super) async fn start(options: &Options) -> Result<Self, Error> {
         let step = options.progress.step();
         fs::create_dir_all(&options.state_dir).map_err(io("creating the state directory"))?;
-        let log_path = options.state_dir.join("host.log");
+        let log_path = host_log(&options.state_dir);
         let log =
             File::create(&log_path).map_err(io("creating the log of the background process"))?;
         let mut process =

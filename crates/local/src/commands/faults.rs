@@ -85,19 +85,34 @@ pub(super) async fn run(stack: &Stack, command: Option<Command>) -> Result<(), E
         url: stack.sandbox_url.clone(),
         reason: error.to_string(),
     };
+    let faults = control.faults().await.map_err(failed)?;
     match command.unwrap_or(Command::List) {
         Command::List => {
-            for (id, fault) in control.faults().await.map_err(failed)? {
+            if faults.is_empty() {
+                output::message("no fault is set");
+            }
+            for (id, fault) in faults {
                 output::line(format!("{id:>4}  {fault}"))?;
             }
-            Ok(())
         }
         Command::Set(new) => {
             let fault = new.fault();
             let id = control.set_fault(&fault).await.map_err(failed)?;
-            output::line(format!("{id:>4}  {fault}"))
+            output::line(format!("{id:>4}  {fault}"))?;
         }
-        Command::Remove { id: Some(id) } => control.remove_fault(id).await.map_err(failed),
-        Command::Remove { id: None } => control.clear_faults().await.map_err(failed),
+        Command::Remove { id: Some(id) } => {
+            let fault = faults.get(&id).ok_or(Error::NoSuchFault(id))?;
+            control.remove_fault(id).await.map_err(failed)?;
+            output::message(format!("removed: {fault}"));
+        }
+        Command::Remove { id: None } => {
+            control.clear_faults().await.map_err(failed)?;
+            output::message(match faults.len() {
+                0 => "there was no fault to remove".to_owned(),
+                1 => "1 fault removed".to_owned(),
+                count => format!("{count} faults removed"),
+            });
+        }
     }
+    Ok(())
 }

@@ -17,7 +17,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use local::{
-    Error, Found, Options, Progress, Stack,
+    Error, Found, Host, Options, Progress, Stack,
     options::{DEFAULT_BIND, DEFAULT_PORT, DEFAULT_SANDBOX_PORT},
     shops,
 };
@@ -86,14 +86,17 @@ enum Command {
     },
     /// Stops the running stack; all of its data goes with it
     ///
-    /// Orders, shops, customers, mails and queues live in the memory of the embedded AWS. The next
-    /// stack starts with the demo's shops and customers, and under the same URLs. Exits with status
-    /// 0 also if nothing was running.
+    /// Orders, shops, customers, mails and queues live in the memory of the embedded AWS. Events and
+    /// logs are files in the state directory, which name customers and are removed: also those of a
+    /// stack that was killed or failed. The next stack starts with the demo's shops and customers,
+    /// and under the same URLs. Exits with status 0 also if nothing was running.
     Down,
     /// Shows whether a stack is running, and where it listens
     ///
     /// Exits with status 0 if one is running or starting, and 1 if none is.
     Status,
+    /// Prints the URL of the order API
+    Url,
     /// Prints an access token for the order API
     Token {
         /// Name of the user, who is created if necessary [default: ada, or sam with --staff]
@@ -105,9 +108,14 @@ enum Command {
     },
     /// Places an order and follows it until it is confirmed or has ended
     ///
-    /// Exits with status 0 if it is confirmed, and 1 if it is refused, is rejected or has ended in
-    /// another way.
+    /// Prints its id to standard output, and the rest to standard error. Exits with status 0 if it
+    /// is confirmed, and 1 if it is refused, is rejected or has ended in another way.
     Order(order::Arguments),
+    /// Cancels an order as its customer, and follows it until its money was given back
+    ///
+    /// Prints the order's state, and that of its payment. Exits with status 1 if the order cannot be
+    /// cancelled.
+    Cancel(order::Cancellation),
     /// Shows the logs of the functions
     Logs {
         /// Only this function, such as order-intake
@@ -171,6 +179,8 @@ impl Cli {
         let done = match self.command.unwrap_or(Command::Up { detach: false }) {
             Command::Status => return status(&options),
             Command::Order(arguments) => return order::run(&stack()?, &arguments).await,
+            Command::Cancel(arguments) => order::cancel(&stack()?, &arguments).await,
+            Command::Url => output::line(stack()?.api_url),
             Command::Up { detach } => up::run(&options, detach).await,
             Command::Down => down(&options).await,
             Command::Token { user, staff } => {
@@ -237,7 +247,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 async fn down(options: &Options) -> Result<(), Error> {
     let Some(found) = Found::in_directory(&options.state_dir) else {
-        output::message("nothing is running");
+        let found = Host::remove_data(&options.state_dir)?;
+        let left = if found { "; what an earlier stack left is removed" } else { "" };
+        output::message(format!("nothing is running{left}"));
         return Ok(());
     };
     found.terminate()?;
@@ -251,7 +263,9 @@ async fn down(options: &Options) -> Result<(), Error> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    output::message("stopped; its orders, shops, customers and mails are gone");
+    // In case it was killed meanwhile, or one of its parts had failed.
+    Host::remove_data(&options.state_dir)?;
+    output::message("stopped; its orders, shops, customers, mails, events and logs are gone");
     Ok(())
 }
 

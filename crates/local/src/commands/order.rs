@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Instant};
 
 use clap::Args;
 use jiff::Timestamp;
-use local::{Error, Stack};
+use local::{Error, Stack, order::name};
 use serde_json::{Value, json};
 use shop::order::Status;
 
@@ -50,36 +50,56 @@ pub(super) async fn run(stack: &Stack, arguments: &Arguments) -> Result<ExitCode
         "payment_method": arguments.payment_method,
         "pickup_at": arguments.pickup_at
     });
-    Ok(match place(stack, &arguments.user, &order).await? {
+    let token = stack.token(&arguments.user, false).await?;
+    let id = place(stack, &token, &order).await?;
+    // At once, since the order stays whatever becomes of this command.
+    output::line(&id)?;
+    Ok(match follow(stack, &token, &id).await? {
         Status::Rejected | Status::Cancelled | Status::Expired => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     })
 }
 
-/// Places an order and prints each of its states with the milliseconds since it was placed.
-pub(super) async fn place(stack: &Stack, user: &str, order: &Value) -> Result<Status, Error> {
-    let token = stack.token(user, false).await?;
+/// Places an order and reports how long that took. Returns its id.
+pub(super) async fn place(stack: &Stack, token: &str, order: &Value) -> Result<String, Error> {
     let started = Instant::now();
-    let id = stack.place(&token, order).await?;
-    output::message(format!(
-        "order {id} of {user}, answered after {} ms",
-        started.elapsed().as_millis()
-    ));
+    let id = stack.place(token, order).await?;
+    output::message(format!("order answered after {} ms", started.elapsed().as_millis()));
+    Ok(id)
+}
 
+/// Reports each state of an order with the milliseconds since it was placed, and returns the last.
+pub(super) async fn follow(stack: &Stack, token: &str, id: &str) -> Result<Status, Error> {
     let mut placed_at = None;
-    let mut printed = Ok(());
-    let order = stack.follow(&token, &id, |entry| {
+    let order = stack.follow(token, id, |entry| {
         let placed_at = *placed_at.get_or_insert(entry.at);
         let milliseconds = entry.at.duration_since(placed_at).as_millis();
-        let line = output::line(format!("{milliseconds:>7} ms  {}", output::status(entry.status)));
-        printed = std::mem::replace(&mut printed, Ok(())).and(line);
+        output::message(format!("{milliseconds:>7} ms  {}", name(&entry.status)));
     });
     let order = order.await?;
-    printed?;
     if let Some(reason) = &order.rejection {
-        output::line(format!("            {reason}"))?;
+        output::message(format!("            {reason}"));
     }
     Ok(order.status)
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Cancellation {
+    /// Id of the order, which `cargo local order` prints
+    id: String,
+    /// Name of the customer who placed it
+    #[arg(long, default_value = CUSTOMER, value_name = "NAME")]
+    user: String,
+}
+
+/// Cancels an order, and prints what becomes of it and of its money.
+pub(super) async fn cancel(stack: &Stack, arguments: &Cancellation) -> Result<(), Error> {
+    let Cancellation { id, user } = arguments;
+    let token = stack.token(user, false).await?;
+    let order = stack.cancel(&token, id).await?;
+    output::line(name(&order.status))?;
+    let order = stack.follow_refund(&token, id).await?;
+    output::line(format!("payment: {}", name(&order.payment)))
 }
 
 #[cfg(test)]

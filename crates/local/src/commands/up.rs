@@ -1,6 +1,6 @@
 //! Starting a stack, in this process or in the background, and updating a running one.
 
-use local::{Binaries, Error, Found, Options, Running, Stack, order};
+use local::{Binaries, Error, Found, Host, Options, Running, Stack, order};
 use shop::order::Status;
 
 use super::{background::Background, order as orders, show};
@@ -23,11 +23,15 @@ async fn attached(options: &Options) -> Result<(), Error> {
         output::message(format!("error: {error}"));
     }
     introduce(&stack).await?;
-    tokio::select! {
+    let shown = tokio::select! {
         shown = show::events(&stack, true) => shown,
-        error = host.failure() => Err(error),
+        // What it left may say why.
+        error = host.failure() => return Err(error),
         () = interrupted() => Ok(()),
-    }
+    };
+    drop(host);
+    Host::remove_data(&options.state_dir)?;
+    shown
 }
 
 async fn detached(options: &Options) -> Result<(), Error> {
@@ -50,9 +54,11 @@ async fn detached(options: &Options) -> Result<(), Error> {
 }
 
 async fn first_order(stack: &Stack) -> Result<(), Error> {
-    match orders::place(stack, orders::CUSTOMER, &order::sample()?).await? {
+    let token = stack.token(orders::CUSTOMER, false).await?;
+    let id = orders::place(stack, &token, &order::sample()?).await?;
+    match orders::follow(stack, &token, &id).await? {
         Status::Confirmed => Ok(()),
-        status => Err(Error::NotConfirmed(output::status(status))),
+        status => Err(Error::NotConfirmed(order::name(&status))),
     }
 }
 
