@@ -114,6 +114,32 @@ fn no_line_of_source_is_wider_than_100_columns() {
     assert!(wide.is_empty(), "break these lines:\n{}", wide.join("\n"));
 }
 
+#[test]
+fn the_page_about_the_api_names_every_payment_rejection_and_reason() {
+    let openapi = include_str!("../crates/order-intake/openapi.json");
+    let openapi: serde_json::Value = serde_json::from_str(openapi).unwrap();
+    let page = &documents()[Path::new("docs/api.md")];
+    for schema in ["PaymentStatus", "DeclineReason", "Rejection"] {
+        let values = constants(&openapi["components"]["schemas"][schema]);
+        assert!(values.len() > 1, "{schema} has no values: {values:?}");
+        for value in values {
+            assert!(page.contains(&format!("`{value}`")), "docs/api.md: {schema} may be {value}");
+        }
+    }
+}
+
+/// The values of all `const`s in a schema.
+fn constants(schema: &serde_json::Value) -> Vec<&str> {
+    match schema {
+        serde_json::Value::Object(fields) => {
+            let nested = fields.values().flat_map(constants);
+            fields.get("const").and_then(|value| value.as_str()).into_iter().chain(nested).collect()
+        }
+        serde_json::Value::Array(items) => items.iter().flat_map(constants).collect(),
+        _ => Vec::new(),
+    }
+}
+
 fn documents() -> BTreeMap<PathBuf, String> {
     let mut documents = files();
     documents.retain(|path, _| path.extension().is_some_and(|extension| extension == "md"));

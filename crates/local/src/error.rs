@@ -119,8 +119,8 @@ pub enum Error {
     NotConfirmed(String),
     /// An order makes no progress.
     #[error(
-        "order {order} is still {status} after {seconds} s, its payment {payment}: `cargo ops order \
-         {order} --local` says why"
+        "order {order} is still {status} after {seconds} s, its payment {payment}: `cargo ops \
+         order {order} --local` says why"
     )]
     Stuck {
         order: String,

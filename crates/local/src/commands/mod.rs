@@ -86,10 +86,10 @@ enum Command {
     },
     /// Stops the running stack; all of its data goes with it
     ///
-    /// Orders, shops, customers, mails and queues live in the memory of the embedded AWS. Events and
-    /// logs are files in the state directory, which name customers and are removed: also those of a
-    /// stack that was killed or failed. The next stack starts with the demo's shops and customers,
-    /// and under the same URLs. Exits with status 0 also if nothing was running.
+    /// Orders, shops, customers, mails and queues live in the memory of the embedded AWS. Events
+    /// and logs are files in the state directory, which name customers and are removed: also those
+    /// of a stack that was killed or failed. The next stack starts with the demo's shops and
+    /// customers, and under the same URLs. Exits with status 0 also if nothing was running.
     Down,
     /// Shows whether a stack is running, and where it listens
     ///
@@ -113,8 +113,8 @@ enum Command {
     Order(order::Arguments),
     /// Cancels an order as its customer, and follows it until its money was given back
     ///
-    /// Prints the order's state, and that of its payment. Exits with status 1 if the order cannot be
-    /// cancelled.
+    /// Prints the order's state, and that of its payment. Exits with status 1 if the order cannot
+    /// be cancelled.
     Cancel(order::Cancellation),
     /// Shows the logs of the functions
     Logs {
