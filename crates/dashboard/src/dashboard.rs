@@ -65,8 +65,8 @@ impl Dashboard {
         self.system.measure(queue, depth);
     }
 
-    /// Replaces what is known about the mappings of queues and stream: the logical ids of those that
-    /// are disabled.
+    /// Replaces what is known about the mappings of queues and stream: the logical ids of those
+    /// that are disabled.
     pub fn disable(&mut self, mappings: BTreeSet<String>) {
         self.system.disable(mappings);
     }
