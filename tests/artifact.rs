@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod deployed_parameters;
+
 use std::{env, fs, path::PathBuf};
 
 use object::{
@@ -22,16 +24,14 @@ fn binaries() -> Vec<PathBuf> {
     binaries
 }
 
-/// The `Architecture` that samconfig.toml gives to the environment in `AMELIE_CONFIG_ENV`.
+/// The `Architecture` of the environment in `AMELIE_CONFIG_ENV`.
 fn architecture() -> Architecture {
     let environment = env::var("AMELIE_CONFIG_ENV").unwrap_or_else(|_| "default".to_owned());
-    let config: toml::Table = include_str!("../samconfig.toml").parse().unwrap();
-    let parameters = &config[&environment]["global"]["parameters"]["parameter_overrides"];
-    let parameters = parameters.as_array().unwrap().iter().filter_map(toml::Value::as_str);
-    match parameters.filter_map(|it| it.strip_prefix("Architecture=")).last() {
+    let parameters = deployed_parameters::of(&environment);
+    match parameters.get("Architecture").map(String::as_str) {
         Some("arm64") => Architecture::Aarch64,
         Some("x86_64") => Architecture::X86_64,
-        other => panic!("samconfig.toml sets Architecture to {other:?} in {environment}"),
+        other => panic!("Architecture is {other:?} in {environment}"),
     }
 }
 

@@ -22,6 +22,7 @@ fn other(parameter: &str) -> Option<&'static str> {
         "WarmOrderIntake" => return None,
         // It has the resources of CodeDeploy, and moves an alias at once.
         "Canary" => "true",
+        "Commit" => "0123abc-dirty",
         "MenuCacheSeconds" => "2",
         "ConfirmWithinSeconds" => "600",
         "RetryBudgetSeconds" | "ChargeRetryBudgetSeconds" => "660",

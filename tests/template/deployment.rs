@@ -2,6 +2,8 @@
 
 use resources::{Template, section, target};
 
+use crate::deployed_parameters;
+
 /// `samconfig.toml`.
 fn config() -> toml::Table {
     include_str!("../../samconfig.toml").parse().expect("samconfig.toml is TOML")
@@ -14,15 +16,56 @@ fn build_and_deployment_are_told_the_same_parameters() {
         for (command, options) in commands {
             let overrides = options["parameters"].get("parameter_overrides");
             if command == "global" {
-                let overrides = overrides.and_then(toml::Value::as_array).expect("parameters");
-                let decides = |it: &toml::Value| {
-                    it.as_str().is_some_and(|it| it.starts_with("Architecture="))
-                };
-                assert!(overrides.iter().any(decides), "{environment}: which architecture?");
+                let parameters = deployed_parameters::of(&environment);
+                assert!(parameters.contains_key("Architecture"), "{environment}: for which CPU?");
+                for name in parameters.keys() {
+                    let declared = section("Parameters").get(name).is_some();
+                    assert!(declared, "{environment}: template.yaml has no parameter {name}");
+                }
             } else {
                 assert!(overrides.is_none(), "{environment}.{command} contradicts the others");
             }
         }
+    }
+}
+
+#[test]
+fn a_deployment_shows_its_commit_or_that_nobody_said_which_it_is() {
+    assert_eq!(target(&section("Outputs")["Commit"]["Value"]), "Commit");
+    assert_eq!(deployed_parameters::of("default")["Commit"], "unknown");
+    // What is not named on the command line is then as `samconfig.toml` has it.
+    let file = "--parameter-overrides file://parameters.yaml";
+    let document = include_str!("../../docs/deployment.md");
+    let by_hand = format!("{file} \\\n  \"Commit=$(git describe --always --dirty --match=)\"");
+    assert!(document.contains(&by_hand), "docs/deployment.md does not show: {by_hand}");
+
+    let deploys = step("sam deploy");
+    let command = deploys["run"].as_str().unwrap();
+    // The parameters of one deployment come last, because the last value counts.
+    let commit = "\"Commit=$(git rev-parse HEAD)\"";
+    assert!(command.ends_with(&format!("{file} {commit} $PARAMETERS")), "{command}");
+    assert_eq!(deploys["env"]["PARAMETERS"], "${{ inputs.parameters }}");
+}
+
+/// The step of the workflow that deploys which runs a command.
+fn step(command: &str) -> yaml_serde::Value {
+    let workflow = include_str!("../../.github/workflows/deploy.yml");
+    let workflow: yaml_serde::Value = yaml_serde::from_str(workflow).unwrap();
+    let steps = workflow["jobs"]["deploy"]["steps"].as_sequence().unwrap();
+    let runs = |step: &&yaml_serde::Value| {
+        step["run"].as_str().is_some_and(|run| run.starts_with(command))
+    };
+    steps.iter().find(runs).expect("a step that deploys").clone()
+}
+
+#[test]
+fn every_parameter_is_documented() {
+    let document = include_str!("../../docs/deployment.md");
+    let rows = document.lines().filter(|line| line.starts_with("| `"));
+    let named: Vec<_> = rows.filter_map(|row| row.split(" | ").next()).collect();
+    for name in section("Parameters").as_object().expect("parameters").keys() {
+        let documented = named.iter().any(|names| names.contains(&format!("`{name}`")));
+        assert!(documented, "docs/deployment.md: what is {name}?");
     }
 }
 

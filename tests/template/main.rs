@@ -8,6 +8,8 @@
 
 mod alarms;
 mod dashboards;
+#[path = "../deployed_parameters.rs"]
+mod deployed_parameters;
 mod deployment;
 mod events;
 mod functions;
