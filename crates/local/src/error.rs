@@ -4,8 +4,6 @@ use std::{io, net::Ipv4Addr, path::PathBuf};
 
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 
-use crate::sandbox::FaultId;
-
 /// Why the embedded AWS or a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -133,7 +131,7 @@ pub enum Error {
     #[error(
         "there is no fault {0}, or it is used up: `cargo local faults` lists those that are set"
     )]
-    NoSuchFault(FaultId),
+    NoSuchFault(u32),
     /// An HTTP request failed, or its answer cannot be used.
     #[error("{url}: {reason}")]
     Http { url: String, reason: String },
