@@ -137,6 +137,33 @@ async fn a_failed_refund_is_found_explained_retried_and_settled() {
 }
 
 #[tokio::test]
+async fn a_refund_that_is_still_being_tried_cannot_be_settled_and_must_not_be_paid_by_hand() {
+    let system = System::shared().await;
+    let camille = system.customer().await;
+    let id = camille.place(&croissants(&system.shop().await, 2)).await;
+    camille.confirmed(&id).await;
+    let answer = FaultyAnswer::Fail(503);
+    let refused = Fault { route: Some(Route::Refund), answer, ..Fault::default() };
+    system.set_fault(&id, refused).await;
+    assert_eq!(camille.cancel(&id).await.status, 200);
+
+    let warning = "do not pay it back by hand before 20";
+    let pending = format!("pending: order {id} ended early");
+    let books = until_shown(&system, &["reconcile"], &pending).await;
+    assert!(books.lines(&pending)[0].contains(warning), "{books:?}");
+    let shown = until_shown(&system, &["order", &id], warning).await;
+    assert_eq!(shown.status, 0, "{shown:?}");
+    let settle = ["reconcile", "settle", &id, "--reason", "paid back by bank transfer"];
+    let refused = system.ops(&settle).await;
+    assert!(refused.status == 2 && refused.errors.contains("would get it twice"), "{refused:?}");
+    assert!(system.ops(&["journal"]).await.lines(&id).is_empty());
+
+    system.provider.clear_faults_of(&id).await.unwrap();
+    let refunded = async || (camille.order(&id).await["payment"] == "refunded").then_some(());
+    eventually("the refund", refunded).await;
+}
+
+#[tokio::test]
 async fn the_books_are_read_although_a_page_of_the_provider_fails() {
     let system = System::shared().await;
     let fault = Fault {

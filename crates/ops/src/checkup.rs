@@ -200,7 +200,8 @@ impl OrdersNow {
                 Section::OthersWaiting,
                 self.owed,
                 format!(
-                    "that ended over {} minutes ago, and whose money is not given back",
+                    "that ended over {} minutes ago, and whose money is not given back \
+                     (`cargo ops order ID` says until when that is tried)",
                     REFUND_PATIENCE.as_mins()
                 ),
             ),

@@ -209,10 +209,6 @@ impl Judgement {
             Ok(account) => account.as_ref(),
             Err(error) => {
                 judgement.unchecked = Some(format!("its money was not checked: {error}"));
-                // Whether an order is stuck is known without the provider.
-                if !is_undecided(&report.order) {
-                    return judgement;
-                }
                 None
             }
         };
@@ -228,6 +224,11 @@ impl Judgement {
             settlements,
         };
         judgement.pending = case.judge(&mut judgement.differences);
+        // Whether an order is stuck, or a message about its money under way, is known without the
+        // provider.
+        if judgement.unchecked.is_some() && !is_undecided(&report.order) {
+            judgement.differences.clear();
+        }
         judgement
     }
 

@@ -1,6 +1,7 @@
 //! Why a command failed, each with what to do about it.
 
-use platform::bus::PublishError;
+use jiff::Timestamp;
+use platform::{bus::PublishError, time::moment};
 use shop::id::{LocationId, OrderId};
 use tables::orders::TriggerError;
 
@@ -114,6 +115,15 @@ pub(crate) enum Error {
         "there is no difference {0}: `cargo ops reconcile` prints each with its key and its order"
     )]
     NoDifference(String),
+    /// Money is on its way back, so that paying it back in another way would pay it twice.
+    #[error(
+        "the money of order {order} is still being given back, and may be until {}: nobody must \
+         pay it back by hand before, since the provider may be paying it right now and the \
+         customer would get it twice. Run `cargo ops reconcile` after that: if it is still owed, \
+         it is listed with what to do",
+        moment(*until)
+    )]
+    RefundUnderWay { order: OrderId, until: Timestamp },
     /// The bus refused an event.
     #[error(transparent)]
     Publish(#[from] PublishError),

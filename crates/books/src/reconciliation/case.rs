@@ -85,9 +85,10 @@ impl Case<'_> {
                 if matches!(self.reservation, Some(Reservation::Held(_))) {
                     found.push(Difference::StillHeld { order: order_id, status: Some(status) });
                 }
-                let may_be_undone = self.read_at < changed + self.limits.undo_within && !self.dead;
+                let until = changed + self.limits.undo_within;
+                let may_be_undone = self.read_at < until && !self.dead;
                 if !found.is_empty() && may_be_undone && self.undo_is_outstanding() {
-                    return Some(Pending::Undoing);
+                    return Some(Pending::Undoing(until));
                 }
                 differences.extend(found);
                 None

@@ -22,8 +22,9 @@ pub enum Pending {
     Changing,
     /// It will be confirmed, or expire at this time.
     Deciding(Timestamp),
-    /// It ended early, and its stock or money has not been returned yet.
-    Undoing,
+    /// It ended early, and its stock or money has not been returned yet. Until this time, a message
+    /// that does so may be under way.
+    Undoing(Timestamp),
     /// One of its rows cannot be read, or what the provider has about it.
     Unreadable,
 }
@@ -36,9 +37,12 @@ impl fmt::Display for Pending {
             Self::Deciding(deadline) => {
                 write!(f, "will be confirmed, or expires at {}", moment(*deadline))
             }
-            Self::Undoing => {
-                f.write_str("ended early, and its stock or money is still being returned")
-            }
+            Self::Undoing(until) => write!(
+                f,
+                "ended early, and its stock or money is still being returned: do not pay it back \
+                 by hand before {}",
+                moment(*until)
+            ),
         }
     }
 }

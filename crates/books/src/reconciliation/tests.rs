@@ -368,9 +368,13 @@ fn an_undo_is_pending_until_it_is_given_up_or_takes_too_long() {
             progress: Progress::Undoing,
         })
         .read_at("2026-11-24T09:00:00Z");
+    let under_way = Pending::Undoing(at("2026-11-24T18:00:00Z"));
+    let pending = vec![(id("o"), under_way)];
+    assert_eq!(undoing.reconcile(), Reconciliation { pending, ..Default::default() });
     assert_eq!(
-        undoing.reconcile(),
-        Reconciliation { pending: vec![(id("o"), Pending::Undoing)], ..Default::default() }
+        under_way.to_string(),
+        "ended early, and its stock or money is still being returned: do not pay it back by hand \
+         before 2026-11-24 18:00:00.000Z"
     );
     let given_up = [
         about("o", "is cancelled, but the provider has kept 3.80 EUR instead of 0.00 EUR"),
@@ -391,7 +395,7 @@ fn an_order_whose_refund_is_not_recorded_yet_is_pending_for_a_while() {
         .with_refund("o", 380, BookedRefundStatus::Succeeded);
     assert_eq!(
         refunded.clone().read_at("2026-11-24T09:00:00Z").reconcile().pending,
-        [(id("o"), Pending::Undoing)]
+        [(id("o"), Pending::Undoing(at("2026-11-24T18:00:00Z")))]
     );
     assert_eq!(
         refunded.differences(),

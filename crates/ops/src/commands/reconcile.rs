@@ -2,7 +2,7 @@
 
 use books::{
     journal::{Decision, Entry, Journal},
-    reconciliation::{Books, Difference, Group},
+    reconciliation::{Books, Difference, Group, Pending, Reconciliation},
 };
 use clap::{Args, Subcommand};
 use futures::future::try_join;
@@ -28,7 +28,8 @@ enum Action {
     ///
     /// Who settled them, when and why is kept in the stack's journal. If a difference changes, for
     /// example to another amount, it counts again. What the provider has refunded meanwhile can be
-    /// settled too, and is then a difference: the money was given back twice. Exits with status 0
+    /// settled too, and is then a difference: the money was given back twice. Money that is still
+    /// being given back is refused, since paying it by hand would pay it twice. Exits with status 0
     /// once all are settled, and 2 if there is no such difference.
     Settle {
         /// The id of an order, for all of its differences, or the key of one, with which
@@ -61,9 +62,13 @@ async fn settle(
     let is_meant = |difference: &Difference| {
         difference.key() == what || difference.order().is_some_and(|it| it.to_string() == what)
     };
-    let mut meant = books.reconcile().differences;
+    let Reconciliation { differences: mut meant, pending, .. } = books.reconcile();
     meant.retain(is_meant);
     if meant.is_empty() {
+        let under_way = pending.into_iter().find(|(order, _)| order.to_string() == what);
+        if let Some((order, Pending::Undoing(until))) = under_way {
+            return Err(Error::RefundUnderWay { order, until });
+        }
         meant = books.refunded().into_iter().rfind(is_meant).into_iter().collect();
     }
     if meant.is_empty() {

@@ -190,6 +190,19 @@ fn what_is_known_without_the_provider_is_a_problem_when_it_does_not_answer() {
 }
 
 #[test]
+fn money_that_is_still_being_given_back_must_not_be_paid_by_hand() {
+    let triggers = [Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::Cancelled];
+    let undoing = || paid(report(&triggers), Progress::Undoing, BookedRefundStatus::Failed);
+    let without_provider = OrderReport { account: Err(Error::OutputClosed), ..undoing() };
+    for report in [undoing(), without_provider] {
+        let diagnosis = lines(&report);
+        let until = "do not pay it back by hand before 2026-11-24 18:00:";
+        assert!(diagnosis.contains(until), "{diagnosis}");
+        assert!(diagnosis.ends_with("nothing needs to be done"), "{diagnosis}");
+    }
+}
+
+#[test]
 fn the_next_try_is_announced_until_it_has_passed() {
     let failed = |receives: u32| {
         let message = json!({
