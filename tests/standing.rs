@@ -2,19 +2,9 @@
 //!
 //! It has a stack of its own, whose mapping is disabled.
 
-use aws_sdk_lambda::Client as Lambda;
 use local::Running;
 
 use crate::harness::{System, croissants, eventually, stack};
-
-impl System {
-    /// Lets Lambda take messages of the charge queue, or not.
-    async fn take_charges(&self, enabled: bool) {
-        let uuid = self.resource("ChargeMapping").await;
-        let update = Lambda::new(&self.stack.aws()).update_event_source_mapping().uuid(uuid);
-        update.enabled(enabled).send().await.unwrap();
-    }
-}
 
 #[tokio::test]
 async fn an_order_whose_queue_stands_or_whose_message_was_discarded_needs_somebody() {
@@ -25,7 +15,7 @@ async fn an_order_whose_queue_stands_or_whose_message_was_discarded_needs_somebo
     let healthy = system.ops(&["health"]).await;
     assert_eq!(healthy.status, 0, "{healthy:?}");
 
-    system.take_charges(false).await;
+    system.set_mapping("ChargeMapping", false).await;
     let id = camille.place(&croissants(&shop, 2)).await;
     let charges = system.queue("ChargeQueue").await;
     let charge = eventually("the charge in its queue", async || {
@@ -47,7 +37,7 @@ async fn an_order_whose_queue_stands_or_whose_message_was_discarded_needs_somebo
     // Its last message is discarded.
     system.sqs.purge_queue().queue_url(&charges.url).send().await.unwrap();
     system.queue("ChargeDeadLetters").await.send(&[charge]).await;
-    system.take_charges(true).await;
+    system.set_mapping("ChargeMapping", true).await;
     let letter = system.ops(&["dlq", "show", "charge"]).await;
     let message = letter.lines(&id)[0].split(' ').next().unwrap();
     let discard = ["dlq", "discard", "charge", "--message", message, "--reason", "looked wrong"];

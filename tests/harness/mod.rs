@@ -18,6 +18,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 use aws_sdk_cloudformation::Client as CloudFormation;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_eventbridge::{Client as EventBridge, types::PutEventsRequestEntry};
+use aws_sdk_lambda::Client as Lambda;
 use aws_sdk_secretsmanager::Client as SecretsManager;
 use aws_sdk_sqs::Client as Sqs;
 use local::{
@@ -255,6 +256,13 @@ impl System {
             .stack_name(&self.stack.embedded.stack_name)
             .logical_resource_id(logical_id);
         resource.send().await.unwrap().stack_resource_detail.unwrap().physical_resource_id.unwrap()
+    }
+
+    /// Lets Lambda take messages through the mapping with a logical id, or not.
+    pub(crate) async fn set_mapping(&self, logical_id: &str, is_enabled: bool) {
+        let uuid = self.resource(logical_id).await;
+        let update = Lambda::new(&self.stack.aws()).update_event_source_mapping().uuid(uuid);
+        update.enabled(is_enabled).send().await.unwrap();
     }
 
     /// The queue with a logical id.

@@ -15,6 +15,7 @@ use serde::Serialize;
 use shop::{
     id::CustomerId,
     order::{Order, PaymentStatus},
+    payment::{Payment, Progress},
 };
 use stack::{Deployment, error::aws};
 
@@ -191,7 +192,8 @@ pub(crate) async fn obstacle(
     now: Timestamp,
 ) -> Result<Option<String>, Error> {
     let id = order.order_id;
-    if let Some(reason) = under_way(order, now) {
+    let payment = sources::tables(deployment)?.payment(id).await?.map(|row| row.payment);
+    if let Some(reason) = under_way(order, payment.as_ref(), now) {
         return Ok(Some(format!("order {id} {reason}")));
     }
     if order.payment != PaymentStatus::RefundFailed
@@ -207,18 +209,31 @@ pub(crate) async fn obstacle(
     )))
 }
 
-/// Why an order goes on by itself, if it does.
-fn under_way(order: &Order, now: Timestamp) -> Option<&'static str> {
+/// Why an order or its payment goes on by itself, if it does.
+fn under_way(order: &Order, payment: Option<&Payment>, now: Timestamp) -> Option<&'static str> {
+    use Progress::{Captured, Charging, Undoing};
     if !order.is_over(now) {
         return Some("is under way");
     }
-    let owes = order.status.ended_early() && order.payment == PaymentStatus::Captured;
-    owes.then_some("has ended, and its money is still to be given back")
+    if !order.status.ended_early() {
+        return None;
+    }
+    match payment {
+        // The event of the order's end, which leaves a row and forbids a charge, is under way.
+        None if now < order.deadline => Some("has ended, and may be charged until that is known"),
+        Some(Payment::Committed { progress: Charging | Captured | Undoing, .. }) => {
+            Some("has ended, and its money is still to be given back")
+        }
+        _ if order.payment == PaymentStatus::Captured => {
+            Some("has ended, and its money is still to be given back")
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use shop::order::Trigger;
+    use shop::{order::Trigger, payment::IntentId};
 
     use super::*;
 
@@ -231,7 +246,7 @@ mod tests {
         let is_under_way = |triggers: &[Trigger]| {
             let order = fixtures::after(fixtures::order(), triggers);
             let pickup = order.pickup_at;
-            under_way(&order, pickup).is_some()
+            under_way(&order, None, pickup).is_some()
         };
         let paid = [StockReserved, PaymentCaptured];
         let then = |more: &[Trigger]| is_under_way(&[&paid[..], more].concat());
@@ -240,5 +255,20 @@ mod tests {
         assert!(!then(&[Cancelled, PaymentRefunded]) && !then(&[Cancelled, RefundFailed]));
         assert!(!is_under_way(&[Cancelled]));
         assert!(!then(&[PreparationStarted, PreparationFinished, PickedUp]));
+    }
+
+    #[test]
+    fn an_order_that_was_cancelled_is_under_way_while_it_may_be_charged_or_its_charge_is_undone() {
+        let order =
+            fixtures::after(fixtures::order(), &[Trigger::StockReserved, Trigger::Cancelled]);
+        let is_under_way = |payment: Option<&Payment>, at| under_way(&order, payment, at).is_some();
+        let in_time = order.placed_at + SignedDuration::from_secs(1);
+        let committed = |progress| Payment::Committed { intent: IntentId::new("pi_1"), progress };
+        assert!(is_under_way(None, in_time) && !is_under_way(None, order.deadline));
+        assert!(!is_under_way(Some(&Payment::Forbidden), in_time));
+        for progress in [Progress::Charging, Progress::Captured, Progress::Undoing] {
+            assert!(is_under_way(Some(&committed(progress)), order.deadline));
+        }
+        assert!(!is_under_way(Some(&committed(Progress::Voided)), in_time));
     }
 }

@@ -1,7 +1,7 @@
 //! `customer ID erase`: deletes what leads to a customer.
 
 use books::journal::{Decision, pseudonym};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use shop::{
     id::CustomerId,
     order::{Order, Trigger},
@@ -13,14 +13,10 @@ use crate::{
     customers::{Account, Customers, forget_bounces, obstacle, orders_of},
     dead_letters::DeadLetterQueues,
     error::Error,
-    output::{count, line, message, moment},
+    output::{line, message, moment},
     sources,
     verdict::Verdict,
 };
-
-/// How long a message may be under way beyond the waits of its queue, which grow by up to a
-/// quarter.
-const MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
 pub(super) async fn run(deployment: &Deployment, id: &str, wait: bool) -> Result<Verdict, Error> {
     let customers = Customers::of(deployment)?;
@@ -48,6 +44,9 @@ pub(super) async fn run(deployment: &Deployment, id: &str, wait: bool) -> Result
 }
 
 /// Prints why the customer's data cannot be erased yet, if so.
+///
+/// Messages in the queues of functions are none of the reasons. They go by themselves, what
+/// functions write because of them holds nothing personal, and a notice finds no address.
 async fn is_hindered(deployment: &Deployment, customer: &CustomerId) -> Result<bool, Error> {
     let orders = orders_of(deployment, customer).await?;
     let mut obstacles = Vec::new();
@@ -66,40 +65,11 @@ async fn is_hindered(deployment: &Deployment, customer: &CustomerId) -> Result<b
             ));
         }
     }
-    let last_change = orders.iter().filter_map(|order| Some(order.history.last()?.at)).max();
-    if let Some(last_change) = last_change {
-        for queue in queues.work().iter().filter(|queue| queue.messages > 0) {
-            if now < last_change + longest_way(deployment, &queue.name)? {
-                obstacles.push(format!(
-                    "one of the {} in the queue {} may be about the customer, whose orders last \
-                     changed {}",
-                    count(usize::try_from(queue.messages).unwrap_or(usize::MAX), "message"),
-                    queue.name,
-                    moment(last_change)
-                ));
-            }
-        }
-    }
     obstacles.iter().try_for_each(line)?;
     if !obstacles.is_empty() {
         line("nothing is erased: run the command again when that is over")?;
     }
     Ok(!obstacles.is_empty())
-}
-
-/// For how long after a change of an order a message about it may be in a queue.
-fn longest_way(deployment: &Deployment, queue: &str) -> Result<SignedDuration, Error> {
-    let seconds = |parameter: &str| -> Result<i64, Error> {
-        Ok(deployment.parameter(parameter)?.parse().unwrap_or_default())
-    };
-    let budget = match queue {
-        "charge" => seconds("ChargeRetryBudgetSeconds")?,
-        "refund" => seconds("RefundRetryBudgetSeconds")?,
-        "notice" => seconds("NoticeRetryBudgetSeconds")?,
-        _ => seconds("RetryBudgetSeconds")?,
-    };
-    let delay = if queue == "deadline" { seconds("ConfirmWithinSeconds")? } else { 0 };
-    Ok(SignedDuration::from_secs(delay + budget * 5 / 4) + MARGIN)
 }
 
 /// Lets the customer no longer sign in. Returns until when a token of theirs may be valid, if it

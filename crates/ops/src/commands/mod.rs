@@ -128,10 +128,8 @@ enum Command {
     ///
     /// For queues that have lost messages. order.reserved, which the archive lacks because it
     /// carries the payment method, is then published from the rows for orders that wait for their
-    /// charge. Consumers that have handled an event before ignore it. The deadline queue holds what
-    /// it gets until the time for confirming an order is over: erasing a customer whose orders
-    /// changed lately waits for it. Exits with status 0 once everything is delivered, 1 if rows
-    /// cannot be read, and 2 if the command itself failed.
+    /// charge. Consumers that have handled an event before ignore it. Exits with status 0 once
+    /// everything is delivered, 1 if rows cannot be read, and 2 if the command itself failed.
     Replay(replay::Arguments),
     /// Publishes the last event of each order that has changed lately again, from the rows
     ///
@@ -214,10 +212,10 @@ enum CustomerAction {
     /// Deletes the account and what leads from orders to the customer; what the books need stays
     ///
     /// Changes nothing as long as an order is under way, the customer is owed a refund that failed,
-    /// or a message about them is in a queue: the command prints which, and what to do. Then lets
-    /// the customer no longer sign in, waits until their tokens have expired, and erases. Exits
-    /// with status 0 once everything is erased, 1 if it has to be run again later, and 2 if the
-    /// command itself failed. Repeating it changes nothing.
+    /// or a dead letter is about them: the command prints which, and what to do. Then lets the
+    /// customer no longer sign in, waits until their tokens have expired, and erases. Exits with
+    /// status 0 once everything is erased, 1 if it has to be run again later, and 2 if the command
+    /// itself failed. Repeating it changes nothing.
     Erase {
         /// Wait until the customer's tokens have expired, which takes up to an hour
         #[arg(long)]

@@ -28,9 +28,6 @@ const POLL: Duration = Duration::from_secs(1);
 /// How long an event may take from the bus to the archive.
 const ARCHIVING: SignedDuration = SignedDuration::from_mins(10);
 
-/// The queue whose messages are delivered once the time for confirming an order is over.
-const DEADLINES: &str = "deadline";
-
 /// The queue whose messages give money back.
 const REFUNDS: &str = "refund";
 
@@ -248,16 +245,7 @@ async fn replay(
         "what passed the bus from {} to {} was delivered again, by the replay {replay}",
         moment(from),
         moment(to)
-    ))?;
-    if rules.is_empty() || rules.iter().any(|rule| rule.name == DEADLINES) {
-        let until = Timestamp::now() + sources::limits(deployment)?.confirm_within;
-        line(format!(
-            "the queue `{DEADLINES}` holds its messages until {}: `cargo ops customer ID erase` \
-             may wait for them",
-            moment(until)
-        ))?;
-    }
-    Ok(())
+    ))
 }
 
 fn date_time(at: Timestamp) -> DateTime {

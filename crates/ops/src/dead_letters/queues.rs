@@ -68,8 +68,6 @@ pub(crate) struct WorkQueue {
     pub(crate) name: String,
     /// The approximate number of messages that could be received now.
     pub(crate) waiting: u64,
-    /// The approximate number of all messages, delayed and hidden ones included.
-    pub(crate) messages: u64,
 }
 
 /// A queue that feeds a dead-letter queue.
@@ -140,10 +138,6 @@ impl DeadLetterQueues {
             Some(WorkQueue {
                 name: logical_id.strip_suffix(WORK_SUFFIX)?.to_lowercase(),
                 waiting: waiting(attributes),
-                messages: depth(attributes)
-                    + attribute(attributes, QueueAttributeName::ApproximateNumberOfMessagesDelayed)
-                        .parse::<u64>()
-                        .unwrap_or_default(),
             })
         });
         let work = work.collect();
