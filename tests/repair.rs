@@ -238,8 +238,7 @@ async fn all_of_an_order_is_settled_at_once_and_a_refund_after_that_stands_out()
     let known = system.ops(&["reconcile"]).await;
     let about = known.lines(&id);
     assert!(about.len() == 2 && about.iter().all(|it| it.starts_with("settled: ")), "{known:?}");
-    let again = system.ops(&settle).await;
-    assert!(again.status == 0 && again.text.contains("is settled already"), "{again:?}");
+    settled_by_mistake(&system, &id, &settle).await;
 
     system.at_provider("refunds", &[("payment_intent", intent)]).await;
     let twice = system.ops(&["reconcile"]).await;
@@ -248,6 +247,37 @@ async fn all_of_an_order_is_settled_at_once_and_a_refund_after_that_stands_out()
     assert!(stands_out[0].contains("3.80 EUR"), "{twice:?}");
     let remedies = twice.lines("do: find out whether the customer got the money twice");
     assert_eq!(remedies.iter().filter(|line| line.contains(&id)).count(), 1, "{twice:?}");
+}
+
+/// A settlement is not made twice. It can be withdrawn, and made again.
+async fn settled_by_mistake(system: &System, id: &str, settle: &[&str]) {
+    let again = system.ops(settle).await;
+    let says_why = again.errors.contains("arn:aws:")
+        && again.errors.contains("paid back by bank transfer")
+        && again.errors.contains(&format!("`cargo ops reconcile unsettle {id} --reason"));
+    assert!(again.status == 2 && says_why, "{again:?}");
+
+    for blank in ["", "  "] {
+        let unsettle = system.ops(&["reconcile", "unsettle", id, "--reason", blank]).await;
+        let is_refused = unsettle.errors.contains("say in words why");
+        assert!(unsettle.status == 2 && is_refused, "{unsettle:?}");
+    }
+    let unsettle = ["reconcile", "unsettle", id, "--reason", "the transfer came back"];
+    let withdrawn = system.ops(&unsettle).await;
+    assert!(withdrawn.status == 0 && withdrawn.lines("withdrew").len() == 2, "{withdrawn:?}");
+    let open = system.ops(&["reconcile"]).await;
+    assert!(open.status == 1 && open.lines(id).len() == 3, "{open:?}");
+    let about = open.lines(id);
+    assert!(about[2].contains("do: refund 3.80 EUR"), "{about:?}");
+    let nothing = system.ops(&unsettle).await;
+    assert!(nothing.status == 2 && nothing.errors.contains("nothing is settled"), "{nothing:?}");
+    let journal = system.ops(&["journal"]).await;
+    for decision in [" settled ", " withdrew "] {
+        let found = journal.lines(id).into_iter().filter(|line| line.contains(decision)).count();
+        assert_eq!(found, 2, "{decision}: {journal:?}");
+    }
+    let settled = system.ops(settle).await;
+    assert!(settled.status == 0 && settled.lines(id).len() == 2, "{settled:?}");
 }
 
 #[tokio::test]

@@ -56,6 +56,8 @@ pub enum Decision {
         key: String,
         difference: String,
     },
+    /// A settlement was a mistake: the difference counts again.
+    Withdrawn { key: String, difference: String },
     /// A customer's data was erased. Such entries are the ledger that is applied again after a
     /// restore.
     Erased {
@@ -88,6 +90,12 @@ impl Entry {
         let Decision::Settled { difference, .. } = &self.decision else { return false };
         difference.contains(&order.to_string())
     }
+
+    /// Whether it settles the difference with a key, or something about an order with an id.
+    pub fn settles_what(&self, key_or_order: &str) -> bool {
+        let Decision::Settled { key, .. } = &self.decision else { return false };
+        key == key_or_order || key_or_order.parse().is_ok_and(|order| self.settles(order))
+    }
 }
 
 impl fmt::Display for Entry {
@@ -99,6 +107,9 @@ impl fmt::Display for Entry {
                 write!(f, "discarded {message_id} of {queue} ({summary})")?;
             }
             Decision::Settled { key, difference } => write!(f, "settled {key} ({difference})")?,
+            Decision::Withdrawn { key, difference } => {
+                write!(f, "withdrew the settlement of {key} ({difference})")?;
+            }
             Decision::Erased { customer, orders } => {
                 let s = if orders.len() == 1 { "" } else { "s" };
                 write!(f, "erased the customer {customer} from {} order{s}", orders.len())?;
@@ -163,15 +174,9 @@ impl Journal {
         Ok(entries)
     }
 
-    /// What was settled by hand so far.
+    /// What is settled by hand, and was not withdrawn since.
     pub async fn settlements(&self) -> Result<Settlements, Error> {
-        let entries = self.entries(Timestamp::UNIX_EPOCH).await?.into_iter();
-        Ok(entries
-            .filter_map(|entry| match &entry.decision {
-                Decision::Settled { key, .. } => Some((key.clone(), entry)),
-                Decision::Discarded { .. } | Decision::Erased { .. } => None,
-            })
-            .collect())
+        Ok(settled(self.entries(Timestamp::UNIX_EPOCH).await?))
     }
 
     /// The [`pseudonym`]s of all customers whose data was erased.
@@ -180,10 +185,25 @@ impl Journal {
         Ok(entries
             .filter_map(|entry| match entry.decision {
                 Decision::Erased { customer, .. } => Some(customer),
-                Decision::Discarded { .. } | Decision::Settled { .. } => None,
+                Decision::Discarded { .. }
+                | Decision::Settled { .. }
+                | Decision::Withdrawn { .. } => None,
             })
             .collect())
     }
+}
+
+/// The settlements that stand after entries, of which the oldest comes first.
+fn settled(entries: Vec<Entry>) -> Settlements {
+    let mut settlements = Settlements::new();
+    for entry in entries {
+        match &entry.decision {
+            Decision::Settled { key, .. } => drop(settlements.insert(key.clone(), entry)),
+            Decision::Withdrawn { key, .. } => drop(settlements.remove(key)),
+            Decision::Discarded { .. } | Decision::Erased { .. } => {}
+        }
+    }
+    settlements
 }
 
 #[cfg(test)]
@@ -211,6 +231,30 @@ mod tests {
             "2026-11-24 08:00:00.000Z  arn:aws:iam::1:user/camille discarded m of charge (7 bytes \
              that are not an event): sent by a test"
         );
+    }
+
+    #[test]
+    fn a_settlement_stands_until_it_is_withdrawn_and_may_be_made_again() {
+        let order = fixtures::order().order_id;
+        let (key, difference) = ("1a2b3c4d", format!("order {order} is cancelled"));
+        let settlement = Decision::Settled { key: key.to_owned(), difference: difference.clone() };
+        let withdrawal = Decision::Withdrawn { key: key.to_owned(), difference };
+        let entry = |decision: &Decision| Entry {
+            at: at("2026-11-24T08:00:00Z"),
+            who: "camille".to_owned(),
+            decision: decision.clone(),
+            reason: "the transfer came back".to_owned(),
+        };
+        let standing = |decisions: &[&Decision]| {
+            settled(decisions.iter().map(|decision| entry(decision)).collect())
+        };
+        assert!(standing(&[&settlement])[key].settles_what(key));
+        assert!(standing(&[&settlement])[key].settles_what(&order.to_string()));
+        assert!(!standing(&[&settlement])[key].settles_what("00000000"));
+        assert!(standing(&[&settlement, &withdrawal]).is_empty());
+        assert_eq!(standing(&[&settlement, &withdrawal, &settlement]).len(), 1);
+        let withdrawn = entry(&withdrawal).to_string();
+        assert!(withdrawn.contains("withdrew the settlement of 1a2b3c4d (order "), "{withdrawn}");
     }
 
     #[test]

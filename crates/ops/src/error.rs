@@ -48,7 +48,8 @@ pub(crate) enum Error {
     /// What is tried again may have been done by hand.
     #[error(
         "something about order {0} was settled by hand: trying again could give its money back \
-         twice; `cargo ops journal --since 90d` says what was done"
+         twice; `cargo ops journal --since 90d` says what was done, and `cargo ops reconcile \
+         unsettle {0} --reason TEXT` withdraws a mistake"
     )]
     Settled(OrderId),
     /// A replay would try again what was done by hand.
@@ -115,6 +116,23 @@ pub(crate) enum Error {
         "there is no difference {0}: `cargo ops reconcile` prints each with its key and its order"
     )]
     NoDifference(String),
+    /// Everything of that name is settled.
+    #[error(
+        "{what} is settled already: {entry}. If that was a mistake, withdraw it first: `cargo ops \
+         reconcile unsettle {what} --reason TEXT`"
+    )]
+    SettledAlready {
+        /// The order or the key.
+        what: String,
+        /// The entry of the journal.
+        entry: String,
+    },
+    /// No settlement has that key or is about that order.
+    #[error(
+        "nothing is settled about {0}: `cargo ops journal --since 90d` lists what is, each with \
+         its key and its order"
+    )]
+    NotSettled(String),
     /// Money is on its way back, so that paying it back in another way would pay it twice.
     #[error(
         "the money of order {order} is still being given back, and may be until {}: nobody must \

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use platform::time::moment;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use shop::{
     id::OrderId,
     money::Money,
@@ -47,26 +47,38 @@ impl fmt::Display for Pending {
     }
 }
 
-/// Where the books disagree.
+/// Where the books disagree. What is serialized is what makes it this difference and no other: of
+/// the order's status, nothing that changes while the order goes its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Difference {
     /// An order was neither confirmed nor expired by its deadline.
-    Stuck { order: OrderId, status: Status, deadline: Timestamp },
+    Stuck {
+        order: OrderId,
+        #[serde(skip)]
+        status: Status,
+        deadline: Timestamp,
+    },
     /// The provider has kept another amount than is due: the order's price, or nothing if it ended
     /// early.
     Kept {
         order: OrderId,
+        #[serde(skip)]
         status: Status,
         kept: Amount,
         due: Money,
-        /// What explains it, if anything does. Not part of the key, since `kept` says as much.
+        /// What explains it, if anything does. `kept` says as much.
         #[serde(skip)]
         refund: Option<RefundByHand>,
     },
     /// The provider has given money back after somebody had settled that it kept too much.
     GivenBackTwice { order: OrderId, back: Amount },
     /// The state of the payment does not fit the state of the order.
-    PaymentState { order: OrderId, status: Status, row: Option<&'static str> },
+    PaymentState {
+        order: OrderId,
+        #[serde(serialize_with = "ended_early")]
+        status: Status,
+        row: Option<&'static str>,
+    },
     /// The order's payment status does not fit the state of the payment.
     PaymentField { order: OrderId, field: PaymentStatus, row: &'static str },
     /// The state of the payment does not fit the provider's intent.
@@ -81,7 +93,12 @@ pub enum Difference {
     /// so.
     UnknownIntent { intent: String, order: OrderId, account: String },
     /// An order is live, but its items are not held for it.
-    NotHeld { order: OrderId, status: Status, reservation: Option<&'static str> },
+    NotHeld {
+        order: OrderId,
+        #[serde(skip)]
+        status: Status,
+        reservation: Option<&'static str>,
+    },
     /// Stock is held for an order that has ended early or does not exist.
     StillHeld { order: OrderId, status: Option<Status> },
     /// The number of held pieces differs from the sum of the reservations.
@@ -112,9 +129,14 @@ impl fmt::Display for RefundByHand {
     }
 }
 
+/// Of a status, whether the order has ended early: a payment fits either that or a live order.
+fn ended_early<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(status.ended_early())
+}
+
 impl Difference {
-    /// The short name under which the difference can be settled. It follows from everything that
-    /// the difference says, so that another amount or state is another difference.
+    /// The short name under which the difference can be settled. Another amount or another state of
+    /// the payment is another difference. The same one after the shop has made the order is not.
     pub fn key(&self) -> String {
         let text = serde_json::to_vec(self).expect("a difference has only text keys");
         Uuid::new_v5(&Uuid::NAMESPACE_OID, &text).simple().to_string()[..8].to_owned()

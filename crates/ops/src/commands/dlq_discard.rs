@@ -4,7 +4,10 @@ use books::journal::Decision;
 use clap::Args;
 use stack::Deployment;
 
-use super::letters::{PATIENCE, summary};
+use super::{
+    letters::{PATIENCE, summary},
+    reason::reason,
+};
 use crate::{
     dead_letters::{DeadLetterQueues, Visit},
     error::Error,
@@ -21,7 +24,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ID")]
     message: String,
     /// Why nobody needs it, for auditors
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
 }
 

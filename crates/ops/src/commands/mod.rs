@@ -16,6 +16,7 @@ mod letters;
 mod logs;
 mod order;
 mod orders;
+mod reason;
 mod reconcile;
 mod replay;
 mod retry;
@@ -142,7 +143,8 @@ enum Command {
     /// with status 0 once they are published, 1 if rows cannot be read, and 2 if the command itself
     /// failed; it may then be repeated.
     Announce(announce::Arguments),
-    /// Lists what operators have decided by hand: discarded dead letters and settled differences
+    /// Lists what operators have decided by hand: discarded dead letters, differences that were
+    /// settled or whose settlement was withdrawn, and erased customers
     ///
     /// Exits with status 0, and 2 if the command itself failed.
     Journal(journal::Arguments),

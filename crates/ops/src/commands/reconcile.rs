@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use futures::future::try_join;
 use stack::Deployment;
 
+use super::reason::reason;
 use crate::{
     dead_letters::DeadLetterQueues,
     error::Error,
@@ -30,14 +31,28 @@ enum Action {
     /// example to another amount, it counts again. What the provider has refunded meanwhile can be
     /// settled too, and is then a difference: the money was given back twice. Money that is still
     /// being given back is refused, since paying it by hand would pay it twice. Exits with status 0
-    /// once all are settled, and 2 if there is no such difference.
+    /// once all are settled, and 2 if there is no such difference or if it is settled already.
     Settle {
         /// The id of an order, for all of its differences, or the key of one, with which
         /// `reconcile` prints it
         #[arg(value_name = "ORDER|KEY")]
         what: String,
         /// How that was put right, for auditors
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+    },
+    /// Withdraws settlements that were mistakes: their differences count again
+    ///
+    /// What could pay twice because of it, such as a retry or a redrive, is possible again. Who
+    /// withdrew them, when and why is kept in the stack's journal, and so is the settlement. Exits
+    /// with status 0 once all are withdrawn, and 2 if nothing of that name is settled.
+    Unsettle {
+        /// The id of an order, for everything that was settled about it, or the key of one
+        /// difference
+        #[arg(value_name = "ORDER|KEY")]
+        what: String,
+        /// Why it was a mistake, for auditors
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
     },
 }
@@ -45,11 +60,16 @@ enum Action {
 pub(super) async fn run(deployment: &Deployment, arguments: Arguments) -> Result<Verdict, Error> {
     let journal = sources::journal(deployment)?;
     let settlements = async { Ok(journal.settlements().await?) };
-    let (mut books, settlements) = try_join(read(deployment), settlements).await?;
-    books.settlements = settlements;
+    let books = async {
+        let (books, settlements) = try_join(read(deployment), settlements).await?;
+        Ok::<_, Error>(Books { settlements, ..books })
+    };
     match arguments.action {
-        Some(Action::Settle { what, reason }) => settle(&journal, &books, what, &reason).await,
-        None => print(&books),
+        Some(Action::Settle { what, reason }) => {
+            settle(&journal, &books.await?, what, &reason).await
+        }
+        Some(Action::Unsettle { what, reason }) => unsettle(&journal, what, &reason).await,
+        None => print(&books.await?),
     }
 }
 
@@ -71,16 +91,29 @@ async fn settle(
         }
         meant = books.refunded().into_iter().rfind(is_meant).into_iter().collect();
     }
-    if meant.is_empty() {
-        return Err(Error::NoDifference(what));
-    }
     meant.retain(|difference| !books.settlements.contains_key(&difference.key()));
     if meant.is_empty() {
-        line(format!("{what} is settled already"))?;
+        return Err(match books.settlements.values().find(|entry| entry.settles_what(&what)) {
+            Some(entry) => Error::SettledAlready { what, entry: entry.to_string() },
+            None => Error::NoDifference(what),
+        });
     }
     for difference in meant {
         let (key, difference) = (difference.key(), difference.to_string());
         line(journal.write(Decision::Settled { key, difference }, reason).await?)?;
+    }
+    Ok(Verdict::Healthy)
+}
+
+async fn unsettle(journal: &Journal, what: String, reason: &str) -> Result<Verdict, Error> {
+    let mut settled = journal.settlements().await?;
+    settled.retain(|_, entry| entry.settles_what(&what));
+    if settled.is_empty() {
+        return Err(Error::NotSettled(what));
+    }
+    for (key, entry) in settled {
+        let Decision::Settled { difference, .. } = entry.decision else { continue };
+        line(journal.write(Decision::Withdrawn { key, difference }, reason).await?)?;
     }
     Ok(Verdict::Healthy)
 }

@@ -104,6 +104,33 @@ fn money_that_was_settled_by_hand_and_then_refunded_stands_out_until_that_is_set
 }
 
 #[test]
+fn a_settlement_stands_while_its_order_goes_on_and_not_if_an_amount_changes() {
+    let charged_twice = |status: &str| {
+        let mut books = Books::empty()
+            .with_confirmed("o")
+            .with_intent("o", IntentId::new("pi_second"), IntentStatus::Succeeded)
+            .with_confirmed("without stock");
+        books.stock.reservations.remove(&id("without stock"));
+        books.stock.held.values_mut().for_each(|held| *held /= 2);
+        for order in &mut books.orders {
+            order.status = serde_json::from_value(json!(status)).unwrap();
+        }
+        books
+    };
+    let settled = charged_twice("confirmed").settled().settlements;
+    assert_eq!(settled.len(), 3);
+    for status in ["preparing", "ready", "collected"] {
+        let books = Books { settlements: settled.clone(), ..charged_twice(status) };
+        assert_eq!(books.differences().len(), 3);
+        assert_eq!(remedies(&books), [""; 0], "{status}");
+    }
+    let more =
+        charged_twice("ready").with_intent("o", IntentId::new("pi_third"), IntentStatus::Succeeded);
+    let more = Books { settlements: settled, ..more };
+    assert!(remedies(&more)[0].contains("was settled by hand"), "{:?}", remedies(&more));
+}
+
+#[test]
 fn a_part_that_is_refunded_after_all_was_settled_stands_out_with_its_amount() {
     let part = refused("o").settled().with_refund("o", 100, BookedRefundStatus::Pending);
     let found = part.differences();
