@@ -19,7 +19,7 @@ use crate::{
     dead_letters::NOTICES,
     mappings::{RELAY, Standing},
     output::{age, moment},
-    retries::last_failures,
+    retries::{last_failures, open_failures},
     timeline::OrderReport,
     words,
 };
@@ -56,7 +56,7 @@ impl Diagnosis {
         diagnosis.add_discards(report, awaited);
         diagnosis.add_differences(report, &judgement, settlements);
         diagnosis.add_dead_letters(report, |queue| queue == NOTICES);
-        diagnosis.add_tries(report, now);
+        diagnosis.add_tries(report, awaited, now);
         diagnosis
     }
 
@@ -150,9 +150,11 @@ impl Diagnosis {
         }
     }
 
-    /// The tries that are still to come.
-    fn add_tries(&mut self, report: &OrderReport, now: Timestamp) {
-        for failure in last_failures(&report.log).into_values() {
+    /// The tries that are still to come, of functions that the order waits for.
+    fn add_tries(&mut self, report: &OrderReport, awaited: &[&str], now: Timestamp) {
+        let mut failures = open_failures(&report.log);
+        failures.retain(|failure| is_awaited(&failure.function, awaited));
+        for failure in failures {
             let Some(next) = failure.next_try().filter(|next| *next + LATENESS > now) else {
                 continue;
             };
@@ -245,6 +247,19 @@ impl Judgement {
             _ => &[],
         }
     }
+}
+
+/// Whether an order waits for a function, if it waits for the messages of these queues. Its customer
+/// may wait for a notice in every state.
+fn is_awaited(function: &str, awaited: &[&str]) -> bool {
+    let queues: &[&str] = match function {
+        "inventory" => &["stock"],
+        "payment" => &["charge", "refund"],
+        "order-status" => &["results", "deadline"],
+        "order-relay" => &[RELAY],
+        _ => return true,
+    };
+    queues.iter().any(|queue| awaited.contains(queue))
 }
 
 /// Whether an order is neither confirmed nor over.

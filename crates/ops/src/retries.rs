@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use platform::queue::MAX_RECEIVES;
 use serde::Deserialize;
-use stack::LogLine;
+use serde_json::{Map, Value};
+use stack::{Level, LogLine};
 
 /// What [`platform::queue`] logs for every record that fails.
 pub(crate) const FAILED: &str = "record failed";
@@ -45,10 +46,29 @@ impl Failure {
         })
     }
 
+    /// Whether a line reports that the message got further in a later try.
+    fn is_superseded_by(&self, line: &LogLine) -> bool {
+        let is_about = |fields: &Map<String, Value>| {
+            fields.get("message_id").and_then(Value::as_str) == Some(&self.message_id)
+        };
+        line.at > self.at
+            && line.function == self.function
+            && line.level() == Level::Info
+            && line.fields().as_ref().is_some_and(is_about)
+    }
+
     /// When the message is received again; never after the last failure.
     pub(crate) fn next_try(&self) -> Option<Timestamp> {
         (self.receives < MAX_RECEIVES).then(|| self.at + self.wait)
     }
+}
+
+/// The last failure of each message that no later try has superseded, in log lines that are sorted
+/// by time.
+pub(crate) fn open_failures(lines: &[LogLine]) -> Vec<Failure> {
+    let mut failures = Vec::from_iter(last_failures(lines).into_values());
+    failures.retain(|failure| !lines.iter().any(|line| failure.is_superseded_by(line)));
+    failures
 }
 
 /// The last failure of each message in log lines that are sorted by time, by the message's id.
@@ -74,8 +94,8 @@ mod tests {
 
     fn failed(second: i64, id: &str, receives: u32, error: &str) -> LogLine {
         let message = json!({
-            "message": FAILED, "message_id": id, "receives": receives, "transient": true,
-            "wait_seconds": 3, "error": error, "order_id": "any"
+            "level": "ERROR", "message": FAILED, "message_id": id, "receives": receives,
+            "transient": true, "wait_seconds": 3, "error": error, "order_id": "any"
         });
         line(second, &message.to_string())
     }
@@ -93,6 +113,21 @@ mod tests {
         let errors: Vec<_> =
             failures.iter().map(|(id, failure)| (&**id, &*failure.error)).collect();
         assert_eq!(errors, [("1", "refused"), ("2", "timed out")]);
+    }
+
+    #[test]
+    fn a_failure_is_open_until_a_later_try_gets_further() {
+        let open = |lines: &[LogLine]| open_failures(lines).len();
+        let info = |second, id: &str, level: &str| {
+            let fields = json!({"message": "payment", "level": level, "message_id": id});
+            line(second, &fields.to_string())
+        };
+        let timed_out = || failed(1, "1", 1, "timed out");
+        assert_eq!(open(&[info(0, "1", "INFO"), timed_out()]), 1);
+        assert_eq!(open(&[timed_out(), info(2, "2", "INFO"), info(3, "1", "WARN")]), 1);
+        let elsewhere = LogLine { function: "inventory".to_owned(), ..info(2, "1", "INFO") };
+        assert_eq!(open(&[timed_out(), elsewhere]), 1);
+        assert_eq!(open(&[timed_out(), info(2, "1", "INFO")]), 0);
     }
 
     #[test]

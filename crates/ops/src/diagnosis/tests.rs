@@ -206,8 +206,8 @@ fn money_that_is_still_being_given_back_must_not_be_paid_by_hand() {
 fn the_next_try_is_announced_until_it_has_passed() {
     let failed = |receives: u32| {
         let message = json!({
-            "message": "record failed", "message_id": "m", "receives": receives,
-            "wait_seconds": 120, "error": "the provider is unavailable"
+            "level": "ERROR", "message": "record failed", "message_id": "m",
+            "receives": receives, "wait_seconds": 120, "error": "the provider is unavailable"
         });
         let line = LogLine {
             at: at(DEADLINE) - SignedDuration::from_mins(1),
@@ -227,6 +227,11 @@ fn the_next_try_is_announced_until_it_has_passed() {
     );
     assert!(!lines(&OrderReport { read_at, ..failed(16) }).contains("next try"));
     assert!(!lines(&failed(9)).contains("next try"));
+    // Another try has confirmed the order since.
+    let order =
+        fixtures::after(fixtures::order(), &[Trigger::StockReserved, Trigger::PaymentCaptured]);
+    let confirmed = lines(&OrderReport { read_at, order, ..failed(9) });
+    assert!(!confirmed.contains("next try"), "{confirmed}");
 }
 
 #[test]
