@@ -128,10 +128,12 @@ async fn a_failed_refund_is_found_explained_retried_and_settled() {
     // What was paid back by hand does not go back a second time.
     let retried = system.ops(&["order", &id, "retry"]).await;
     assert!(retried.status == 2 && retried.errors.contains("settled by hand"), "{retried:?}");
-    let replayed = system.ops(&["replay", "--from", "10m", "--dry-run"]).await;
-    assert!(replayed.status == 2 && replayed.errors.contains("settled by hand"), "{replayed:?}");
-    let announced = system.ops(&["announce", "--since", "10m", "--dry-run"]).await;
-    assert_eq!(announced.lines("left out").len(), 1, "{announced:?}");
+    for again in
+        [["replay", "--from", "10m", "--dry-run"], ["announce", "--since", "10m", "--dry-run"]]
+    {
+        let again = system.ops(&again).await;
+        assert!(again.lines("left out")[0].contains(&id), "{again:?}");
+    }
     let unknown = system.ops(&["customer", "camille", "erase"]).await;
     assert!(unknown.status == 2 && unknown.errors.contains("is no customer"), "{unknown:?}");
 }

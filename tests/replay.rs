@@ -6,7 +6,9 @@ use local::shops::Shop;
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::harness::{Customer, OnDemand, Output, System, croissants, eventually, stack};
+use crate::harness::{
+    Customer, OnDemand, Output, System, croissants, eventually, paid_with, stack,
+};
 
 /// A system of its own, since rules that deliver nothing concern everybody.
 async fn lossy() -> System {
@@ -126,6 +128,47 @@ async fn what_queues_have_lost_is_replayed_and_every_order_is_charged_and_confir
 /// Whether a queue is empty. Those for dead letters and deadlines hold their messages for long.
 fn is_empty((url, messages): (&String, &Vec<String>)) -> bool {
     url.ends_with("-deadline") || messages.is_empty()
+}
+
+#[tokio::test]
+async fn refunds_that_were_lost_are_replayed_without_an_order_that_was_settled_by_hand() {
+    let _in_use = RULES_IN_USE.lock().await;
+    let system = lossy().await;
+    let (camille, shop) = (system.customer().await, system.shop().await);
+    let from = Timestamp::from_second(Timestamp::now().as_second() - 1).unwrap().to_string();
+    let order = paid_with("pm_card_refundFail", croissants(&shop, 1));
+    let (settled, lost) = (camille.place(&order).await, camille.place(&croissants(&shop, 1)).await);
+    for id in [&settled, &lost] {
+        camille.confirmed(id).await;
+    }
+    let has_payment = async |id: &str, payment: &str| {
+        let has = async || (camille.order(id).await["payment"] == payment).then_some(());
+        eventually(payment, has).await;
+    };
+    assert_eq!(camille.cancel(&settled).await.status, 200);
+    has_payment(&settled, "refund_failed").await;
+    eventually("the failed refund to be settled", async || {
+        let settle = ["reconcile", "settle", &settled, "--reason", "paid back by bank transfer"];
+        (system.ops(&settle).await.status == 0).then_some(())
+    })
+    .await;
+    system.set_rules(&["RefundRule"], false).await;
+    assert_eq!(camille.cancel(&lost).await.status, 200);
+    system.passed(&lost, "order.cancelled").await;
+    system.set_rules(&["RefundRule"], true).await;
+    let tries = system.ledger(&settled).await[0].refunds.len();
+
+    let replay = system.ops(&["replay", "--from", &from, "--rule", "refund"]).await;
+    succeeded(&replay);
+    assert!(replay.lines("1 order left out")[0].contains(&settled), "{replay:?}");
+    assert_eq!(replay.lines("1 event published again from the rows").len(), 1, "{replay:?}");
+    has_payment(&lost, "refunded").await;
+    let everything = system.ops(&["replay", "--from", &from]).await;
+    succeeded(&everything);
+    assert_eq!(everything.lines("was delivered again").len(), 1, "{everything:?}");
+    let settled_down = async || system.messages().await.iter().all(is_empty).then_some(());
+    eventually("the queues to be empty", settled_down).await;
+    assert_eq!(system.ledger(&settled).await[0].refunds.len(), tries);
 }
 
 #[tokio::test]

@@ -52,12 +52,6 @@ pub(crate) enum Error {
          unsettle {0} --reason TEXT` withdraws a mistake"
     )]
     Settled(OrderId),
-    /// A replay would try again what was done by hand.
-    #[error(
-        "something about order {0} of that time was settled by hand, and its refund would be tried \
-         again: leave the queue `refund` out, by naming the others with --rule"
-    )]
-    SettledInReplay(OrderId),
     /// The text is not the id of a customer.
     #[error("{0} is no customer: give the `sub` of their tokens, a UUID, or their address")]
     NoCustomerId(String),

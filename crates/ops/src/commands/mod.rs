@@ -129,7 +129,8 @@ enum Command {
     ///
     /// For queues that have lost messages. order.reserved, which the archive lacks because it
     /// carries the payment method, is then published from the rows for orders that wait for their
-    /// charge. Consumers that have handled an event before ignore it. Exits with status 0 once
+    /// charge. If something was settled by hand about an order of that time, so are the refunds of
+    /// all others. Consumers that have handled an event before ignore it. Exits with status 0 once
     /// everything is delivered, 1 if rows cannot be read, and 2 if the command itself failed.
     Replay(replay::Arguments),
     /// Publishes the last event of each order that has changed lately again, from the rows

@@ -11,7 +11,7 @@ use books::rows::OrderFilter;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use shop::order::{Order, OrderEventType, Status};
+use shop::order::{Order, OrderEventType, PaymentStatus, Status};
 use stack::{Deployment, error::aws, time};
 
 use super::rows::publish_again;
@@ -59,47 +59,66 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     // The archive lacks it, because it carries the payment method.
     let reserved = name(OrderEventType::Reserved);
     let charges = chosen.iter().any(|rule| rule.event_types.contains(&reserved));
-    if chosen.iter().any(|rule| rule.name == REFUNDS) {
-        refuse_settled(deployment, from, to).await?;
+    let has_refunds = chosen.iter().any(|rule| rule.name == REFUNDS);
+    let refunds = has_refunds && has_settled(deployment, from, to).await?;
+    let mut archived = chosen;
+    if refunds {
+        // The archive delivers all orders or none.
+        archived.retain(|rule| rule.name != REFUNDS);
     }
-    if dry_run {
-        foretell(deployment, &chosen, from, to).await?;
-    } else {
-        let filter = if arguments.rules.is_empty() { &[] } else { &*chosen };
-        replay(&client, deployment, filter, from, to).await?;
+    let is_all = arguments.rules.is_empty() && !refunds;
+    match &archived[..] {
+        [] => {}
+        archived if dry_run => foretell(deployment, archived, from, to).await?,
+        _ if is_all => replay(&client, deployment, &[], from, to).await?,
+        archived => replay(&client, deployment, archived, from, to).await?,
     }
-    if !charges {
+    if !charges && !refunds {
         return Ok(Verdict::Healthy);
     }
-    let waiting = OrderFilter { status: Some(Status::Reserved), ..OrderFilter::default() };
-    let in_time =
-        |order: &Order| order.history.last().is_some_and(|it| (from..=to).contains(&it.at));
-    let published = publish_again(deployment, &waiting, in_time, dry_run).await?;
+    let status = (!refunds).then_some(Status::Reserved);
+    let filter = OrderFilter { status, ..OrderFilter::default() };
+    let wanted = |order: &Order| {
+        (charges && waits_for_charge(order, from, to))
+            || (refunds && may_wait_for_refund(order, from, to))
+    };
+    let published = publish_again(deployment, &filter, wanted, dry_run).await?;
     published.print(dry_run)?;
     Ok(published.verdict())
 }
 
-/// Fails if something was settled by hand about an order that changed in that time: its money must
+/// Whether something was settled by hand about an order that changed in that time: its money must
 /// not go back a second time.
-async fn refuse_settled(
+async fn has_settled(
     deployment: &Deployment,
     from: Timestamp,
     to: Timestamp,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let settlements = sources::journal(deployment)?.settlements().await?;
     if settlements.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    let mut settled = None;
+    let mut found = false;
     let visit = |row: Result<Order, _>| {
         let Ok(order) = row else { return };
         let has_changed = order.history.iter().any(|change| (from..=to).contains(&change.at));
-        if has_changed && settlements.values().any(|entry| entry.settles(order.order_id)) {
-            settled = Some(order.order_id);
-        }
+        found |= has_changed && settlements.values().any(|entry| entry.settles(order.order_id));
     };
     sources::tables(deployment)?.every_order(visit).await?;
-    settled.map_or(Ok(()), |order| Err(Error::SettledInReplay(order)))
+    Ok(found)
+}
+
+/// Whether an order was reserved in that time, and has not changed since.
+fn waits_for_charge(order: &Order, from: Timestamp, to: Timestamp) -> bool {
+    let last = order.history.last();
+    order.status == Status::Reserved && last.is_some_and(|it| (from..=to).contains(&it.at))
+}
+
+/// Whether an order ended early in that time, and no money is known to have come back since.
+fn may_wait_for_refund(order: &Order, from: Timestamp, to: Timestamp) -> bool {
+    let mut ends = order.history.iter().filter(|change| change.status.ended_early());
+    let is_undone = matches!(order.payment, PaymentStatus::Voided | PaymentStatus::Refunded);
+    !is_undone && ends.next().is_some_and(|end| (from..=to).contains(&end.at))
 }
 
 /// A rule of the bus, which feeds a queue.
@@ -254,10 +273,27 @@ fn date_time(at: Timestamp) -> DateTime {
 
 #[cfg(test)]
 mod tests {
+    use shop::order::Trigger;
+
     use super::*;
 
     fn rule(name: &str) -> Rule {
         Rule { name: name.to_owned(), arn: String::new(), event_types: vec![] }
+    }
+
+    #[test]
+    fn orders_that_ended_in_the_time_are_published_for_their_refund_until_it_has_come() {
+        use Trigger::{Cancelled, PaymentCaptured, PaymentRefunded, RefundFailed, StockReserved};
+        let paid = [StockReserved, PaymentCaptured];
+        let is_wanted = |more: &[Trigger], minutes: i64| {
+            let order = fixtures::after(fixtures::order(), &[&paid[..], more].concat());
+            let from = order.placed_at + SignedDuration::from_mins(minutes);
+            may_wait_for_refund(&order, from, from + SignedDuration::from_mins(10))
+        };
+        assert!(is_wanted(&[Cancelled], -1) && is_wanted(&[Cancelled, RefundFailed], -1));
+        assert!(!is_wanted(&[Cancelled], 5), "it ended earlier");
+        assert!(!is_wanted(&[], -1), "it has not ended");
+        assert!(!is_wanted(&[Cancelled, PaymentRefunded], -1), "it was refunded");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use books::{UnreadableRow, rows::OrderFilter};
 use platform::bus::EventBus;
-use shop::{event::OrderEvent, order::Order};
+use shop::{event::OrderEvent, id::OrderId, order::Order};
 use stack::Deployment;
 
 use crate::{
@@ -20,7 +20,7 @@ pub(super) struct Published {
     /// How many events of each type.
     events: BTreeMap<String, usize>,
     /// The orders that were left out, since something about them was settled by hand.
-    settled: usize,
+    settled: Vec<OrderId>,
     unreadable: Vec<UnreadableRow>,
 }
 
@@ -42,7 +42,9 @@ pub(super) async fn publish_again(
         let mut events = Vec::new();
         for row in rows {
             match row {
-                Ok(order) if wanted(&order) && is_settled(&order) => published.settled += 1,
+                Ok(order) if wanted(&order) && is_settled(&order) => {
+                    published.settled.push(order.order_id);
+                }
                 Ok(order) if wanted(&order) => events.extend(OrderEvent::repeated(order)),
                 Ok(_) => {}
                 Err(row) => published.unreadable.push(row),
@@ -73,9 +75,10 @@ impl Published {
         )?;
         let all = self.events.values().sum();
         line(format!("{} {would}published again from the rows", count(all, "event")))?;
-        if self.settled > 0 {
-            let left_out = count(self.settled, "order");
-            line(format!("{left_out} left out, about which something was settled by hand"))?;
+        if !self.settled.is_empty() {
+            let left_out = count(self.settled.len(), "order");
+            let ids = self.settled.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            line(format!("{left_out} left out, about which something was settled by hand: {ids}"))?;
         }
         self.unreadable.iter().try_for_each(line)
     }
