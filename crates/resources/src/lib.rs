@@ -226,9 +226,13 @@ fn collect_event_types(schema: &Value, types: &mut BTreeSet<String>) {
 /// A section of the template as it is written.
 #[must_use]
 pub fn section(name: &str) -> Value {
-    let yaml: yaml_serde::Value = yaml_serde::from_str(include_str!("../../../template.yaml"))
-        .expect("template.yaml is YAML");
-    serde_json::to_value(yaml).expect("all keys of template.yaml are text")[name].take()
+    // Parsed once: each reference of an alarm asks for the parameters.
+    static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
+        let yaml: yaml_serde::Value = yaml_serde::from_str(include_str!("../../../template.yaml"))
+            .expect("template.yaml is YAML");
+        serde_json::to_value(yaml).expect("all keys of template.yaml are text")
+    });
+    TEMPLATE[name].clone()
 }
 
 /// Whether a condition holds in a stage, if all other parameters have their defaults.
