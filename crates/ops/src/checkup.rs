@@ -12,6 +12,7 @@ use shop::{
 use stack::Alarm;
 
 use crate::{
+    incidents::Group,
     mappings::RELAY,
     output::{age, count},
 };
@@ -24,6 +25,9 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
 /// alarm `OthersWaiting` for refunds.
 const REFUND_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 
+/// The function whose errors are differences of the books.
+const BOOKS: &str = "books";
+
 /// The number of orders that a finding names.
 const NAMED: usize = 3;
 
@@ -34,24 +38,28 @@ pub(crate) struct Finding {
     pub(crate) what: String,
     /// Where the documents say what to do.
     pub(crate) link: String,
+    /// Whether nothing is left of its cause, so that it needs nobody.
+    pub(crate) is_over: bool,
 }
 
-/// The section of the documents about a finding, worst first.
+/// The section of the documents about a finding: first what stands now, worst first, then what was
+/// reported, then alarms, which say no more than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Section {
-    /// Of the alarm that a finding names.
-    Alarm,
-    ApiErrors,
     StreamBehind,
     OrdersWaiting,
     DeadOrders,
     DeadRefunds,
     RefundFailed,
-    DeadLettered,
-    RecordsFailing,
     UnreadableRow,
     OthersWaiting,
     DeadOthers,
+    ApiErrors,
+    BooksDiffer,
+    DeadLettered,
+    RecordsFailing,
+    /// Of the alarm that a finding names.
+    Alarm,
 }
 
 impl Section {
@@ -62,6 +70,11 @@ impl Section {
             "refund" => Self::DeadRefunds,
             _ => Self::DeadOrders,
         }
+    }
+
+    /// Whether it is about dead letters that are there.
+    pub(crate) const fn is_of_dead_letters(self) -> bool {
+        matches!(self, Self::DeadOrders | Self::DeadRefunds | Self::DeadOthers)
     }
 
     /// The section about a queue whose messages wait.
@@ -77,6 +90,7 @@ impl Section {
     pub(crate) fn errors(function: &str, is_lasting: bool) -> Self {
         match function {
             "order-intake" => Self::ApiErrors,
+            BOOKS => Self::BooksDiffer,
             _ if is_lasting => Self::DeadLettered,
             _ => Self::RecordsFailing,
         }
@@ -91,6 +105,7 @@ impl Section {
             Self::DeadOrders => "docs/runbook.md#dead-orders",
             Self::DeadRefunds => "docs/runbook.md#dead-refunds",
             Self::RefundFailed => "docs/runbook.md#refund-failed",
+            Self::BooksDiffer => "docs/runbook.md#books-differ",
             Self::DeadLettered => "docs/runbook.md#dead-lettered",
             Self::RecordsFailing => "docs/runbook.md#records-failing",
             Self::UnreadableRow => "docs/operations.md#a-row-that-cannot-be-read",
@@ -102,15 +117,35 @@ impl Section {
 
 impl Finding {
     pub(crate) fn new(section: Section, what: String) -> Self {
-        Self { section, what, link: section.link().to_owned() }
+        Self { section, what, link: section.link().to_owned(), is_over: false }
     }
 
-    pub(crate) fn alarm(alarm: Alarm, now: Timestamp) -> Self {
+    /// An alarm that rings. One that is over ends by itself.
+    pub(crate) fn alarm(alarm: Alarm, is_over: bool, now: Timestamp) -> Self {
         let Alarm { logical_id, since, reason } = alarm;
         let since = since.map_or_else(String::new, |since| format!(" for {}", age(since, now)));
-        let what = format!("the alarm {logical_id} rings{since}: {reason}");
+        let over = if is_over { "over: " } else { "" };
+        let what = format!("{over}the alarm {logical_id} rings{since}: {reason}");
         let link = format!("{}#{}", Section::Alarm.link(), kebab(&logical_id));
-        Self { link, ..Self::new(Section::Alarm, what) }
+        Self { link, is_over, ..Self::new(Section::Alarm, what) }
+    }
+
+    /// Errors of a function with one cause. What no retry helps is over once it was redriven or
+    /// discarded, and a difference of the books once they are compared again.
+    pub(crate) fn errors(group: &Group, has_dead_letters: bool, now: Timestamp) -> Self {
+        let Group { function, cause, is_lasting, count: number, last, .. } = group;
+        let stands = function == BOOKS || (*is_lasting && has_dead_letters);
+        let is_over = group.is_over(now) && !stands;
+        let section = Section::errors(function, *is_lasting);
+        let number = count(*number, "error");
+        let becomes = if *is_lasting { " of records that no retry helps" } else { "" };
+        let ago = age(*last, now);
+        let what = if is_over {
+            format!("over since {ago} ago: {function} reported {number}{becomes}: {cause}")
+        } else {
+            format!("{function} reported {number}{becomes}, the last one {ago} ago: {cause}")
+        };
+        Self { is_over, ..Self::new(section, what) }
     }
 
     pub(crate) fn unreadable(row: UnreadableRow) -> Self {
@@ -241,8 +276,10 @@ mod tests {
     use fixtures::at;
     use resources::Template;
     use shop::order::Trigger;
+    use stack::LogLine;
 
     use super::*;
+    use crate::incidents::groups;
 
     const LIMITS: Limits = Limits {
         confirm_within: SignedDuration::from_mins(15),
@@ -304,9 +341,33 @@ mod tests {
             since: Some(at("2026-11-24T08:00:00Z")),
             reason: "threshold crossed".to_owned(),
         };
-        let Finding { what, link, .. } = Finding::alarm(alarm, now);
+        let Finding { what, link, .. } = Finding::alarm(alarm.clone(), false, now);
         assert_eq!(what, "the alarm OrdersWaiting rings for 5 min 0 s: threshold crossed");
         assert_eq!(link, "docs/runbook.md#orders-waiting");
+        let over = Finding::alarm(alarm, true, now);
+        assert!(over.is_over && over.what.starts_with("over: the alarm"), "{over:?}");
+    }
+
+    #[test]
+    fn errors_stand_as_long_as_their_dead_letters_do() {
+        let at = |second| fixtures::at(&format!("2026-11-24T08:0{second}:00Z"));
+        let line = |function: &str, transient: bool| {
+            let message = serde_json::json!({
+                "level": "ERROR", "message": "record failed", "transient": transient
+            });
+            LogLine { at: at(0), function: function.to_owned(), message: message.to_string() }
+        };
+        let found = |line: LogLine, has_dead_letters: bool| {
+            Finding::errors(&groups(&[line])[0], has_dead_letters, at(5))
+        };
+        let over = found(line("payment", true), true);
+        assert!(over.is_over, "{over:?}");
+        assert_eq!(over.what, "over since 5 min 0 s ago: payment reported 1 error: record failed");
+        assert!(found(line("payment", false), false).is_over);
+        let lasting = found(line("payment", false), true);
+        assert!(!lasting.is_over && lasting.what.contains("the last one 5 min 0 s ago"));
+        let books = found(line("books", true), false);
+        assert!(!books.is_over && books.link.ends_with("#books-differ"), "{books:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use books::{
     ledger::Account,
     reconciliation::{Case, Difference, Group, Limits, Pending},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use platform::queue::MAX_RECEIVES;
 use serde::Serialize;
 use shop::{
@@ -19,13 +19,10 @@ use crate::{
     dead_letters::NOTICES,
     mappings::{RELAY, Standing},
     output::{age, moment},
-    retries::{last_failures, open_failures},
+    retries::{LATENESS, last_failures, open_failures},
     timeline::OrderReport,
     words,
 };
-
-/// How long after its time a message may be received again and not be late.
-const LATENESS: SignedDuration = SignedDuration::from_mins(1);
 
 /// How an order stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use stack::LogLine;
+
+use crate::retries::{Failure, LATENESS, last_failures};
 
 /// Errors of one function with one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +20,29 @@ pub(crate) struct Group {
     pub(crate) last: Timestamp,
     /// The order of the last one that names an order.
     pub(crate) order: Option<String>,
+    /// When the last message that failed with it, and has not failed in another way since, is
+    /// received again.
+    next_try: Option<Timestamp>,
 }
+
+impl Group {
+    /// Whether nothing says that the cause is still there: there was no such error lately, and every
+    /// message has been received again without it.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.last + QUIET <= now && self.next_try.is_none_or(|next| next + LATENESS <= now)
+    }
+}
+
+/// How long it has been quiet once an error is over.
+const QUIET: SignedDuration = SignedDuration::from_mins(2);
+
+/// How long SQS hides a message whose consumer crashed at the most.
+const HIDDEN_FOR: SignedDuration = SignedDuration::from_mins(3);
 
 /// Groups lines that are sorted by time; the most frequent group comes first.
 pub(crate) fn groups(lines: &[LogLine]) -> Vec<Group> {
     let mut groups: BTreeMap<(String, String, bool), Group> = BTreeMap::new();
+    let last_failures = last_failures(lines);
     for line in lines {
         let (cause, order) = described(line);
         let is_lasting = is_lasting(line);
@@ -35,14 +55,28 @@ pub(crate) fn groups(lines: &[LogLine]) -> Vec<Group> {
             first: line.at,
             last: line.at,
             order: None,
+            next_try: None,
         });
         group.count += 1;
         group.last = line.at;
         group.order = order.or_else(|| group.order.take());
+        group.next_try = group.next_try.max(next_try(line, &last_failures));
     }
     let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort_by_key(|group| std::cmp::Reverse((group.count, group.last)));
     groups
+}
+
+/// When what a line is about is tried again, unless it failed once more since.
+fn next_try(line: &LogLine, last_failures: &BTreeMap<String, Failure>) -> Option<Timestamp> {
+    let is_own = line.fields().is_some_and(|fields| fields.contains_key("level"));
+    if !is_own {
+        // Lambda's report of a crash does not say what the function worked on.
+        return Some(line.at + HIDDEN_FOR);
+    }
+    let failure = Failure::of(line)?;
+    let is_last = last_failures.get(&failure.message_id) == Some(&failure);
+    failure.next_try().filter(|_| is_last)
 }
 
 /// Whether a line reports that a record failed, and would fail the same way again. It is then a
@@ -94,7 +128,7 @@ fn without_ids(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use fixtures::{ORDER, at};
-    use jiff::SignedDuration;
+    use resources::Template;
     use serde_json::json;
 
     use super::*;
@@ -142,6 +176,42 @@ mod tests {
         let groups = groups(&lines);
         let shown: Vec<_> = groups.iter().map(|group| (group.is_lasting, group.count)).collect();
         assert_eq!(shown, [(false, 2), (true, 1)]);
+    }
+
+    #[test]
+    fn an_error_is_over_once_it_is_quiet_and_no_message_waits_for_its_next_try() {
+        let failed = |receives: u32, wait: u32, error: &str| {
+            json!({
+                "level": "ERROR", "message": "record failed", "message_id": "m",
+                "receives": receives, "transient": true, "wait_seconds": wait, "error": error
+            })
+        };
+        let is_over = |lines: &[LogLine], seconds: i64| {
+            let now = at("2026-11-24T08:00:00Z") + SignedDuration::from_secs(seconds);
+            let groups = groups(lines);
+            groups.iter().find(|it| it.cause.ends_with("timed out")).unwrap().is_over(now)
+        };
+        let short = [error(0, "payment", &failed(1, 2, "timed out"))];
+        assert!(!is_over(&short, 119) && is_over(&short, 120));
+        let long = [error(0, "payment", &failed(9, 300, "timed out"))];
+        assert!(!is_over(&long, 359) && is_over(&long, 360));
+        let given_up = [error(0, "payment", &failed(16, 300, "timed out"))];
+        assert!(is_over(&given_up, 120));
+        let otherwise = [&long[..], &[error(10, "payment", &failed(10, 300, "refused"))]].concat();
+        assert!(is_over(&otherwise, 120), "the message fails in another way");
+        let crash = [error(0, "payment", &json!({"record": {"status": "timeout"}}))];
+        let crash = |seconds: i64| {
+            groups(&crash)[0].is_over(crash[0].at + SignedDuration::from_secs(seconds))
+        };
+        assert!(!crash(239) && crash(240));
+    }
+
+    #[test]
+    fn no_queue_hides_what_a_function_that_crashed_worked_on_for_longer() {
+        let template = Template::on_aws();
+        let queues = template.all("AWS::SQS::Queue").into_iter();
+        let hidden = queues.filter_map(|(_, queue)| queue["VisibilityTimeout"].as_i64());
+        assert_eq!(hidden.max(), Some(HIDDEN_FOR.as_secs()));
     }
 
     #[test]

@@ -8,6 +8,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use stack::{Level, LogLine};
 
+/// How long after its time a message may be received again and not be late.
+pub(crate) const LATENESS: SignedDuration = SignedDuration::from_mins(1);
+
 /// What [`platform::queue`] logs for every record that fails.
 pub(crate) const FAILED: &str = "record failed";
 
@@ -24,7 +27,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn of(line: &LogLine) -> Option<Self> {
+    pub(crate) fn of(line: &LogLine) -> Option<Self> {
         #[derive(Deserialize)]
         struct Fields {
             message: String,

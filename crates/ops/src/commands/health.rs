@@ -7,13 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use stack::Deployment;
 
 use crate::{
-    alarms::ringing,
+    alarms::{over, ringing},
     checkup::{Finding, OrdersNow, Section},
     dead_letters::{DeadLetterQueues, WorkQueue},
     error::Error,
-    incidents::{Group, groups},
+    incidents::groups,
     mappings::{Standing, standing},
-    output::{age, count, line},
+    output::{count, line},
     refunds, sources,
     verdict::Verdict,
 };
@@ -27,26 +27,33 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
 pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     let now = Timestamp::now();
     let stored = try_join3(orders(deployment, now), unreadable(deployment), queues(deployment));
-    let running = try_join3(alarms(deployment, now), mappings(deployment), errors(deployment, now));
-    let ((orders, unreadable, queues), (alarms, mappings, errors)) =
+    let errors = async { Ok(deployment.logs().errors(now - ERRORS_WITHIN).await?) };
+    let running = try_join3(ringing(deployment, now), mappings(deployment), errors);
+    let ((orders, unreadable, queues), (ringing, mappings, errors)) =
         try_join(stored, running).await?;
-    let mut findings = [alarms, mappings, orders, unreadable, queues, errors].concat();
-    findings.sort_by_key(|finding| finding.section);
+    let has_dead_letters = queues.iter().any(|finding| finding.section.is_of_dead_letters());
+    let errors = groups(&errors);
+    let errors = errors.iter().map(|group| Finding::errors(group, has_dead_letters, now));
+    let mut findings = [mappings, orders, unreadable, queues, errors.collect()].concat();
+    let standing = findings.iter().filter(|finding| !finding.is_over);
+    let over = over(&ringing, &standing.map(|finding| finding.section).collect());
+    findings.extend(ringing.into_iter().map(|alarm| {
+        let is_over = over.contains(&alarm.logical_id);
+        Finding::alarm(alarm, is_over, now)
+    }));
+    findings.sort_by_key(|finding| (finding.is_over, finding.section));
     for Finding { what, link, .. } in &findings {
         line(what)?;
         line(format!("    {link}"))?;
     }
-    let found = count(findings.len(), "problem");
+    let over = findings.iter().filter(|finding| finding.is_over).count();
+    let found = findings.len() - over;
+    let over = if over > 0 { format!(", and {over} over by now") } else { String::new() };
     line(format!(
-        "{found}; alarms, orders, rows, queues, mappings and the errors of 10 minutes were checked"
+        "{}{over}; alarms, orders, rows, queues, mappings and the errors of 10 minutes were checked",
+        count(found, "problem")
     ))?;
-    Ok(Verdict::healthy_if(findings.is_empty()))
-}
-
-/// Alarms that ring.
-async fn alarms(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>, Error> {
-    let ringing = ringing(deployment, now).await?.into_iter();
-    Ok(ringing.map(|alarm| Finding::alarm(alarm, now)).collect())
+    Ok(Verdict::healthy_if(found == 0))
 }
 
 /// Queues from which nothing is taken.
@@ -106,27 +113,4 @@ async fn queues(deployment: &Deployment) -> Result<Vec<Finding>, Error> {
         })
     }));
     Ok(findings)
-}
-
-/// What functions have reported as errors lately, a finding for each function; and another one for
-/// what no retry helps.
-async fn errors(deployment: &Deployment, now: Timestamp) -> Result<Vec<Finding>, Error> {
-    let lines = deployment.logs().errors(now - ERRORS_WITHIN).await?;
-    let mut kinds: BTreeMap<(String, bool), Vec<Group>> = BTreeMap::new();
-    for group in groups(&lines) {
-        kinds.entry((group.function.clone(), group.is_lasting)).or_default().push(group);
-    }
-    let findings = kinds.into_iter().filter_map(|((function, is_lasting), groups)| {
-        let most = groups.first()?;
-        let all: usize = groups.iter().map(|group| group.count).sum();
-        let last = groups.iter().map(|group| group.last).max()?;
-        let (all, ago, cause) = (count(all, "error"), age(last, now), &most.cause);
-        let becomes = if is_lasting { " of records that no retry helps" } else { "" };
-        let what = format!(
-            "{function} reported {all}{becomes} in 10 minutes, the last one {ago} ago, most often: \
-             {cause}"
-        );
-        Some(Finding::new(Section::errors(&function, is_lasting), what))
-    });
-    Ok(findings.collect())
 }
