@@ -76,6 +76,17 @@ pub(crate) enum Error {
         /// All names.
         known: String,
     },
+    /// No mapping takes from a queue of that name.
+    #[error("there is no mapping for the queue {queue}; choose one of {known}")]
+    NoMapping {
+        /// The name that was asked for.
+        queue: String,
+        /// All names.
+        known: String,
+    },
+    /// A mapping of the template is gone.
+    #[error("the mapping {0} was deleted: deploy the template again, which creates it")]
+    MappingDeleted(String),
     /// The user pool knows nobody with that address.
     #[error(
         "the user pool has no account with this address: give the customer's id, the `sub` of \

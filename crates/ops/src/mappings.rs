@@ -27,16 +27,53 @@ pub(crate) struct Standing {
     pub(crate) remedy: String,
 }
 
+/// What became of a mapping that was to be enabled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Enabling {
+    /// Lambda takes messages again, in a moment.
+    Begun { mapping: String },
+    /// It did before.
+    Unneeded { mapping: String },
+}
+
 /// All queues of a stack from which nothing is taken, and the stream if it is one.
 pub(crate) async fn standing(deployment: &Deployment) -> Result<Vec<Standing>, Error> {
     let client = Lambda::new(&deployment.config);
-    let endpoint = deployment.embedded.as_ref().map(|embedded| &*embedded.endpoint);
-    let mappings = deployment.resources("AWS::Lambda::EventSourceMapping");
-    let asked = mappings.map(async |(logical_id, uuid)| {
+    let asked = mappings(deployment).map(async |(logical_id, uuid)| {
         let state = state(&client, uuid).await?;
-        Ok::<_, Error>(Standing::of(logical_id, uuid, state.as_deref(), endpoint))
+        Ok::<_, Error>(Standing::of(logical_id, state.as_deref()))
     });
     Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+}
+
+/// Lets Lambda take messages from a queue again, or changes from the stream.
+pub(crate) async fn enable(deployment: &Deployment, queue: &str) -> Result<Enabling, Error> {
+    let client = Lambda::new(&deployment.config);
+    let known = || mappings(deployment).map(|(logical_id, _)| queue_of(logical_id));
+    let named = mappings(deployment).find(|(logical_id, _)| queue_of(logical_id) == queue);
+    let (mapping, uuid) = named.ok_or_else(|| Error::NoMapping {
+        queue: queue.to_owned(),
+        known: known().collect::<Vec<_>>().join(", "),
+    })?;
+    let state = state(&client, uuid).await?;
+    let mapping = mapping.to_owned();
+    let state = state.ok_or_else(|| Error::MappingDeleted(mapping.clone()))?;
+    if TAKING.contains(&&*state) {
+        return Ok(Enabling::Unneeded { mapping });
+    }
+    let update = client.update_event_source_mapping().uuid(uuid).enabled(true);
+    update.send().await.map_err(aws("lambda:UpdateEventSourceMapping"))?;
+    Ok(Enabling::Begun { mapping })
+}
+
+/// The logical ids of all mappings, each with its UUID.
+fn mappings(deployment: &Deployment) -> impl Iterator<Item = (&str, &str)> {
+    deployment.resources("AWS::Lambda::EventSourceMapping")
+}
+
+/// The name of the queue that a mapping takes from, or [`RELAY`].
+fn queue_of(logical_id: &str) -> String {
+    logical_id.strip_suffix(SUFFIX).map_or_else(|| RELAY.to_owned(), str::to_lowercase)
 }
 
 /// The state of a mapping, unless somebody has deleted it.
@@ -54,17 +91,11 @@ async fn state(client: &Lambda, uuid: &str) -> Result<Option<String>, Error> {
 }
 
 impl Standing {
-    fn of(
-        logical_id: &str,
-        uuid: &str,
-        state: Option<&str>,
-        endpoint: Option<&str>,
-    ) -> Option<Self> {
+    fn of(logical_id: &str, state: Option<&str>) -> Option<Self> {
         if state.is_some_and(|state| TAKING.contains(&state)) {
             return None;
         }
-        let queue =
-            logical_id.strip_suffix(SUFFIX).map_or_else(|| RELAY.to_owned(), str::to_lowercase);
+        let queue = queue_of(logical_id);
         let source = if queue == RELAY {
             "changes from the stream of orders".to_owned()
         } else {
@@ -72,17 +103,17 @@ impl Standing {
         };
         let (state, remedy) = match state {
             Some(state) => {
-                let endpoint = endpoint.map(|url| format!(" --endpoint-url {url}"));
-                let endpoint = endpoint.unwrap_or_default();
-                let enable = format!(
-                    "`aws lambda update-event-source-mapping --uuid {uuid} --enabled{endpoint}`"
-                );
-                (state.to_lowercase(), format!("enable the mapping: {enable}"))
+                (state.to_lowercase(), format!("run `cargo ops mapping enable {queue}`"))
             }
             None => ("deleted".to_owned(), "deploy the template again".to_owned()),
         };
         let what = format!("nobody takes {source}: the mapping {logical_id} is {state}");
         Some(Self { queue, what, remedy })
+    }
+
+    /// A warning to somebody who sends messages that nobody would take.
+    pub(crate) fn warning(&self) -> String {
+        format!("warning: {}; {}", self.what, self.remedy)
     }
 }
 
@@ -92,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_queue_stands_if_its_mapping_is_disabled_or_deleted() {
-        let standing = |state| Standing::of("ChargeMapping", "u-1", state, None);
+        let standing = |state| Standing::of("ChargeMapping", state);
         for taking in ["Enabled", "Enabling", "Updating"] {
             assert_eq!(standing(Some(taking)), None);
         }
@@ -102,20 +133,16 @@ mod tests {
             disabled.what,
             "nobody takes messages from the queue `charge`: the mapping ChargeMapping is disabled"
         );
-        assert_eq!(
-            disabled.remedy,
-            "enable the mapping: `aws lambda update-event-source-mapping --uuid u-1 --enabled`"
-        );
+        assert_eq!(disabled.remedy, "run `cargo ops mapping enable charge`");
         let deleted = standing(None).unwrap();
         assert!(deleted.what.ends_with("is deleted") && deleted.remedy.contains("deploy"));
     }
 
     #[test]
-    fn the_stream_stands_by_the_name_of_the_relay_and_a_local_stack_by_its_endpoint() {
-        let url = "http://127.0.0.1:4566";
-        let stream = Standing::of("OrderStream", "u-2", Some("Disabled"), Some(url)).unwrap();
+    fn the_stream_stands_by_the_name_of_the_relay() {
+        let stream = Standing::of("OrderStream", Some("Disabled")).unwrap();
         assert_eq!(stream.queue, RELAY);
         assert!(stream.what.contains("changes from the stream of orders"), "{stream:?}");
-        assert!(stream.remedy.ends_with(&format!("--enabled --endpoint-url {url}`")), "{stream:?}");
+        assert_eq!(stream.remedy, "run `cargo ops mapping enable relay`");
     }
 }

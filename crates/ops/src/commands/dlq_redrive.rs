@@ -12,7 +12,8 @@ use super::letters::{PATIENCE, missed, summary};
 use crate::{
     dead_letters::{DeadLetter, DeadLetterQueue, DeadLetterQueues, Remedy, StreamGap, Visit},
     error::Error,
-    output::line,
+    mappings::standing,
+    output::{line, message},
     sources,
     verdict::Verdict,
 };
@@ -39,6 +40,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Result<Verdict, Error> {
     let queues = DeadLetterQueues::of(deployment).await?;
     let queue = queues.named(&arguments.queue)?;
+    warn(deployment, queue).await?;
     let bus = sources::bus(deployment)?;
     let wanted = arguments.order.map(|order| order.to_string());
     let settlements = sources::journal(deployment)?.settlements().await?;
@@ -91,6 +93,15 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
         line(missed(hidden))?;
     }
     Ok(Verdict::healthy_if(totals.kept == 0))
+}
+
+/// Says so if nobody would take what is sent back: from the source of a dead-letter queue, or, if
+/// its letters may go to any queue, from any.
+async fn warn(deployment: &Deployment, queue: &DeadLetterQueue) -> Result<(), Error> {
+    let mut standing = standing(deployment).await?;
+    standing.retain(|it| queue.source.is_none() || it.queue == queue.name);
+    standing.iter().for_each(|it| message(it.warning()));
+    Ok(())
 }
 
 /// What is done with a letter.

@@ -14,6 +14,7 @@ mod import;
 mod journal;
 mod letters;
 mod logs;
+mod mapping;
 mod order;
 mod orders;
 mod reason;
@@ -87,6 +88,9 @@ enum Command {
     /// Lists, shows, redrives and discards dead letters
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Lets Lambda take messages from a queue again
+    #[command(subcommand)]
+    Mapping(MappingCommand),
     /// Shows everything that is known about an order, what happened to it in order of time, and
     /// what to do
     ///
@@ -185,6 +189,15 @@ enum DlqCommand {
     Discard(dlq_discard::Arguments),
 }
 
+#[derive(Debug, Subcommand)]
+enum MappingCommand {
+    /// Enables the mapping of a queue, or of the stream of orders, that somebody has disabled
+    ///
+    /// Exits with status 0 if it is enabled or was before, and 2 if there is no such mapping or it
+    /// was deleted.
+    Enable(mapping::Arguments),
+}
+
 #[derive(Args, Debug)]
 struct OrderArguments {
     /// The order's id
@@ -251,6 +264,9 @@ impl Cli {
                 order::run(&deployment.await?, id, json).await
             }
             Command::Health => health::run(&deployment.await?).await,
+            Command::Mapping(MappingCommand::Enable(arguments)) => {
+                mapping::run(&deployment.await?, &arguments).await
+            }
             Command::Orders(arguments) => orders::run(&deployment.await?, arguments).await,
             Command::Errors(arguments) => errors::run(&deployment.await?, &arguments).await,
             Command::Logs(arguments) => logs::run(&deployment.await?, arguments).await,

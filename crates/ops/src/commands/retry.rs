@@ -1,12 +1,14 @@
 //! `order ID retry`: publishes the event again that the order waits for.
 
 use platform::bus::EventBus;
-use shop::{event::OrderEvent, id::OrderId};
+use resources::Template;
+use shop::{event::OrderEvent, id::OrderId, order::OrderEventType};
 use stack::Deployment;
 
 use crate::{
     error::Error,
-    output::{line, name},
+    mappings::standing,
+    output::{line, message, name},
     sources,
     verdict::Verdict,
 };
@@ -18,6 +20,10 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
         return Err(Error::Settled(id));
     }
     let event = OrderEvent::repeated(order).ok_or(Error::NoHistory(id))?;
+    let needed = queues_of(event.event_type);
+    for queue in standing(deployment).await?.iter().filter(|it| needed.contains(&it.queue)) {
+        message(queue.warning());
+    }
     sources::bus(deployment)?.publish(std::slice::from_ref(&event)).await?;
     line(format!(
         "{} published again, revision {}, id {}; `cargo ops order {id}` shows what comes of it",
@@ -28,15 +34,30 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
     Ok(Verdict::Healthy)
 }
 
+/// The queues that get an event, and the one through which the functions report.
+fn queues_of(event: OrderEventType) -> Vec<String> {
+    let template = Template::on_aws();
+    let (event, results) = (name(event), "results".to_owned());
+    let mut queues = template.queues();
+    queues.retain(|queue| template.events_of(queue).contains(&*event));
+    queues.into_iter().map(str::to_lowercase).chain([results]).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use shop::order::{OrderEventType, Trigger};
+    use shop::order::Trigger;
 
     use super::*;
 
     fn after(triggers: &[Trigger]) -> Option<OrderEventType> {
         let order = fixtures::after(fixtures::order(), triggers);
         OrderEvent::repeated(order).map(|event| event.event_type)
+    }
+
+    #[test]
+    fn an_event_needs_the_queues_that_the_template_puts_it_into() {
+        assert_eq!(queues_of(OrderEventType::Reserved), ["charge", "results"]);
+        assert_eq!(queues_of(OrderEventType::Cancelled), ["notice", "refund", "stock", "results"]);
     }
 
     #[test]
