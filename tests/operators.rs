@@ -86,7 +86,11 @@ async fn a_failed_refund_is_found_explained_retried_and_settled() {
     let about = health.lines("whose money could not be given back");
     assert!(health.status == 1 && about.len() == 1, "{health:?}");
     assert!(!health.lines("docs/runbook.md#refund-failed").is_empty(), "{health:?}");
-    let errors = until_shown(&system, &["errors", "--since", "10m", "--order", &id], &id).await;
+    let by_payment = system.ops(&["orders", "--payment", "refund_failed"]).await;
+    assert_eq!(by_payment.lines(&id).len(), 1, "{by_payment:?}");
+    let others = system.ops(&["orders", "--payment", "refunded"]).await;
+    assert!(others.status == 0 && others.lines(&id).is_empty(), "{others:?}");
+    let errors = until_shown(&system, &["errors", "--order", &id], &id).await;
     assert!(errors.status == 1 && errors.lines("refund failed").len() == 1, "{errors:?}");
     let logs = ["logs", "payment", "--since", "10m", "--level", "error", "--order", &id];
     assert_eq!(system.ops(&logs).await.lines("refund failed").len(), 1);

@@ -164,6 +164,9 @@ async fn a_dead_letter_shows_its_record_and_is_discarded_with_a_reason() {
         assert!(!show.lines("given up after 16 receives").is_empty(), "{show:?}");
         assert!(show.text.contains(r#""payment_method": "(left out)""#), "{show:?}");
         assert!(!show.text.contains("pm_card") && !show.text.contains("Ring"), "{show:?}");
+        let remedy = show.text.lines().last().unwrap();
+        assert!(remedy.contains("do: remove the cause, then run `cargo ops dlq redrive deadline "));
+        assert!(remedy.ends_with("docs/runbook.md#dead-orders"), "{show:?}");
     }
     let redrive = ["dlq", "redrive", "deadline", "--order", &id];
     let redrive = shown(&redrive, "kept, because").await;

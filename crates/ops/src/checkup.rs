@@ -96,7 +96,8 @@ impl Section {
         }
     }
 
-    const fn link(self) -> &'static str {
+    /// Where the documents say what to do.
+    pub(crate) const fn link(self) -> &'static str {
         match self {
             Self::Alarm => "docs/runbook.md",
             Self::ApiErrors => "docs/runbook.md#api-errors",

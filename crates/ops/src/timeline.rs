@@ -27,6 +27,10 @@ use crate::{
     words,
 };
 
+/// The events after which a charge is undone.
+const ENDS: [OrderEventType; 3] =
+    [OrderEventType::Rejected, OrderEventType::Cancelled, OrderEventType::Expired];
+
 /// Everything that is known about an order.
 pub(crate) struct OrderReport {
     /// When the reading began.
@@ -102,7 +106,7 @@ impl OrderReport {
         let money = |amount| Money { amount, currency: self.order.currency };
         let entry = |at, text| Entry { at, source: "provider".to_owned(), text };
         let created = format!("{} created for {}", intent.id.as_str(), money(intent.amount));
-        let charged = self.within(intent.created, |entry| entry.event == OrderEventType::Reserved);
+        let charged = self.within(intent.created, &[OrderEventType::Reserved]);
         let mut entries = vec![entry(charged, created)];
         entries.extend(refunds.iter().map(|refund| {
             let status = match refund.status {
@@ -110,17 +114,22 @@ impl OrderReport {
                 BookedRefundStatus::Succeeded => "succeeded",
                 BookedRefundStatus::Failed => "failed",
             };
-            let at = self.within(refund.created, |entry| entry.status.ended_early());
+            let at = self.within(refund.created, &ENDS);
             entry(at, format!("{} of {}: {status}", refund.id, money(refund.amount)))
         }));
         entries
     }
 
     /// A time in a second of the provider's books, which do not say when within it: not before the
-    /// transition that the provider was asked after.
-    fn within(&self, second: Timestamp, provokes: fn(&HistoryEntry) -> bool) -> Timestamp {
+    /// event after which the provider was asked, as the order's row and the bus have it.
+    fn within(&self, second: Timestamp, provoking: &[OrderEventType]) -> Timestamp {
         let next = second + SignedDuration::from_secs(1);
-        let asked = self.order.history.iter().filter(|entry| provokes(entry)).map(|entry| entry.at);
+        let history = self.order.history.iter();
+        let changed = history.filter(|it| provoking.contains(&it.event)).map(|it| it.at);
+        let names = provoking.iter().map(name).collect::<Vec<_>>();
+        let envelopes = self.events.iter().flatten();
+        let sent = envelopes.filter(|it| names.iter().any(|name| it["detail-type"] == **name));
+        let asked = changed.chain(sent.map(passed));
         asked.filter(|at| *at < next).max().map_or(second, |at| at.max(second))
     }
 
@@ -155,10 +164,6 @@ impl OrderReport {
 
 /// The events as they passed the bus. All copies of an event have one id.
 fn events(envelopes: &[Value]) -> Vec<Entry> {
-    let passed = |envelope: &Value| {
-        let at = envelope[RECORDED_AT].as_str().and_then(|at| at.parse().ok());
-        at.unwrap_or_default()
-    };
     let mut envelopes: Vec<_> = envelopes.iter().collect();
     envelopes.sort_by_key(|envelope| passed(envelope));
     let mut seen = HashSet::new();
@@ -169,6 +174,12 @@ fn events(envelopes: &[Value]) -> Vec<Entry> {
         Entry { at: passed(envelope), source: "event".to_owned(), text }
     });
     entries.collect()
+}
+
+/// When an event passed the bus.
+fn passed(envelope: &Value) -> Timestamp {
+    let at = envelope[RECORDED_AT].as_str().and_then(|at| at.parse().ok());
+    at.unwrap_or_default()
 }
 
 fn dead_letter(queue: &str, letter: &DeadLetter) -> Entry {
@@ -289,13 +300,21 @@ mod tests {
     }
 
     #[test]
-    fn the_provider_acts_after_the_transition_that_it_was_asked_after() {
+    fn the_provider_acts_after_the_event_that_it_was_asked_after() {
         let [intent, refund] = ["2026-11-24T08:00:02Z", "2026-11-24T08:00:09Z"].map(at);
         let mut report = report(None, vec![]);
         report.order.history[1].at = at("2026-11-24T08:00:02.3Z");
-        let asked = |entry: &HistoryEntry| entry.event == OrderEventType::Reserved;
-        assert_eq!(report.within(intent, asked), at("2026-11-24T08:00:02.3Z"));
-        assert_eq!(report.within(refund, asked), refund);
+        let asked = [OrderEventType::Reserved];
+        assert_eq!(report.within(intent, &asked), at("2026-11-24T08:00:02.3Z"));
+        assert_eq!(report.within(refund, &asked), refund);
+        // The event passes the bus after the transition, in the second after it or the same.
+        report.order.history[1].at = at("2026-11-24T08:00:01.9Z");
+        let reserved =
+            |passed: &str| json!({"detail-type": "order.reserved", "recorded_at": passed});
+        report.events = Some(vec![reserved("2026-11-24T08:00:02.1Z")]);
+        assert_eq!(report.within(intent, &asked), at("2026-11-24T08:00:02.1Z"));
+        report.events = Some(vec![reserved("2026-11-24T08:00:07Z")]);
+        assert_eq!(report.within(intent, &asked), intent);
     }
 
     #[test]

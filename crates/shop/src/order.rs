@@ -102,6 +102,12 @@ pub enum PaymentStatus {
     RefundFailed,
 }
 
+impl PaymentStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] =
+        [Self::None, Self::Captured, Self::Voided, Self::Refunded, Self::RefundFailed];
+}
+
 /// Why an order was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "code", rename_all = "snake_case")]

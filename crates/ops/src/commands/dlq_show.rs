@@ -7,6 +7,7 @@ use stack::Deployment;
 
 use super::letters::{arrival, missed, origin, summary};
 use crate::{
+    checkup::Section,
     dead_letters::{DeadLetter, DeadLetterQueues},
     error::Error,
     output::{count, line},
@@ -39,6 +40,13 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     let hidden = queue.depth.saturating_sub(letters.len() as u64);
     if hidden > 0 {
         line(format!("\n{}", missed(hidden)))?;
+    }
+    if !letters.is_empty() {
+        let (name, link) = (&queue.name, Section::dead(&queue.name).link());
+        line(format!(
+            "\ndo: remove the cause, then run `cargo ops dlq redrive {name}`; with --dry-run it says \
+             what it would do with each; {link}"
+        ))?;
     }
     Ok(Verdict::Healthy)
 }

@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Arguments {
     /// Reported within this span before now, such as 10m, 2h or 3d, or since a time such as
     /// 2026-11-24T08:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = time::since)]
+    #[arg(long, value_name = "TIME", value_parser = time::since, default_value = "15m")]
     since: Timestamp,
     /// Only those about this order
     #[arg(long, value_name = "ID")]
@@ -41,6 +41,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
         ]
     }));
     table(&rows)?;
-    line(format!("{} since {}", count(lines.len(), "error"), moment(arguments.since)))?;
+    let errors = count(lines.len(), "error");
+    line(format!("{errors} since {}; --since shows older ones", moment(arguments.since)))?;
     Ok(Verdict::healthy_if(lines.is_empty()))
 }

@@ -23,6 +23,6 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     let entries = sources::journal(deployment)?.entries(arguments.since).await?;
     entries.iter().try_for_each(line)?;
     let decisions = count(entries.len(), "decision");
-    line(format!("{decisions} since {}", moment(arguments.since)))?;
+    line(format!("{decisions} since {}; --since shows older ones", moment(arguments.since)))?;
     Ok(Verdict::Healthy)
 }

@@ -24,7 +24,7 @@ pub(super) fn origin(queue: &DeadLetterQueue) -> String {
 /// The content of a letter. Unknown content is not repeated, because it may be confidential.
 pub(super) fn summary(letter: &DeadLetter) -> String {
     let order = |order: &Option<String>| {
-        order.as_ref().map_or_else(|| "no order".to_owned(), |order| format!("order {order}"))
+        order.as_ref().map_or_else(|| "names no order".to_owned(), |order| format!("order {order}"))
     };
     match &letter.content {
         Content::Event { event_type, order: about } => format!("{event_type}  {}", order(about)),
@@ -37,7 +37,9 @@ pub(super) fn summary(letter: &DeadLetter) -> String {
             moment(gap.from),
             moment(gap.to)
         ),
-        Content::Unknown { bytes } => format!("{bytes} bytes that are not an event"),
+        Content::Unknown { bytes, order: about } => {
+            format!("{bytes} bytes that are not an event  {}", order(about))
+        }
     }
 }
 

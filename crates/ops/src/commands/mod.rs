@@ -100,17 +100,17 @@ enum Command {
     Order(OrderArguments),
     /// Lists the orders that were placed lately, the newest first
     ///
-    /// Reads the whole table of orders, which costs about two cents for a month of 320,000. Exits
+    /// Those of the last day, unless --since is given. Reads the whole table of orders, which costs about two cents for a month of 320,000. Exits
     /// with status 0, 1 if rows cannot be read, and 2 if the command itself failed.
     Orders(orders::Arguments),
     /// Lists the errors that the functions reported lately, by function and cause
     ///
-    /// Exits with status 0 if no error was reported, 1 if any was, and 2 if the command itself
+    /// Those of the last 15 minutes, unless --since is given. Exits with status 0 if no error was reported, 1 if any was, and 2 if the command itself
     /// failed.
     Errors(errors::Arguments),
     /// Shows what the functions logged lately
     ///
-    /// Exits with status 0, and 2 if the command itself failed.
+    /// In the last ten minutes, unless --since is given. Exits with status 0, and 2 if the command itself failed.
     Logs(logs::Arguments),
     /// Shows how many pieces of each item a shop bakes, holds for orders and has left for a day
     ///
@@ -153,7 +153,7 @@ enum Command {
     /// Lists what operators have decided by hand: discarded dead letters, differences that were
     /// settled or whose settlement was withdrawn, and erased customers
     ///
-    /// Exits with status 0, and 2 if the command itself failed.
+    /// Those of the last 30 days, unless --since is given. Exits with status 0, and 2 if the command itself failed.
     Journal(journal::Arguments),
     /// Takes the tables, the user pool and the journal of a deleted stack into a new one
     ///

@@ -5,9 +5,10 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use books::rows::OrderFilter;
 use clap::Args;
 use jiff::Timestamp;
+use serde::Serialize;
 use shop::{
     id::{LocationId, OrderId},
-    order::{Order, Status},
+    order::{Order, PaymentStatus, Status},
 };
 use stack::{Deployment, time};
 
@@ -22,11 +23,14 @@ use crate::{
 pub(super) struct Arguments {
     /// Placed within this span before now, such as 10m, 2h or 3d, or since a time such as
     /// 2026-11-24T08:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = time::since)]
+    #[arg(long, value_name = "TIME", value_parser = time::since, default_value = "1d")]
     since: Timestamp,
     /// Only orders in this state, such as reserved
     #[arg(long, value_parser = status)]
     status: Option<Status>,
+    /// Only orders whose payment is in this state, such as refund_failed
+    #[arg(long, value_name = "STATUS", value_parser = payment)]
+    payment: Option<PaymentStatus>,
     /// Only orders of this shop, such as paris-marais
     #[arg(long, value_name = "SHOP")]
     location: Option<LocationId>,
@@ -35,11 +39,20 @@ pub(super) struct Arguments {
     limit: usize,
 }
 
-/// Parses a state as rows spell it.
+/// Parses the state of an order as rows spell it.
 fn status(text: &str) -> Result<Status, String> {
-    let known = || Status::ALL.map(name).join(", ");
-    let wanted = Status::ALL.into_iter().find(|status| name(status) == text);
-    wanted.ok_or_else(|| format!("must be one of {}", known()))
+    let other = format!("; --payment takes {}", PaymentStatus::ALL.map(name).join(", "));
+    one_of(Status::ALL, text).map_err(|error| error + &other)
+}
+
+/// Parses the state of a payment as rows spell it.
+fn payment(text: &str) -> Result<PaymentStatus, String> {
+    one_of(PaymentStatus::ALL, text)
+}
+
+fn one_of<T: Copy + Serialize, const N: usize>(known: [T; N], text: &str) -> Result<T, String> {
+    let wanted = known.into_iter().find(|known| name(known) == text);
+    wanted.ok_or_else(|| format!("must be one of {}", known.map(name).join(", ")))
 }
 
 /// The newest orders that were visited, by the time of placing.
@@ -61,14 +74,14 @@ impl Newest {
 }
 
 pub(super) async fn run(deployment: &Deployment, arguments: Arguments) -> Result<Verdict, Error> {
-    let Arguments { since, status, location, limit } = arguments;
+    let Arguments { since, status, payment, location, limit } = arguments;
     let mut newest = Newest { limit, orders: BTreeMap::new(), older: 0 };
     let mut unreadable = Vec::new();
     let visit = |row| match row {
         Ok(order) => newest.add(order),
         Err(row) => unreadable.push(row),
     };
-    let filter = OrderFilter { since, status, location };
+    let filter = OrderFilter { since, status, payment, location };
     sources::tables(deployment)?.each_order(&filter, visit).await?;
 
     let now = Timestamp::now();
@@ -80,7 +93,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: Arguments) -> Result
     if newest.older > 0 {
         line(format!("{shown}, and {} older ones: raise --limit", newest.older))?;
     } else {
-        line(format!("{shown} since {}", moment(since)))?;
+        line(format!("{shown} since {}; --since shows older ones", moment(since)))?;
     }
     for row in &unreadable {
         line(row)?;
@@ -123,5 +136,9 @@ mod tests {
     fn a_state_is_parsed_as_rows_spell_it() {
         assert_eq!(status("cancelled"), Ok(Status::Cancelled));
         assert!(status("canceled").unwrap_err().contains("placed, reserved, confirmed"));
+        assert_eq!(payment("refund_failed"), Ok(PaymentStatus::RefundFailed));
+        let elsewhere = status("refund_failed").unwrap_err();
+        let named = "; --payment takes none, captured, voided, refunded, refund_failed";
+        assert!(elsewhere.ends_with(named), "{elsewhere}");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
 use jiff::Timestamp;
 use serde_json::Value;
+use shop::id::OrderId;
 use tables::orders;
 
 use super::record;
@@ -53,6 +54,8 @@ pub(crate) enum Content {
     Unknown {
         /// Its length in bytes.
         bytes: usize,
+        /// The id of the order that it names.
+        order: Option<String>,
     },
 }
 
@@ -94,8 +97,10 @@ impl DeadLetter {
     /// The id of its order as it is written in the letter.
     pub(crate) fn order(&self) -> Option<&str> {
         match &self.content {
-            Content::Event { order, .. } | Content::StreamRecord { order, .. } => order.as_deref(),
-            Content::StreamGap(_) | Content::Unknown { .. } => None,
+            Content::Event { order, .. }
+            | Content::StreamRecord { order, .. }
+            | Content::Unknown { order, .. } => order.as_deref(),
+            Content::StreamGap(_) => None,
         }
     }
 
@@ -135,18 +140,20 @@ impl DeadLetter {
 
 impl Content {
     pub(super) fn parse(body: &str) -> Self {
-        let unknown = Self::Unknown { bytes: body.len() };
+        let unknown = Self::Unknown { bytes: body.len(), order: named_order(body) };
         let Ok(message) = serde_json::from_str::<Value>(body) else {
             return unknown;
         };
         if let Some(event_type) = text(&message["detail-type"]) {
             let detail = &message["detail"];
             let order = text(&detail["metadata"]["correlation_id"])
-                .or_else(|| text(&detail["data"]["order_id"]));
+                .or_else(|| text(&detail["data"]["order_id"]))
+                .or_else(|| named_order(body));
             return Self::Event { event_type, order };
         }
         if message["dynamodb"].is_object() {
             let order = text(&message["dynamodb"]["Keys"][orders::KEY]["S"]);
+            let order = order.or_else(|| named_order(body));
             return Self::StreamRecord { order };
         }
         StreamGap::parse(&message).map_or(unknown, Self::StreamGap)
@@ -165,6 +172,21 @@ impl StreamGap {
             to: moment(&batch["approximateArrivalOfLastRecord"])?,
         })
     }
+}
+
+/// The id of the order that a text names somewhere, even if it is torn or has another form.
+fn named_order(body: &str) -> Option<String> {
+    const MEMBERS: [&str; 2] = [orders::KEY, "correlation_id"];
+    /// What may stand between the name of a member and its value, such as `": {"S": "`.
+    const BETWEEN: usize = 16;
+    const LENGTH: usize = 36;
+    let named = MEMBERS
+        .into_iter()
+        .flat_map(|member| body.match_indices(member).map(|(at, _)| &body[at + member.len()..]));
+    let mut ids = named.flat_map(|rest| {
+        (0..BETWEEN).filter_map(|at| rest.get(at..at + LENGTH)?.parse::<OrderId>().ok())
+    });
+    ids.next().map(|id| id.to_string())
 }
 
 fn text(value: &Value) -> Option<String> {

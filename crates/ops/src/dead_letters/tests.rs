@@ -57,6 +57,30 @@ fn gap() -> Value {
 }
 
 #[test]
+fn a_letter_is_about_the_order_that_it_names_whatever_its_form() {
+    let order = |body: &str| {
+        let message = Message::builder().body(body).build();
+        DeadLetter::of(message, Some(16)).order().map(str::to_owned)
+    };
+    let event = event().to_string();
+    let until_data = &event[..event.find(ORDER).unwrap() + ORDER.len()];
+    let record = stream_record("INSERT", &fixtures::order());
+    let mut without_keys = record;
+    without_keys["dynamodb"]["Keys"] = Value::Null;
+    for named in [
+        until_data.to_owned(),
+        without_keys.to_string(),
+        json!({"detail-type": "order.reserved", "detail": {"order_id": ORDER}}).to_string(),
+        json!({"order": {"order_id": ORDER}}).to_string(),
+    ] {
+        assert_eq!(order(&named).as_deref(), Some(ORDER), "{named}");
+    }
+    for unnamed in [json!({"id": ORDER}), json!({"order_id": "é".repeat(40)})] {
+        assert_eq!(order(&unnamed.to_string()), None);
+    }
+}
+
+#[test]
 fn an_event_is_read_with_its_order() {
     let letter = letter(&event(), &[]);
     assert_eq!(
@@ -68,8 +92,8 @@ fn an_event_is_read_with_its_order() {
 
 #[test]
 fn unknown_content_is_described_by_its_length_only() {
-    assert_eq!(Content::parse("pm_card_visa"), Content::Unknown { bytes: 12 });
-    assert_eq!(Content::parse("[1]"), Content::Unknown { bytes: 3 });
+    assert_eq!(Content::parse("pm_card_visa"), Content::Unknown { bytes: 12, order: None });
+    assert_eq!(Content::parse("[1]"), Content::Unknown { bytes: 3, order: None });
 }
 
 #[test]

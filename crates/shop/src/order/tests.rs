@@ -217,6 +217,7 @@ fn every_state_and_every_event_type_is_listed() {
         serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
     }
     assert_eq!(BTreeSet::from(Status::ALL.map(text)), values::<Status>());
+    assert_eq!(BTreeSet::from(PaymentStatus::ALL.map(text)), values::<PaymentStatus>());
     assert_eq!(BTreeSet::from(OrderEventType::ALL.map(text)), values::<OrderEventType>());
 }
 
