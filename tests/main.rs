@@ -31,6 +31,7 @@ mod process;
 mod processes;
 mod profiles;
 mod redrive;
+mod refunds;
 mod repair;
 mod replay;
 mod samples;

@@ -13,7 +13,10 @@ use jiff::Timestamp;
 use platform::time::moment;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use shop::id::{CustomerId, OrderId};
+use shop::{
+    id::{CustomerId, OrderId},
+    money::Money,
+};
 
 use crate::error::{Error, aws};
 
@@ -58,6 +61,8 @@ pub enum Decision {
     },
     /// A settlement was a mistake: the difference counts again.
     Withdrawn { key: String, difference: String },
+    /// A part of a paid order was given back.
+    Refunded { order: OrderId, amount: Money },
     /// A customer's data was erased. Such entries are the ledger that is applied again after a
     /// restore.
     Erased {
@@ -109,6 +114,9 @@ impl fmt::Display for Entry {
             Decision::Settled { key, difference } => write!(f, "settled {key} ({difference})")?,
             Decision::Withdrawn { key, difference } => {
                 write!(f, "withdrew the settlement of {key} ({difference})")?;
+            }
+            Decision::Refunded { order, amount } => {
+                write!(f, "gave {amount} of order {order} back")?
             }
             Decision::Erased { customer, orders } => {
                 let s = if orders.len() == 1 { "" } else { "s" };
@@ -187,7 +195,8 @@ impl Journal {
                 Decision::Erased { customer, .. } => Some(customer),
                 Decision::Discarded { .. }
                 | Decision::Settled { .. }
-                | Decision::Withdrawn { .. } => None,
+                | Decision::Withdrawn { .. }
+                | Decision::Refunded { .. } => None,
             })
             .collect())
     }
@@ -200,7 +209,7 @@ fn settled(entries: Vec<Entry>) -> Settlements {
         match &entry.decision {
             Decision::Settled { key, .. } => drop(settlements.insert(key.clone(), entry)),
             Decision::Withdrawn { key, .. } => drop(settlements.remove(key)),
-            Decision::Discarded { .. } | Decision::Erased { .. } => {}
+            Decision::Discarded { .. } | Decision::Refunded { .. } | Decision::Erased { .. } => {}
         }
     }
     settlements

@@ -192,7 +192,7 @@ impl OrdersNow {
         let id = order.order_id;
         let changed = order.history.last().map_or(order.placed_at, |entry| entry.at);
         let unchanged_for = self.now.duration_since(changed);
-        if order.payment == PaymentStatus::RefundFailed {
+        if order.has_failed_refund() {
             self.refund_failed.push(id);
         }
         match order.status {

@@ -196,16 +196,13 @@ pub(crate) async fn obstacle(
     if let Some(reason) = under_way(order, payment.as_ref(), now) {
         return Ok(Some(format!("order {id} {reason}")));
     }
-    if order.payment != PaymentStatus::RefundFailed
-        || refunds::still_open(deployment, &[id]).await?.is_empty()
-    {
+    if !order.has_failed_refund() || refunds::still_open(deployment, &[id]).await?.is_empty() {
         return Ok(None);
     }
-    let price = order.price();
     Ok(Some(format!(
-        "order {id} has ended, and the customer is still owed {price}, since its refund failed: \
-         refund it in the provider's dashboard, or pay it back in another way and run `cargo ops \
-         reconcile settle {id} --reason TEXT`"
+        "order {id} is over, and the customer is still owed money, since a refund failed: refund it \
+         in the provider's dashboard, or pay it back in another way and run `cargo ops reconcile \
+         settle {id} --reason TEXT`"
     )))
 }
 

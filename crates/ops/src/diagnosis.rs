@@ -6,13 +6,15 @@ use books::{
     journal::Settlements,
     ledger::Account,
     reconciliation::{Case, Difference, Group, Limits, Pending},
+    rows::PaymentRow,
 };
 use jiff::Timestamp;
 use platform::queue::MAX_RECEIVES;
 use serde::Serialize;
 use shop::{
-    order::{Order, PaymentStatus, Rejection, Status},
+    order::{Order, Rejection, Status},
     payment::{Payment, Progress},
+    refund::RefundState,
 };
 
 use crate::{
@@ -45,6 +47,7 @@ impl Diagnosis {
     ) -> Self {
         let mut diagnosis = Self { state: vec![outcome(&report.order)], ..Self::default() };
         diagnosis.state.extend(report.payment.as_ref().and_then(|row| money(&row.payment)));
+        diagnosis.state.extend(report.payment.iter().flat_map(failed_refunds));
         let judgement = Judgement::of(report, limits, settlements);
         let awaited = judgement.awaited(report, settlements);
         diagnosis.add_unreadable(report);
@@ -141,7 +144,7 @@ impl Diagnosis {
 
     /// A failed refund of which the provider does not say whether it was made by hand since.
     fn add_failed_refund(&mut self, order: &Order) {
-        if order.payment == PaymentStatus::RefundFailed {
+        if order.has_failed_refund() {
             self.problems.push("its refund failed".to_owned());
             self.remedies.push("run this command again once the provider answers".to_owned());
         }
@@ -304,6 +307,19 @@ fn money(payment: &Payment) -> Option<String> {
         | Payment::Committed { progress: Progress::Declined { .. }, .. } => None,
         _ => Some(format!("its payment is {}: {}", payment.name(), words::payment(payment))),
     }
+}
+
+/// The refunds of the shop that the provider or the bank refuses.
+fn failed_refunds(row: &PaymentRow) -> impl Iterator<Item = String> {
+    let failed = row.refunds.iter().filter(|entry| entry.state == RefundState::Failed);
+    failed.map(|entry| {
+        let reason = entry.reason.as_deref().unwrap_or("unknown");
+        format!(
+            "refund {} of its shop failed with `{reason}`: {}",
+            entry.id,
+            words::refund_failure(reason)
+        )
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 use platform::{bus::PublishError, time::moment};
-use shop::id::{LocationId, OrderId};
+use shop::{
+    id::{LocationId, OrderId},
+    money::{InvalidAmount, Money},
+    order::{MAX_REFUNDS, Status},
+};
 use tables::orders::TriggerError;
 
 /// Why a command failed.
@@ -147,6 +151,34 @@ pub(crate) enum Error {
         moment(*until)
     )]
     RefundUnderWay { order: OrderId, until: Timestamp },
+    /// The text is no amount of money.
+    #[error("--amount {0}")]
+    Amount(#[from] InvalidAmount),
+    /// An order gives back at most what is left of what was paid.
+    #[error(
+        "order {order} is {} and {left} of it can be given back, not {amount}: only a paid order \
+         that goes on can be refunded by hand; one that has ended gives all back by itself",
+        crate::output::name(status)
+    )]
+    NotRefundable { order: OrderId, status: Status, amount: Money, left: Money },
+    /// The row of an order stays small.
+    #[error(
+        "order {0} has {MAX_REFUNDS} refunds, and takes no more: refund in the provider's \
+         dashboard, and settle the difference that `cargo ops reconcile` then prints"
+    )]
+    TooManyRefunds(OrderId),
+    /// What failed was made in the provider's dashboard.
+    #[error(
+        "the provider has given back all that order {0} owes since its refund failed: trying again \
+         would give it back twice"
+    )]
+    RefundedByHand(OrderId),
+    /// The same refund twice is usually a mistake.
+    #[error(
+        "order {order} has refund {refund} of the same amount for the same reason: to give it back \
+         once more, add --again"
+    )]
+    RefundRepeated { order: OrderId, refund: u32 },
     /// The bus refused an event.
     #[error(transparent)]
     Publish(#[from] PublishError),

@@ -22,14 +22,16 @@ pub(crate) async fn still_open(
             continue;
         }
         // A refund that cannot be looked up is taken for open.
+        let due = tables.order(*order).await.ok().flatten().map_or(0, |order| order.due());
         let payment = tables.payment(*order).await.ok().flatten();
         let Some(intent) = payment.as_ref().and_then(|row| row.payment.intent()) else {
             open.push(*order);
             continue;
         };
         let books = try_join(provider.intent(intent), provider.refunds_of(intent)).await;
-        let given_back =
-            books.is_ok_and(|(intent, refunds)| Account::of(&intent, &refunds).kept() == 0);
+        let given_back = books.is_ok_and(|(intent, refunds)| {
+            Account::of(&intent, &refunds).kept() <= i128::from(due)
+        });
         if !given_back {
             open.push(*order);
         }

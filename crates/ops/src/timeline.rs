@@ -27,9 +27,13 @@ use crate::{
     words,
 };
 
-/// The events after which a charge is undone.
-const ENDS: [OrderEventType; 3] =
-    [OrderEventType::Rejected, OrderEventType::Cancelled, OrderEventType::Expired];
+/// The events after which money is given back.
+const REFUNDING: [OrderEventType; 4] = [
+    OrderEventType::Rejected,
+    OrderEventType::Cancelled,
+    OrderEventType::Expired,
+    OrderEventType::RefundRequested,
+];
 
 /// Everything that is known about an order.
 pub(crate) struct OrderReport {
@@ -114,7 +118,7 @@ impl OrderReport {
                 BookedRefundStatus::Succeeded => "succeeded",
                 BookedRefundStatus::Failed => "failed",
             };
-            let at = self.within(refund.created, &ENDS);
+            let at = self.within(refund.created, &REFUNDING);
             entry(at, format!("{} of {}: {status}", refund.id, money(refund.amount)))
         }));
         entries

@@ -86,6 +86,9 @@ pub(crate) fn refund_failure(code: &str) -> &'static str {
         "insufficient_funds" => "our account at the provider has too little money",
         "charge_for_pending_refund_disputed" => "the customer disputes the charge at their bank",
         "declined" => "the bank refused it",
+        "charge_already_refunded" => "all of the charge was refunded before",
+        "charge_disputed" => "the customer disputes the charge at their bank",
+        "amount_exceeds_charge" => "less than that is left of the charge",
         "merchant_request" => "somebody cancelled it at the provider",
         _ => "the provider gave no reason",
     }

@@ -87,7 +87,7 @@ impl PaymentView {
             refunds.map(|refund| refund.amount).sum()
         };
         let given = sum(&[RefundState::Pending, RefundState::Succeeded]);
-        if sum(&[RefundState::Failed]) > 0 {
+        if order.has_failed_refund() {
             Self::RefundFailed
         } else if given == order.total {
             Self::Refunded

@@ -83,15 +83,49 @@ pub struct Money {
     pub currency: Currency,
 }
 
-impl fmt::Display for Money {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Why a text is not an amount of a currency.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be an amount such as {example}, without a sign or a currency")]
+pub struct InvalidAmount {
+    /// An amount of the currency.
+    pub example: String,
+}
+
+impl Money {
+    /// Reads an amount as people write it, with a point before the minor units: `1.90`, or `2`.
+    ///
+    /// # Errors
+    /// It is not an amount, or has more digits after the point than the currency.
+    pub fn parse(text: &str, currency: Currency) -> Result<Self, InvalidAmount> {
+        let digits = currency.minor_digits() as usize;
+        let (whole, minor) = text.split_once('.').unwrap_or((text, ""));
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_amount = !whole.is_empty()
+            && is_number(whole)
+            && is_number(minor)
+            && minor.len() <= digits
+            && (text.len() == whole.len() || !minor.is_empty());
+        let amount = is_amount.then(|| format!("{whole}{minor:0<digits$}").parse().ok()).flatten();
+        let example = || Self { amount: 190, currency }.digits();
+        let amount = amount.ok_or_else(|| InvalidAmount { example: example() })?;
+        Ok(Self { amount, currency })
+    }
+
+    /// The amount without its currency.
+    fn digits(self) -> String {
         let digits = self.currency.minor_digits();
         let unit = 10_u64.pow(digits);
-        write!(f, "{}", self.amount / unit)?;
-        if digits > 0 {
-            write!(f, ".{:0width$}", self.amount % unit, width = digits as usize)?;
+        let whole = self.amount / unit;
+        if digits == 0 {
+            return whole.to_string();
         }
-        write!(f, " {}", self.currency.code())
+        format!("{whole}.{:0width$}", self.amount % unit, width = digits as usize)
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.digits(), self.currency.code())
     }
 }
 
@@ -105,6 +139,30 @@ mod tests {
         assert_eq!(written(580, Currency::Eur), "5.80 EUR");
         assert_eq!(written(5, Currency::Usd), "0.05 USD");
         assert_eq!(written(580, Currency::Jpy), "580 JPY");
+    }
+
+    #[test]
+    fn an_amount_is_read_as_people_write_it() {
+        let read = |text, currency| Money::parse(text, currency).map(|money| money.amount).ok();
+        for (text, amount) in [
+            ("1.90", Some(190)),
+            ("1.9", Some(190)),
+            ("2", Some(200)),
+            ("0.05", Some(5)),
+            ("1.905", None),
+            ("1.", None),
+            (".5", None),
+            ("-1", None),
+            ("1,90", None),
+            ("1.90 EUR", None),
+            ("", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(read(text, Currency::Eur), amount, "{text}");
+        }
+        assert_eq!((read("580", Currency::Jpy), read("580.0", Currency::Jpy)), (Some(580), None));
+        let error = Money::parse("much", Currency::Jpy).unwrap_err().to_string();
+        assert_eq!(error, "must be an amount such as 190, without a sign or a currency");
     }
 
     #[test]

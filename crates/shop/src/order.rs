@@ -543,6 +543,24 @@ impl Order {
         }
     }
 
+    /// What the customer is to have paid in the end, in minor units: nothing for an order that ended
+    /// early, else the total less all that the shop gives back.
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        if self.status.ended_early() {
+            return 0;
+        }
+        let owed = self.refunds.iter().filter(|refund| refund.state != RefundState::Covered);
+        self.total.saturating_sub(owed.map(|refund| refund.amount).sum())
+    }
+
+    /// Whether the customer is owed money that the provider refused to give back.
+    #[must_use]
+    pub fn has_failed_refund(&self) -> bool {
+        self.payment == PaymentStatus::RefundFailed
+            || self.refunds.iter().any(|refund| refund.state == RefundState::Failed)
+    }
+
     fn refunds_with(
         &self,
         amount: u64,

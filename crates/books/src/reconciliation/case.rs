@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use jiff::{SignedDuration, Timestamp};
 use shop::{
     money::Money,
-    order::{Order, PaymentStatus, Status},
-    payment::{Payment, Progress},
+    order::{HistoryEntry, Order, OrderEventType, PaymentStatus, Status},
+    payment::{Payment, Progress, RefundEntry},
+    refund::RefundState,
     stock::{Demand, Reservation, stock_expiry},
 };
 use stripe::IntentStatus;
@@ -65,8 +66,12 @@ impl Case<'_> {
                 None
             }
             Status::Confirmed | Status::Preparing | Status::Ready | Status::Collected => {
-                differences.extend(self.kept());
-                differences.extend(self.payment_differences());
+                let refunding = self.refunding();
+                if refunding.is_none() {
+                    differences.extend(self.kept());
+                    differences.extend(self.payment_differences());
+                    differences.extend(self.unmade_refunds());
+                }
                 match self.reservation {
                     Some(Reservation::Held(held)) if *held == demand(self.order) => {}
                     // The row may be deleted by now.
@@ -77,7 +82,7 @@ impl Case<'_> {
                         reservation: other.map(Reservation::name),
                     }),
                 }
-                None
+                refunding
             }
             Status::Rejected | Status::Cancelled | Status::Expired => {
                 let mut found = Vec::from_iter(self.kept());
@@ -107,10 +112,27 @@ impl Case<'_> {
             || matches!(self.reservation, Some(Reservation::Held(_)))
     }
 
-    /// What the provider should have kept: the price, or nothing of an order that ended early.
+    /// Whether a refund by the shop is still under way: until then, a message that makes it may be.
+    fn refunding(&self) -> Option<Pending> {
+        let is_request = |entry: &&HistoryEntry| entry.event == OrderEventType::RefundRequested;
+        let asked = self.order.history.iter().rfind(is_request)?.at;
+        let until = asked + self.limits.undo_within;
+        let is_under_way = self.unmade_refunds().next().is_some();
+        (is_under_way && self.read_at < until && !self.dead).then_some(Pending::Refunding(until))
+    }
+
+    /// The refunds that the shop has asked for and of which nothing came.
+    fn unmade_refunds(&self) -> impl Iterator<Item = Difference> {
+        let order = self.order.order_id;
+        let refunds = self.order.refunds.iter();
+        let unmade = refunds.filter(|refund| refund.state == RefundState::Requested);
+        unmade.map(move |refund| Difference::RefundUnmade { order, refund: refund.id })
+    }
+
+    /// What the provider should have kept: the price less what the shop gives back, or nothing of an
+    /// order that ended early.
     fn due(&self) -> Money {
-        let Order { status, currency, .. } = *self.order;
-        if status.ended_early() { Money { amount: 0, currency } } else { self.order.price() }
+        Money { amount: self.order.due(), currency: self.order.currency }
     }
 
     /// The amount that the provider has kept of all intents.
@@ -186,7 +208,7 @@ impl Case<'_> {
     /// Compares the payment with the order's state and payment status, and with its intent.
     fn payment_differences(&self) -> Vec<Difference> {
         let Order { order_id: order, status, payment: field, .. } = *self.order;
-        let Some(PaymentRow { payment, price, .. }) = self.payment else {
+        let Some(PaymentRow { payment, refunds, price, .. }) = self.payment else {
             let missing = Difference::PaymentState { order, status, row: None };
             // An order that ended before it could be charged needs no payment.
             return if status.ended_early() && field == PaymentStatus::None {
@@ -242,7 +264,9 @@ impl Case<'_> {
         // Then it is named with the amount that the provider has kept.
         let is_refunded_by_hand = account.returned() > 0
             && matches!(self.kept(), Some(Difference::Kept { refund: Some(_), .. }));
-        if !is_refunded_by_hand && !agree(payment, account) {
+        // A refund that failed may have been made by hand since.
+        let is_as_due = account.returned() > 0 && self.kept().is_none();
+        if !is_refunded_by_hand && !is_as_due && !agree(payment, refunds, account) {
             differences.push(Difference::Provider {
                 order,
                 row,
@@ -269,13 +293,15 @@ fn expected_field(payment: &Payment) -> Option<PaymentStatus> {
 }
 
 /// Whether a payment's state fits the provider's account of it.
-fn agree(payment: &Payment, account: &Account<'_>) -> bool {
+fn agree(payment: &Payment, refunds: &[RefundEntry], account: &Account<'_>) -> bool {
     let Payment::Committed { progress, .. } = payment else { return true };
     match progress {
         // Undecided, or possibly refunded by hand.
         Progress::Charging | Progress::Undoing | Progress::RefundFailed { .. } => true,
         Progress::Captured => {
-            account.intent.status == IntentStatus::Succeeded && account.returned() == 0
+            let given = refunds.iter().filter(|refund| refund.is_given());
+            let given: u64 = given.map(|refund| refund.amount).sum();
+            account.intent.status == IntentStatus::Succeeded && account.returned() == given
         }
         Progress::Declined { .. } | Progress::Voided => account.intent.taken == 0,
         Progress::Refunded => account.intent.taken > 0 && account.kept() == 0,

@@ -25,6 +25,8 @@ pub enum Pending {
     /// It ended early, and its stock or money has not been returned yet. Until this time, a message
     /// that does so may be under way.
     Undoing(Timestamp),
+    /// Its shop gives money back. Until this time, a message that does so may be under way.
+    Refunding(Timestamp),
     /// One of its rows cannot be read, or what the provider has about it.
     Unreadable,
 }
@@ -37,6 +39,11 @@ impl fmt::Display for Pending {
             Self::Deciding(deadline) => {
                 write!(f, "will be confirmed, or expires at {}", moment(*deadline))
             }
+            Self::Refunding(until) => write!(
+                f,
+                "is being refunded in part: do not pay it back by hand before {}",
+                moment(*until)
+            ),
             Self::Undoing(until) => write!(
                 f,
                 "ended early, and its stock or money is still being returned: do not pay it back \
@@ -72,6 +79,8 @@ pub enum Difference {
     },
     /// The provider has given money back after somebody had settled that it kept too much.
     GivenBackTwice { order: OrderId, back: Amount },
+    /// The shop has asked for a refund, and nothing came of it.
+    RefundUnmade { order: OrderId, refund: u32 },
     /// The state of the payment does not fit the state of the order.
     PaymentState {
         order: OrderId,
@@ -148,6 +157,7 @@ impl Difference {
             Self::Stuck { order, .. }
             | Self::Kept { order, .. }
             | Self::GivenBackTwice { order, .. }
+            | Self::RefundUnmade { order, .. }
             | Self::PaymentState { order, .. }
             | Self::PaymentField { order, .. }
             | Self::Provider { order, .. }
@@ -189,6 +199,10 @@ impl Difference {
             Self::GivenBackTwice { .. } => format!(
                 "find out whether the customer got the money twice (`cargo ops journal --since \
                  90d` says how it was settled), agree with them, and run {settle}"
+            ),
+            Self::RefundUnmade { order, .. } => format!(
+                "run `cargo ops order {order}`: redrive its dead letters, or, if it has none, run \
+                 `cargo ops order {order} retry`, which asks for the refund again"
             ),
             Self::PaymentState { order, status, .. } if status.ended_early() => format!(
                 "run `cargo ops order {order}`: redrive its dead letters, or, if it has none, run \
@@ -262,6 +276,10 @@ impl fmt::Display for Difference {
                 f,
                 "order {order} was settled by hand and refunded: the provider has given {back} \
                  back as well"
+            ),
+            Self::RefundUnmade { order, refund } => write!(
+                f,
+                "the shop has asked for refund {refund} of order {order}, and nothing came of it"
             ),
             Self::PaymentState { order, status, row: Some(row) } => {
                 write!(f, "order {order} is {}, but its payment is {row}", name(status))

@@ -60,7 +60,7 @@ fn urgency(difference: &Difference) -> u8 {
         Difference::GivenBackTwice { .. } => 0,
         Difference::Stuck { .. } => 1,
         Difference::PaymentState { status, .. } if status.ended_early() => 2,
-        Difference::StillHeld { .. } => 3,
+        Difference::StillHeld { .. } | Difference::RefundUnmade { .. } => 3,
         Difference::NoIntent { .. } | Difference::NoOrder { .. } => 4,
         Difference::Kept { .. } => 5,
         Difference::Price { .. } => 6,

@@ -6,7 +6,9 @@ use serde_json::json;
 use shop::{
     id::CustomerId,
     money::{Currency, Money},
-    payment::{Payment, Progress},
+    order::Trigger,
+    payment::{Payment, Progress, RefundEntry},
+    refund::RefundState,
 };
 use stripe::BookedRefundStatus;
 
@@ -71,6 +73,7 @@ impl Books {
         self.payments.push(PaymentRow {
             order_id,
             payment: payment(intent_of(order_id)),
+            refunds: vec![],
             price,
             updated_at: at(PLACED_AT),
         });
@@ -212,6 +215,56 @@ fn a_confirmed_order_without_payment_is_a_difference() {
             ),
         ]
     );
+}
+
+/// A confirmed order whose shop asked in the morning for 1.00 EUR back.
+fn with_refund_by_shop(state: RefundState, provider: Option<BookedRefundStatus>) -> Books {
+    let mut books = Books::empty().with_confirmed("o");
+    let order = books.orders.pop().unwrap();
+    let reason = "One croissant was burnt".parse().unwrap();
+    let mut order = fixtures::after(order, &[Trigger::RefundRequested { amount: 100, reason }]);
+    order.refunds[0].state = state;
+    books.orders.push(order);
+    books.payments[0].refunds =
+        vec![RefundEntry { id: 1, amount: 100, attempt: 1, name: 1, state, reason: None }];
+    match provider {
+        Some(status) => books.with_refund("o", 100, status),
+        None => books,
+    }
+}
+
+#[test]
+fn what_a_shop_has_given_back_is_not_kept() {
+    for (state, status) in [
+        (RefundState::Pending, BookedRefundStatus::Pending),
+        (RefundState::Succeeded, BookedRefundStatus::Succeeded),
+        // Refunded in the dashboard after it had failed.
+        (RefundState::Failed, BookedRefundStatus::Succeeded),
+    ] {
+        let books = with_refund_by_shop(state, Some(status));
+        assert_eq!(books.reconcile(), Reconciliation::default(), "{state:?}");
+    }
+}
+
+#[test]
+fn a_refund_of_a_shop_that_failed_is_owed() {
+    let books = with_refund_by_shop(RefundState::Failed, Some(BookedRefundStatus::Failed));
+    let owed = "is confirmed, but the provider has kept 3.80 EUR instead of 2.80 EUR";
+    assert_eq!(books.differences(), [about("o", owed)]);
+}
+
+#[test]
+fn a_refund_of_a_shop_is_pending_until_a_message_can_no_longer_make_it() {
+    let books = with_refund_by_shop(RefundState::Requested, None);
+    let unmade =
+        format!("the shop has asked for refund 1 of order {}, and nothing came of it", id("o"));
+    assert!(books.differences().contains(&unmade), "{:?}", books.differences());
+    let early = books.read_at("2026-11-24T10:00:00Z");
+    assert_eq!(early.differences(), [""; 0]);
+    assert!(matches!(early.reconcile().pending[..], [(_, Pending::Refunding(_))]));
+    let mut dead = early;
+    dead.dead.insert(id("o"));
+    assert!(dead.differences().contains(&unmade));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use shop::{
     menu::Menu,
     money::Money,
     order::Order,
-    payment::Payment,
+    payment::{Payment, PaymentRecord, RefundEntry},
     stock::{BakePlan, Reservation},
 };
 use tables::{
@@ -62,6 +62,9 @@ pub struct PaymentRow {
     pub order_id: OrderId,
     #[serde(flatten)]
     pub payment: Payment,
+    /// What the shop gives back of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<RefundEntry>,
     /// The order's price when the row was written.
     #[serde(flatten)]
     pub price: Money,
@@ -161,9 +164,10 @@ impl FromRow for PaymentRow {
             updated_at: Timestamp,
         }
 
-        let (payment, price) = (decode::item(row.clone())?, decode::item(row.clone())?);
+        let PaymentRecord { payment, refunds, .. } = decode::item(row.clone())?;
+        let price = decode::item(row.clone())?;
         let Facts { order_id, updated_at } = decode::item(row)?;
-        Ok(Self { order_id, payment, price, updated_at })
+        Ok(Self { order_id, payment, refunds, price, updated_at })
     }
 }
 

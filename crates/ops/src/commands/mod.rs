@@ -19,6 +19,7 @@ mod order;
 mod orders;
 mod reason;
 mod reconcile;
+mod refund;
 mod replay;
 mod retry;
 mod rows;
@@ -241,12 +242,18 @@ enum CustomerAction {
     },
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum OrderAction {
+    /// Gives a part of a paid order back to its customer, or all that is left of it
+    ///
+    /// For an order that goes on or was collected: one that has ended early gives all back by
+    /// itself. The provider is asked at once, and the customer is told by mail. Who wanted it is
+    /// kept in the stack's journal. Exits with status 0 once it is asked for, and 2 if it was not.
+    Refund(refund::Arguments),
     /// Tries again what the order waits for: publishes its last event from its row
     ///
-    /// Use this if the order makes no progress and there is no dead letter about it, or to try a
-    /// failed refund again. The event has the same id as before, and consumers that have handled
+    /// Use this if the order makes no progress and there is no dead letter about it, or to try
+    /// refunds again that have failed. The event has the same id as before, and consumers that have handled
     /// it ignore it. Exits with status 0 once the event is published, 2 if it was not.
     Retry,
 }
@@ -260,6 +267,11 @@ impl Cli {
             Command::Order(OrderArguments { id, action: Some(OrderAction::Retry), .. }) => {
                 retry::run(&deployment.await?, id).await
             }
+            Command::Order(OrderArguments {
+                id,
+                action: Some(OrderAction::Refund(arguments)),
+                ..
+            }) => refund::run(&deployment.await?, id, arguments).await,
             Command::Order(OrderArguments { id, json, action: None }) => {
                 order::run(&deployment.await?, id, json).await
             }

@@ -4,7 +4,7 @@ use books::{ledger::Account, rows::NoticeRow};
 use futures::future::{join, join4, try_join, try_join5};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shop::{id::OrderId, order::Order, stock::Reservation};
+use shop::{id::OrderId, money::Money, order::Order, stock::Reservation};
 use stack::Deployment;
 use tables::notices::Outcome;
 
@@ -117,7 +117,7 @@ fn print(report: &OrderReport, diagnosis: &Diagnosis) -> Result<(), Error> {
 }
 
 /// The present state of everything that belongs to the order.
-fn facts(report: &OrderReport) -> [(&'static str, String); 10] {
+fn facts(report: &OrderReport) -> [(&'static str, String); 11] {
     let order = &report.order;
     let none = || "none".to_owned();
     // What cannot be read is not taken for missing.
@@ -174,6 +174,7 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 10] {
             ),
         ),
         ("payment", payment),
+        ("refunds", if order.refunds.is_empty() { none() } else { refunds(report) }),
         ("provider", provider),
         ("stock", reservation),
         ("notice", notice),
@@ -183,6 +184,20 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 10] {
             order.traceparent.as_ref().map_or_else(none, |trace| trace.trace_id().to_owned()),
         ),
     ]
+}
+
+/// What the shop has given back, each with how far it got at the provider.
+fn refunds(report: &OrderReport) -> String {
+    let order = &report.order;
+    let entries = report.payment.iter().flat_map(|row| &row.refunds);
+    let code = |id| entries.clone().find(|it| it.id == id).and_then(|it| it.reason.as_deref());
+    let described = order.refunds.iter().map(|refund| {
+        let amount = Money { amount: refund.amount, currency: order.currency };
+        let code = code(refund.id).map_or_else(String::new, |code| format!(" ({code})"));
+        let (state, reason) = (name(refund.state), refund.reason.as_str());
+        format!("{}: {amount} {state}{code}, \"{reason}\"", refund.id)
+    });
+    described.collect::<Vec<_>>().join("; ")
 }
 
 fn notified(row: &NoticeRow) -> String {

@@ -1,15 +1,22 @@
 //! `order ID retry`: publishes the event again that the order waits for.
 
+use jiff::Timestamp;
 use platform::bus::EventBus;
 use resources::Template;
-use shop::{event::OrderEvent, id::OrderId, order::OrderEventType};
+use shop::{
+    event::OrderEvent,
+    id::OrderId,
+    order::{Order, OrderEventType, Trigger},
+    refund::RefundState,
+};
 use stack::Deployment;
+use tables::orders::{Outcome, apply_trigger};
 
 use crate::{
     error::Error,
     mappings::standing,
     output::{line, message, name},
-    sources,
+    refunds, sources,
     verdict::Verdict,
 };
 
@@ -18,6 +25,15 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
     let settlements = sources::journal(deployment)?.settlements().await?;
     if settlements.values().any(|entry| entry.settles(id)) {
         return Err(Error::Settled(id));
+    }
+    let failed: Vec<_> = order
+        .refunds
+        .iter()
+        .filter(|refund| refund.state == RefundState::Failed)
+        .map(|refund| refund.id)
+        .collect();
+    if !failed.is_empty() {
+        return retry_refunds(deployment, order, failed).await;
     }
     let event = OrderEvent::repeated(order).ok_or(Error::NoHistory(id))?;
     let needed = queues_of(event.event_type);
@@ -31,6 +47,36 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
         event.detail.data.revision,
         event.detail.metadata.event_id
     ))?;
+    Ok(Verdict::Healthy)
+}
+
+/// Asks for refunds again that have failed. That is a change of the order, which the relay publishes.
+async fn retry_refunds(
+    deployment: &Deployment,
+    mut order: Order,
+    failed: Vec<u32>,
+) -> Result<Verdict, Error> {
+    let (id, orders) = (order.order_id, sources::orders_table(deployment)?);
+    if refunds::still_open(deployment, &[id]).await?.is_empty() {
+        return Err(Error::RefundedByHand(id));
+    }
+    for refund in failed {
+        let trigger = Trigger::RefundRetried(refund);
+        let outcome = apply_trigger(&orders, order, &trigger, None, Timestamp::now()).await?;
+        order = match outcome {
+            Outcome::Changed(order) => {
+                line(format!("refund {refund} of order {id} is asked for again"))?;
+                order
+            }
+            Outcome::Unchanged(order) => {
+                line(format!(
+                    "refund {refund} of order {id} is left as it is: somebody was faster"
+                ))?;
+                order
+            }
+        };
+    }
+    line(format!("`cargo ops order {id}` shows what comes of it"))?;
     Ok(Verdict::Healthy)
 }
 

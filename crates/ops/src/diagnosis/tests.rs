@@ -49,6 +49,7 @@ fn paid(mut report: OrderReport, progress: Progress, refund: BookedRefundStatus)
     report.payment = Some(PaymentRow {
         order_id: report.order.order_id,
         payment: Payment::Committed { intent: intent.clone(), progress },
+        refunds: vec![],
         price: Money { amount: 380, currency: Currency::Eur },
         updated_at: at("2026-11-24T08:00:05Z"),
     });
@@ -99,6 +100,7 @@ fn a_refusal_for_good_is_explained_with_what_can_be_done() {
         report.payment = Some(PaymentRow {
             order_id: report.order.order_id,
             payment: Payment::Refused { reason: reason.to_owned() },
+            refunds: vec![],
             price: report.order.price(),
             updated_at: report.read_at,
         });
@@ -240,6 +242,7 @@ fn a_tombstone_is_explained() {
     report.payment = Some(PaymentRow {
         order_id: report.order.order_id,
         payment: Payment::Forbidden,
+        refunds: vec![],
         price: report.order.price(),
         updated_at: report.read_at,
     });
