@@ -129,8 +129,8 @@ impl Case<'_> {
         unmade.map(move |refund| Difference::RefundUnmade { order, refund: refund.id })
     }
 
-    /// What the provider should have kept: the price less what the shop gives back, or nothing of an
-    /// order that ended early.
+    /// What the provider should have kept: the price less what the shop gives back, or nothing of
+    /// an order that ended early.
     fn due(&self) -> Money {
         Money { amount: self.order.due(), currency: self.order.currency }
     }

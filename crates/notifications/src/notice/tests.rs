@@ -127,7 +127,8 @@ fn refund(id: u32, state: &str) -> Value {
 fn a_notice_of_refunds_names_each_amount_and_reason_and_what_is_still_owed() {
     let states = ["succeeded", "pending", "failed", "requested", "covered"];
     let refunds: Vec<_> = (1..).zip(states).map(|(id, state)| refund(id, state)).collect();
-    let expected = "This is about your order at Amélie Paris, Tuesday, 24 November 2026 at 09:00.\n\n\
+    let expected = "This is about your order at Amélie Paris, Tuesday, 24 November 2026 at 09:00.\
+                    \n\n\
                     We have refunded 1.90 EUR: One croissant was burnt\n\
                     We are refunding 1.90 EUR: One croissant was burnt\n\n\
                     Your bank may need up to ten days to show it.\n\n\
