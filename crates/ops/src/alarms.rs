@@ -31,8 +31,8 @@ fn causes(alarm: &str) -> Option<&'static [Section]> {
     })
 }
 
-/// Those of the alarms that ring of whose causes nothing is left, if these sections are all in which
-/// something is found. A composite is over with the alarms that it gathers.
+/// Those of the alarms that ring of whose causes nothing is left, if these sections are all in
+/// which something is found. A composite is over with the alarms that it gathers.
 pub(crate) fn over(ringing: &[Alarm], found: &BTreeSet<Section>) -> BTreeSet<String> {
     let is_over = |alarm: &Alarm| {
         causes(&alarm.logical_id).is_some_and(|causes| causes.iter().all(|it| !found.contains(it)))

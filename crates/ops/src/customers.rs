@@ -200,9 +200,9 @@ pub(crate) async fn obstacle(
         return Ok(None);
     }
     Ok(Some(format!(
-        "order {id} is over, and the customer is still owed money, since a refund failed: refund it \
-         in the provider's dashboard, or pay it back in another way and run `cargo ops reconcile \
-         settle {id} --reason TEXT`"
+        "order {id} is over, and the customer is still owed money, since a refund failed: refund \
+         it in the provider's dashboard, or pay it back in another way and run `cargo ops \
+         reconcile settle {id} --reason TEXT`"
     )))
 }
 

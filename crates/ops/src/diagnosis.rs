@@ -249,8 +249,8 @@ impl Judgement {
     }
 }
 
-/// Whether an order waits for a function, if it waits for the messages of these queues. Its customer
-/// may wait for a notice in every state.
+/// Whether an order waits for a function, if it waits for the messages of these queues. Its
+/// customer may wait for a notice in every state.
 fn is_awaited(function: &str, awaited: &[&str]) -> bool {
     let queues: &[&str] = match function {
         "inventory" => &["stock"],

@@ -26,8 +26,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Whether nothing says that the cause is still there: there was no such error lately, and every
-    /// message has been received again without it.
+    /// Whether nothing says that the cause is still there: there was no such error lately, and
+    /// every message has been received again without it.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         self.last + QUIET <= now && self.next_try.is_none_or(|next| next + LATENESS <= now)
     }

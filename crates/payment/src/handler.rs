@@ -264,7 +264,8 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
                 return Err(error.into());
             }
         }
-        // Another delivery may have failed meanwhile, and this message may be all that is left of it.
+        // Another delivery may have failed meanwhile, and this message may be all that is left of
+        // it.
         if record.unsettled().any(|entry| entry.state == RefundState::Requested) {
             return Err(PaymentError::Unfinished);
         }
@@ -299,7 +300,8 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         }
     }
 
-    /// Writes the payment after `trigger`, unless that does not apply. Returns the row as it stands.
+    /// Writes the payment after `trigger`, unless that does not apply. Returns the row as it
+    /// stands.
     async fn advance(
         &self,
         order: Order<'_>,

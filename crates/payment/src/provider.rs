@@ -22,8 +22,8 @@ pub trait Provider {
     /// Refunds whatever remains of a succeeded intent.
     async fn refund(&self, intent: &IntentId) -> Result<Refund, ProviderError>;
 
-    /// Refunds a part of a succeeded intent. Before it is repeated, [`Self::refunds`] must show that
-    /// it is still to be made.
+    /// Refunds a part of a succeeded intent. Before it is repeated, [`Self::refunds`] must show
+    /// that it is still to be made.
     async fn refund_part(&self, new: &NewRefund) -> Result<(), ProviderError>;
 
     /// Lists all refunds of an intent, newest first.

@@ -193,8 +193,8 @@ impl OrderEvent {
     }
 
     /// The event to publish again if nobody knows whether it got through: the order's latest one.
-    /// While a refund is not made, that is the one for which it is tried: the end of an order, or the
-    /// request of its shop. A later one only says, for example, that the refund failed.
+    /// While a refund is not made, that is the one for which it is tried: the end of an order, or
+    /// the request of its shop. A later one only says, for example, that the refund failed.
     #[must_use]
     pub fn repeated(mut order: Order) -> Option<Self> {
         use OrderEventType::{Cancelled, Expired, RefundRequested, Rejected};

@@ -543,8 +543,8 @@ impl Order {
         }
     }
 
-    /// What the customer is to have paid in the end, in minor units: nothing for an order that ended
-    /// early, else the total less all that the shop gives back.
+    /// What the customer is to have paid in the end, in minor units: nothing for an order that
+    /// ended early, else the total less all that the shop gives back.
     #[must_use]
     pub fn due(&self) -> u64 {
         if self.status.ended_early() {

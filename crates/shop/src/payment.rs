@@ -1,7 +1,8 @@
 //! The payment of one order: which intent the order is committed to, and how far that intent got.
 //!
 //! The provider's own state is the truth about money. The row only ensures that an order never has
-//! more than one intent, that nothing is given back twice, and records the last state that was seen.
+//! more than one intent, that nothing is given back twice, and records the last state that was
+//! seen.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
@@ -236,8 +237,8 @@ impl PaymentRecord {
         (next.refunds != self.refunds).then_some(next)
     }
 
-    /// The row after an attempt at the refund `id` under this name, or `None` if that is known, or no longer of
-    /// interest.
+    /// The row after an attempt at the refund `id` under this name, or `None` if that is known, or
+    /// no longer of interest.
     #[must_use]
     pub fn with_outcome(&self, id: u32, name: u32, outcome: &RefundOutcome) -> Option<Self> {
         let mut next = self.again();

@@ -355,7 +355,8 @@ impl Provider for Unreliable<MemoryProvider> {
     async fn refund_part(&self, new: &NewRefund) -> Result<(), ProviderError> {
         let (provider, new) = (self.behind.clone(), new.clone());
         let refund = move || block_on(provider.refund_part(&new));
-        // A failure that is answered sticks to the refund's name, so that only the provider makes it.
+        // A failure that is answered sticks to the refund's name, so that only the provider makes
+        // it.
         let trouble = || {
             let troubles =
                 [Unavailable::TimedOut, Unavailable::Disconnected, Unavailable::Busy(429)];

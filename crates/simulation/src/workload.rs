@@ -392,8 +392,8 @@ impl Workload {
         });
     }
 
-    /// Staff give a part of an order back, or what is left of it, once it is paid, or try again what
-    /// has failed.
+    /// Staff give a part of an order back, or what is left of it, once it is paid, or try again
+    /// what has failed.
     fn staff_refunds(&self, order: OrderId, at: Timestamp) {
         let (world, functions) = (self.world.clone(), self.functions.clone());
         self.world.core.start_person("staff", async move {

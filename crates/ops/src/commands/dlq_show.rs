@@ -44,8 +44,8 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     if !letters.is_empty() {
         let (name, link) = (&queue.name, Section::dead(&queue.name).link());
         line(format!(
-            "\ndo: remove the cause, then run `cargo ops dlq redrive {name}`; with --dry-run it says \
-             what it would do with each; {link}"
+            "\ndo: remove the cause, then run `cargo ops dlq redrive {name}`; with --dry-run it \
+             says what it would do with each; {link}"
         ))?;
     }
     Ok(Verdict::Healthy)

@@ -50,7 +50,8 @@ pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     let found = findings.len() - over;
     let over = if over > 0 { format!(", and {over} over by now") } else { String::new() };
     line(format!(
-        "{}{over}; alarms, orders, rows, queues, mappings and the errors of 10 minutes were checked",
+        "{}{over}; alarms, orders, rows, queues, mappings and the errors of 10 minutes were \
+         checked",
         count(found, "problem")
     ))?;
     Ok(Verdict::healthy_if(found == 0))

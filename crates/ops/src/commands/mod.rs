@@ -101,17 +101,19 @@ enum Command {
     Order(OrderArguments),
     /// Lists the orders that were placed lately, the newest first
     ///
-    /// Those of the last day, unless --since is given. Reads the whole table of orders, which costs about two cents for a month of 320,000. Exits
-    /// with status 0, 1 if rows cannot be read, and 2 if the command itself failed.
+    /// Those of the last day, unless --since is given. Reads the whole table of orders, which costs
+    /// about two cents for a month of 320,000. Exits with status 0, 1 if rows cannot be read, and 2
+    /// if the command itself failed.
     Orders(orders::Arguments),
     /// Lists the errors that the functions reported lately, by function and cause
     ///
-    /// Those of the last 15 minutes, unless --since is given. Exits with status 0 if no error was reported, 1 if any was, and 2 if the command itself
-    /// failed.
+    /// Those of the last 15 minutes, unless --since is given. Exits with status 0 if no error was
+    /// reported, 1 if any was, and 2 if the command itself failed.
     Errors(errors::Arguments),
     /// Shows what the functions logged lately
     ///
-    /// In the last ten minutes, unless --since is given. Exits with status 0, and 2 if the command itself failed.
+    /// In the last ten minutes, unless --since is given. Exits with status 0, and 2 if the command
+    /// itself failed.
     Logs(logs::Arguments),
     /// Shows how many pieces of each item a shop bakes, holds for orders and has left for a day
     ///
@@ -154,7 +156,8 @@ enum Command {
     /// Lists what operators have decided by hand: discarded dead letters, differences that were
     /// settled or whose settlement was withdrawn, and erased customers
     ///
-    /// Those of the last 30 days, unless --since is given. Exits with status 0, and 2 if the command itself failed.
+    /// Those of the last 30 days, unless --since is given. Exits with status 0, and 2 if the
+    /// command itself failed.
     Journal(journal::Arguments),
     /// Takes the tables, the user pool and the journal of a deleted stack into a new one
     ///
@@ -253,8 +256,8 @@ enum OrderAction {
     /// Tries again what the order waits for: publishes its last event from its row
     ///
     /// Use this if the order makes no progress and there is no dead letter about it, or to try
-    /// refunds again that have failed. The event has the same id as before, and consumers that have handled
-    /// it ignore it. Exits with status 0 once the event is published, 2 if it was not.
+    /// refunds again that have failed. The event has the same id as before, and consumers that have
+    /// handled it ignore it. Exits with status 0 once the event is published, 2 if it was not.
     Retry,
 }
 

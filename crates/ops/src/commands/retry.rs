@@ -50,7 +50,8 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
     Ok(Verdict::Healthy)
 }
 
-/// Asks for refunds again that have failed. That is a change of the order, which the relay publishes.
+/// Asks for refunds again that have failed. That is a change of the order, which the relay
+/// publishes.
 async fn retry_refunds(
     deployment: &Deployment,
     mut order: Order,
