@@ -249,9 +249,10 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         let requests = &order.data.refunds;
         record = self.change(order, record, |record| record.with_requests(requests)).await?;
         let intent = record.payment.intent().cloned().ok_or(PaymentError::NothingPaid)?;
-        for entry in record.unsettled().cloned().collect::<Vec<_>>() {
+        for entry in record.open().cloned().collect::<Vec<_>>() {
             let (outcome, error) = match self.give_back_part(order, &intent, &entry).await {
-                Ok(outcome) => (outcome, None),
+                Ok(None) => continue,
+                Ok(Some(outcome)) => (outcome, None),
                 Err(PaymentError::Provider(error)) if error.sticks_to_name() => {
                     (RefundOutcome::Stalled, Some(error))
                 }
@@ -266,21 +267,23 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         }
         // Another delivery may have failed meanwhile, and this message may be all that is left of
         // it.
-        if record.unsettled().any(|entry| entry.state == RefundState::Requested) {
+        if record.open().any(|entry| entry.state == RefundState::Requested) {
             return Err(PaymentError::Unfinished);
         }
         Ok(record)
     }
 
-    /// Makes a refund, unless an earlier delivery has made it.
+    /// Makes a refund, unless an earlier delivery has made it. Returns what has become of it; `None`
+    /// if it was made and the provider no longer says so.
     async fn give_back_part(
         &self,
         order: Order<'_>,
         intent: &IntentId,
         entry: &RefundEntry,
-    ) -> Result<RefundOutcome, PaymentError> {
-        if let Some(outcome) = made(entry, &self.provider.refunds(intent).await?) {
-            return Ok(outcome);
+    ) -> Result<Option<RefundOutcome>, PaymentError> {
+        let known = made(entry, &self.provider.refunds(intent).await?);
+        if known.is_some() || entry.state != RefundState::Requested {
+            return Ok(known);
         }
         let new = NewRefund {
             intent: intent.clone(),
@@ -291,10 +294,10 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         match self.provider.refund_part(&new).await {
             Ok(()) => {
                 let refunds = self.provider.refunds(intent).await?;
-                made(entry, &refunds).ok_or(PaymentError::Unfinished)
+                made(entry, &refunds).map(Some).ok_or(PaymentError::Unfinished)
             }
             Err(error) => match error.unrefundable() {
-                Some(reason) => Ok(RefundOutcome::Failed(reason.to_owned())),
+                Some(reason) => Ok(Some(RefundOutcome::Failed(reason.to_owned()))),
                 None => Err(error.into()),
             },
         }

@@ -191,6 +191,15 @@ impl MemoryProvider {
         self.state().refund_failure = code.map(str::to_owned);
     }
 
+    /// The customer's bank sends back what was refunded.
+    pub fn send_back_refunds(&self) {
+        let mut state = self.state();
+        for refund in state.intents.values_mut().flat_map(|intent| &mut intent.refunds) {
+            refund.status = BookedRefundStatus::Failed;
+            refund.failure = Some("expired_or_canceled_card".to_owned());
+        }
+    }
+
     /// Fails each of the next `times` requests for a part with status 500, after doing its work or
     /// without. The answer is repeated to the same idempotency key.
     pub fn fail_parts(&self, times: u32, after_work: bool) {

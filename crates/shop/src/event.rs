@@ -196,20 +196,31 @@ impl OrderEvent {
     /// While a refund is not made, that is the one for which it is tried: the end of an order, or
     /// the request of its shop. A later one only says, for example, that the refund failed.
     #[must_use]
-    pub fn repeated(mut order: Order) -> Option<Self> {
+    pub fn repeated(order: Order) -> Option<Self> {
         use OrderEventType::{Cancelled, Expired, RefundRequested, Rejected};
 
         let is_asked_for = |refund: &Refund| refund.state == RefundState::Requested;
-        let causes: &[_] = if order.payment == PaymentStatus::RefundFailed {
-            &[Rejected, Cancelled, Expired]
+        if order.payment == PaymentStatus::RefundFailed {
+            Self::last_of(order, &[Rejected, Cancelled, Expired])
         } else if order.refunds.iter().any(is_asked_for) {
-            &[RefundRequested]
+            Self::last_of(order, &[RefundRequested])
         } else {
-            return Self::latest(order);
-        };
-        let is_cause = |entry: &HistoryEntry| causes.contains(&entry.event);
-        let cause = order.history.iter().rposition(is_cause)?;
-        order.history.truncate(cause + 1);
+            Self::latest(order)
+        }
+    }
+
+    /// The event for which payment looks at all refunds of the order's shop again, if there are
+    /// any: a bank may send money back days after it was refunded.
+    #[must_use]
+    pub fn of_refunds(order: Order) -> Option<Self> {
+        Self::last_of(order, &[OrderEventType::RefundRequested])
+    }
+
+    /// The event of the order's latest transition among those of these types.
+    fn last_of(mut order: Order, types: &[OrderEventType]) -> Option<Self> {
+        let is_wanted = |entry: &HistoryEntry| types.contains(&entry.event);
+        let last = order.history.iter().rposition(is_wanted)?;
+        order.history.truncate(last + 1);
         Self::latest(order)
     }
 }

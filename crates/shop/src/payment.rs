@@ -243,7 +243,7 @@ impl PaymentRecord {
     pub fn with_outcome(&self, id: u32, name: u32, outcome: &RefundOutcome) -> Option<Self> {
         let mut next = self.again();
         let entry = next.refunds.iter_mut().find(|entry| entry.id == id)?;
-        if !entry.is_unsettled() || entry.name != name {
+        if !entry.state.is_live() || entry.name != name {
             return None;
         }
         match outcome {
@@ -257,9 +257,10 @@ impl PaymentRecord {
         (next.refunds != self.refunds).then_some(next)
     }
 
-    /// The refunds that the provider is still to be asked for, or has not finished.
-    pub fn unsettled(&self) -> impl Iterator<Item = &RefundEntry> {
-        self.refunds.iter().filter(|entry| entry.is_unsettled())
+    /// The refunds of which the provider may have more to say: it is still to be asked, has not
+    /// finished, or may find days later that the bank sends the money back.
+    pub fn open(&self) -> impl Iterator<Item = &RefundEntry> {
+        self.refunds.iter().filter(|entry| entry.state.is_live())
     }
 
     /// The refunds that the provider or the bank refuses.
@@ -288,10 +289,6 @@ impl RefundEntry {
 
     const fn is_unmade(&self) -> bool {
         matches!(self.state, RefundState::Requested | RefundState::Failed)
-    }
-
-    const fn is_unsettled(&self) -> bool {
-        matches!(self.state, RefundState::Requested | RefundState::Pending)
     }
 }
 

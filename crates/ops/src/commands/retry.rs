@@ -7,7 +7,7 @@ use shop::{
     event::OrderEvent,
     id::OrderId,
     order::{Order, OrderEventType, Trigger},
-    refund::RefundState,
+    refund::{Refund, RefundState},
 };
 use stack::Deployment;
 use tables::orders::{Outcome, apply_trigger};
@@ -35,7 +35,17 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
     if !failed.is_empty() {
         return retry_refunds(deployment, order, failed).await;
     }
-    let event = OrderEvent::repeated(order).ok_or(Error::NoHistory(id))?;
+    let is_given =
+        |refund: &Refund| matches!(refund.state, RefundState::Pending | RefundState::Succeeded);
+    let may_have_come_back = !order.status.ended_early()
+        && order.refunds.iter().any(is_given)
+        && !refunds::still_open(deployment, &[id]).await?.is_empty();
+    let event = if may_have_come_back {
+        OrderEvent::of_refunds(order)
+    } else {
+        OrderEvent::repeated(order)
+    };
+    let event = event.ok_or(Error::NoHistory(id))?;
     let needed = queues_of(event.event_type);
     for queue in standing(deployment).await?.iter().filter(|it| needed.contains(&it.queue)) {
         message(queue.warning());

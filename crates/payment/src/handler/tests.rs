@@ -526,6 +526,23 @@ async fn a_failed_refund_is_only_tried_again_when_the_shop_asks_again() {
 }
 
 #[tokio::test]
+async fn a_refund_that_the_bank_sends_back_days_later_has_failed_and_is_owed_again() {
+    let cashier = cashier();
+    reserved(&cashier).await.unwrap();
+    let event = refund_requested(&[requested(1, 190)]);
+    cashier.handle(event.clone(), now()).await.unwrap();
+    cashier.provider.send_back_refunds();
+    cashier.handle(event, now()).await.unwrap();
+    assert_eq!(states(&cashier).await, [(1, RefundState::Failed)]);
+    let events = cashier.bus.published();
+    assert_eq!(events[2]["detail"]["data"]["refunds"][0]["state"], "failed");
+    let again = shop::refund::Refund { attempt: 2, ..requested(1, 190) };
+    cashier.handle(refund_requested(&[again]), now()).await.unwrap();
+    assert_eq!(states(&cashier).await, [(1, RefundState::Succeeded)]);
+    assert_eq!(refunded(&cashier), [190]);
+}
+
+#[tokio::test]
 async fn an_order_that_ends_after_a_refund_gives_back_the_rest() {
     let cashier = cashier();
     reserved(&cashier).await.unwrap();
