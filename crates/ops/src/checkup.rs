@@ -142,7 +142,7 @@ impl Finding {
         let becomes = if *is_lasting { " of records that no retry helps" } else { "" };
         let ago = age(*last, now);
         let what = if is_over {
-            format!("over since {ago} ago: {function} reported {number}{becomes}: {cause}")
+            format!("over for {ago}: {function} reported {number}{becomes}: {cause}")
         } else {
             format!("{function} reported {number}{becomes}, the last one {ago} ago: {cause}")
         };
@@ -363,7 +363,7 @@ mod tests {
         };
         let over = found(line("payment", true), true);
         assert!(over.is_over, "{over:?}");
-        assert_eq!(over.what, "over since 5 min 0 s ago: payment reported 1 error: record failed");
+        assert_eq!(over.what, "over for 5 min 0 s: payment reported 1 error: record failed");
         assert!(found(line("payment", false), false).is_over);
         let lasting = found(line("payment", false), true);
         assert!(!lasting.is_over && lasting.what.contains("the last one 5 min 0 s ago"));
