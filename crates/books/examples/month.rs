@@ -66,6 +66,7 @@ fn add(books: &mut Books, order_id: OrderId) {
     books.payments.push(PaymentRow {
         order_id,
         payment: Payment::Committed { intent: intent.clone(), progress: Progress::Captured },
+        refunds: vec![],
         price,
         updated_at: order.placed_at,
     });

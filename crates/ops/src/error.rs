@@ -1,5 +1,6 @@
 //! Why a command failed, each with what to do about it.
 
+use books::words::name;
 use jiff::Timestamp;
 use platform::{bus::PublishError, time::moment};
 use shop::{
@@ -158,7 +159,7 @@ pub(crate) enum Error {
     #[error(
         "order {order} is {} and {left} of it can be given back, not {amount}: only a paid order \
          that goes on can be refunded by hand; one that has ended gives all back by itself",
-        crate::output::name(status)
+        name(status)
     )]
     NotRefundable { order: OrderId, status: Status, amount: Money, left: Money },
     /// The row of an order stays small.
