@@ -31,7 +31,7 @@ fn recordings() -> Vec<(String, Event)> {
         .flat_map(|(version, trace)| {
             let orders = order_recordings(trace.as_ref())
                 .into_iter()
-                .map(|(name, it)| (name, Event::Order(it)));
+                .map(|(name, it)| (name, Event::Order(it.into())));
             let inventory = inventory_recordings(trace.as_ref());
             let inventory = inventory.into_iter().map(|(name, it)| (name, Event::Inventory(it)));
             let payment = payment_recordings(trace.as_ref());
@@ -46,7 +46,7 @@ fn recordings() -> Vec<(String, Event)> {
 
 #[derive(Debug, PartialEq)]
 enum Event {
-    Order(OrderEvent),
+    Order(Box<OrderEvent>),
     Inventory(InventoryEvent),
     Payment(PaymentEvent),
 }
@@ -58,7 +58,7 @@ impl Event {
                 .unwrap_or_else(|error| panic!("{} is not read: {error}", envelope["detail-type"]))
         }
         match envelope["source"].as_str().unwrap() {
-            ORDERS => Self::Order(event(envelope)),
+            ORDERS => Self::Order(Box::new(event(envelope))),
             INVENTORY => Self::Inventory(event(envelope)),
             PAYMENT => Self::Payment(event(envelope)),
             other => panic!("unknown source {other}"),
@@ -93,7 +93,10 @@ fn in_kronur(trace: &TraceParent) -> [(String, Event); 2] {
     let cause = cause(REVISIONS[1], Some(trace));
     let captured = PaymentEvent::captured(made, at(DECIDED), &cause);
     [
-        ("order.placed-isk.v3.json".into(), Event::Order(OrderEvent::latest(placed).unwrap())),
+        (
+            "order.placed-isk.v3.json".into(),
+            Event::Order(OrderEvent::latest(placed).unwrap().into()),
+        ),
         ("payment.captured-isk.v3.json".into(), Event::Payment(captured)),
     ]
 }
@@ -125,7 +128,7 @@ fn refunds(trace: &TraceParent) -> [(String, Event); 2] {
     };
     let changed = PaymentEvent::changed(changed, at(DECIDED), &cause(REVISIONS[3], Some(trace)));
     [
-        ("order.refund_requested.v4.json".into(), Event::Order(requested)),
+        ("order.refund_requested.v4.json".into(), Event::Order(requested.into())),
         ("payment.changed.v4.json".into(), Event::Payment(changed)),
     ]
 }
