@@ -4,5 +4,6 @@ pub mod handler;
 pub mod memory;
 mod metrics;
 pub mod provider;
+mod refunds;
 pub mod store;
 pub mod stripe_provider;

@@ -3,7 +3,8 @@ use std::error::Error;
 use fixtures::{DEADLINE, PLACED_AT, at};
 use jiff::ToSpan;
 use platform::bus::MemoryBus;
-use stripe::Unavailable;
+use shop::refund::{self, RefundState};
+use stripe::{BookedRefund, BookedRefundStatus, Unavailable};
 
 use super::*;
 use crate::{
@@ -415,15 +416,15 @@ async fn other_events_of_an_order_change_nothing() {
 }
 
 /// An `order.refund_requested` event with these refunds.
-fn refund_requested(refunds: &[shop::refund::Refund]) -> OrderEvent {
+fn refund_requested(refunds: &[refund::Refund]) -> OrderEvent {
     let mut event = fixtures::order_event(OrderEventType::RefundRequested);
     event.detail.data.refunds = refunds.to_vec();
     event
 }
 
-fn requested(id: u32, amount: u64) -> shop::refund::Refund {
+fn requested(id: u32, amount: u64) -> refund::Refund {
     let event = fixtures::order_event(OrderEventType::RefundRequested);
-    shop::refund::Refund { id, amount, ..event.detail.data.refunds[0].clone() }
+    refund::Refund { id, amount, ..event.detail.data.refunds[0].clone() }
 }
 
 /// The states of the refunds in the row.
@@ -519,7 +520,7 @@ async fn a_failed_refund_is_only_tried_again_when_the_shop_asks_again() {
     cashier.provider.fail_refunds(None);
     cashier.handle(event, now()).await.unwrap();
     assert_eq!(states(&cashier).await, [(1, RefundState::Failed)]);
-    let again = shop::refund::Refund { attempt: 2, ..requested(1, 190) };
+    let again = refund::Refund { attempt: 2, ..requested(1, 190) };
     cashier.handle(refund_requested(&[again]), now()).await.unwrap();
     assert_eq!(states(&cashier).await, [(1, RefundState::Succeeded)]);
     assert_eq!(refunded(&cashier), [190]);
@@ -536,7 +537,7 @@ async fn a_refund_that_the_bank_sends_back_days_later_has_failed_and_is_owed_aga
     assert_eq!(states(&cashier).await, [(1, RefundState::Failed)]);
     let events = cashier.bus.published();
     assert_eq!(events[2]["detail"]["data"]["refunds"][0]["state"], "failed");
-    let again = shop::refund::Refund { attempt: 2, ..requested(1, 190) };
+    let again = refund::Refund { attempt: 2, ..requested(1, 190) };
     cashier.handle(refund_requested(&[again]), now()).await.unwrap();
     assert_eq!(states(&cashier).await, [(1, RefundState::Succeeded)]);
     assert_eq!(refunded(&cashier), [190]);
