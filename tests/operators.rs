@@ -111,7 +111,7 @@ async fn a_failed_refund_is_found_explained_retried_and_settled() {
     let key = difference.split_whitespace().next().unwrap();
     let unknown = system.ops(&["reconcile", "settle", "00000000", "--reason", "a guess"]).await;
     assert!(unknown.status == 2 && unknown.errors.contains("no difference 00000000"));
-    let owed = format!("order {id} has ended, and the customer is still owed 3.80 EUR");
+    let owed = format!("order {id} is over, and the customer is still owed 3.80 EUR");
     let refused = system.ops(&["customer", &camille.id, "erase"]).await;
     assert!(refused.status == 1 && refused.lines(&owed).len() == 1, "{refused:?}");
     let reason = "paid back by bank transfer";

@@ -14,8 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shop::{
     id::CustomerId,
+    money::Money,
     order::{Order, PaymentStatus},
     payment::{Payment, Progress},
+    refund::RefundState,
 };
 use stack::{Deployment, error::aws};
 
@@ -199,8 +201,14 @@ pub(crate) async fn obstacle(
     if !order.has_failed_refund() || refunds::still_open(deployment, &[id]).await?.is_empty() {
         return Ok(None);
     }
+    let failed = order.refunds.iter().filter(|refund| refund.state == RefundState::Failed);
+    let amount = match order.payment {
+        PaymentStatus::RefundFailed => order.total,
+        _ => failed.map(|refund| refund.amount).sum(),
+    };
+    let owed = Money { amount, currency: order.currency };
     Ok(Some(format!(
-        "order {id} is over, and the customer is still owed money, since a refund failed: refund \
+        "order {id} is over, and the customer is still owed {owed}, since its refund failed: refund \
          it in the provider's dashboard, or pay it back in another way and run `cargo ops \
          reconcile settle {id} --reason TEXT`"
     )))
