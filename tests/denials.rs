@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_config::SdkConfig;
 use aws_sdk_cloudformation::Client as CloudFormation;
 use aws_sdk_dynamodb::{
     Client as DynamoDb,
@@ -11,6 +12,7 @@ use aws_sdk_dynamodb::{
         AttributeValue, DeleteRequest, KeysAndAttributes, Put, TransactWriteItem, WriteRequest,
     },
 };
+use aws_sdk_sqs::{Client as Sqs, config::SharedCredentialsProvider};
 use aws_sdk_sts::Client as Sts;
 use local::{Binaries, Options, Progress, Running, Stack};
 use resources::Template;
@@ -113,8 +115,8 @@ async fn resources(system: &System, of_type: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A DynamoDB client with the permissions of a role.
-async fn as_role(system: &System, role: &str) -> DynamoDb {
+/// A configuration of clients with the permissions of a role.
+async fn as_role(system: &System, role: &str) -> SdkConfig {
     let config = system.stack.aws();
     let arn = format!("arn:aws:iam::000000000000:role/{role}");
     let assumed = Sts::new(&config)
@@ -132,9 +134,7 @@ async fn as_role(system: &System, role: &str) -> DynamoDb {
         None,
         "role",
     );
-    DynamoDb::from_conf(
-        aws_sdk_dynamodb::config::Builder::from(&config).credentials_provider(credentials).build(),
-    )
+    config.to_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build()
 }
 
 /// Tries every operation on the rows of a table. Returns the code of each error.
@@ -215,7 +215,8 @@ async fn every_role_is_denied_everything_in_the_tables_of_other_domains() {
     assert_eq!(owners, template.ids("AWS::IAM::Role"), "on the left: OWN_TABLES");
 
     for (role, own) in OWN_TABLES {
-        let client = as_role(&system, &roles.iter().find(|(id, _)| id == role).unwrap().1).await;
+        let role_name = &roles.iter().find(|(id, _)| id == role).unwrap().1;
+        let client = DynamoDb::new(&as_role(&system, role_name).await);
         for (table, name) in &tables {
             if own.contains(&table.as_str()) {
                 continue;
@@ -236,6 +237,28 @@ async fn every_role_is_denied_everything_in_the_tables_of_other_domains() {
                 .filter(|(_, code)| code.as_deref() != Some("AccessDeniedException"))
                 .collect();
             assert!(allowed.is_empty(), "{role} in {table}: {allowed:?}");
+        }
+    }
+}
+
+/// What each role may send to. What else is in a queue comes from a rule.
+const SENDS_TO: [(&str, &str); 2] =
+    [("OrderRelayRole", "RelayDeadLetters"), ("PaymentRole", "ChargeQueue")];
+
+#[tokio::test]
+async fn every_role_is_denied_sending_to_queues_other_than_its_own() {
+    let system = System::shared().await;
+    let queues = resources(&system, "AWS::SQS::Queue").await;
+    for (role, name) in resources(&system, "AWS::IAM::Role").await {
+        let client = Sqs::new(&as_role(&system, &name).await);
+        for (queue, url) in &queues {
+            if SENDS_TO.contains(&(&*role, &**queue)) {
+                continue;
+            }
+            let send = client.send_message().queue_url(url).message_body("{}");
+            let refused = send.send().await.expect_err(&format!("{role} may send to {queue}"));
+            let code = refused.code().unwrap_or_default();
+            assert!(code.starts_with("AccessDenied"), "{role} to {queue}: {refused:?}");
         }
     }
 }

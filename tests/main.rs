@@ -22,6 +22,7 @@ mod import;
 mod notices;
 mod operators;
 mod ordering;
+mod outage;
 mod parameters;
 mod payments;
 mod pickup;

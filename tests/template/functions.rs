@@ -8,6 +8,8 @@ use platform::{aws::OPERATION_TIMEOUT, queue, time_limit};
 use resources::{Template, target};
 use stripe::RetrySettings;
 
+use crate::actions;
+
 /// The longest time for a call that the function makes, with all its attempts.
 fn longest_call(function: &str) -> Duration {
     match function {
@@ -36,6 +38,30 @@ fn a_call_that_hangs_ends_before_its_function_does() {
             "{function} ends after {timeout:?}, which leaves less than {reserve:?} after a call \
              of {call:?}"
         );
+    }
+}
+
+/// Otherwise Lambda takes messages that a function sends to its own queue for a mistake, and stops
+/// them after sixteen. Only AWS does that.
+#[test]
+fn a_function_that_sends_to_its_own_queue_is_allowed_to_call_itself_and_no_other_is() {
+    let template = Template::on_aws();
+    for function in template.functions() {
+        let properties = template.properties(function);
+        let mut of_function = template.queue_mappings();
+        of_function.retain(|(_, mapping)| target(&mapping["FunctionName"]) == function);
+        let sends_to = |queue: &str| {
+            let statements = template.statements_of(target(&properties["Role"]));
+            statements.into_iter().any(|statement| {
+                actions(statement).contains("sqs:SendMessage")
+                    && target(&statement["Resource"]) == queue
+            })
+        };
+        let calls_itself =
+            of_function.iter().any(|(_, mapping)| sends_to(target(&mapping["EventSourceArn"])));
+        let allowed = properties["RecursiveLoop"] == "Allow";
+        assert_eq!(allowed, calls_itself, "{function}");
+        assert_eq!(allowed, function == "Payment", "{function}");
     }
 }
 

@@ -103,6 +103,22 @@ fn a_function_may_read_the_source_that_feeds_it() {
 }
 
 #[test]
+fn a_function_sends_only_to_the_queue_of_charges_or_of_dead_letters() {
+    let template = Template::on_aws();
+    let mut senders = BTreeSet::new();
+    for (role, _) in template.all("AWS::IAM::Role") {
+        for statement in template.statements_of(role) {
+            if actions(statement).contains("sqs:SendMessage") {
+                assert_eq!(actions(statement).len(), 1, "{role}: {statement}");
+                senders.insert((role, target(&statement["Resource"])));
+            }
+        }
+    }
+    let expected = [("OrderRelayRole", "RelayDeadLetters"), ("PaymentRole", "ChargeQueue")];
+    assert_eq!(senders, BTreeSet::from(expected));
+}
+
+#[test]
 fn a_rule_may_reach_its_target_and_the_dead_letter_queue_of_rules() {
     let template = Template::local();
     for (rule, properties) in template.all("AWS::Events::Rule") {

@@ -1,5 +1,6 @@
 //! Charges, voids and refunds orders through the payment provider.
 
+pub mod asking;
 pub mod handler;
 pub mod memory;
 mod metrics;

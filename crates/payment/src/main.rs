@@ -3,7 +3,7 @@
 use aws_lambda_events::sqs::SqsEvent;
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent};
-use payment::{handler::Cashier, store::DynamoDb, stripe_provider::StripeProvider};
+use payment::{asking, handler::Cashier, store::DynamoDb, stripe_provider::StripeProvider};
 use platform::{
     aws,
     bus::EventBridge,
@@ -40,9 +40,13 @@ async fn main() -> Result<(), Error> {
     cashier.provider.connect().await;
     function::run(async |event: LambdaEvent<SqsEvent>| {
         let batch = event.payload;
-        let queue = if refunds.is_source_of(&batch) { &refunds } else { &charges };
-        let handle = async |event: OrderEvent| cashier.handle(event, Timestamp::now()).await;
-        Ok(queue.process(&event.context, batch, handle).await)
+        Ok(if refunds.is_source_of(&batch) {
+            let undo = async |event: OrderEvent| cashier.handle(event, Timestamp::now()).await;
+            refunds.process(&event.context, batch, undo).await
+        } else {
+            let charge = async |event| asking::charge(&cashier, event, Timestamp::now).await;
+            charges.process(&event.context, batch, charge).await
+        })
     })
     .await
 }

@@ -1,10 +1,14 @@
 //! Batches from queues: each record is handled and fails on its own, and is retried with
-//! exponential backoff.
+//! exponential backoff or asked for again with a copy.
 
 use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use aws_sdk_sqs::Client;
+use aws_sdk_sqs::{
+    Client,
+    config::{Builder, retry::RetryConfig},
+    types::MessageAttributeValue,
+};
 use futures::{FutureExt, future::join_all};
 use lambda_runtime::Context;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -13,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     cause::chain,
+    connections,
     decode::{self, DecodeError},
     time_limit::{self, OutOfTime},
 };
@@ -34,6 +39,29 @@ pub trait Retryable: Error {
     /// True if the cause may go away (a time-out, throttling, a conflict, a missing permission),
     /// false if a retry fails the same way.
     fn is_transient(&self) -> bool;
+
+    /// Whether nothing has failed, and the outcome is only not known yet. This is not counted as a
+    /// failure.
+    fn is_undecided(&self) -> bool {
+        false
+    }
+
+    /// When to ask for the message again after `asks` copies of it, instead of leaving it to the
+    /// backoff. A `jitter` of up to 1 spreads messages that failed together.
+    fn next_ask(&self, asks: u32, jitter: f64) -> Option<NextAsk> {
+        let _ = (asks, jitter);
+        None
+    }
+}
+
+/// When a message is asked for again. Other than with a [`Backoff`], the number of tries has no
+/// limit, so that waits can stay short for as long as the error says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextAsk {
+    /// A copy is received after this time, which SQS counts in whole seconds up to 15 minutes.
+    After(Duration),
+    /// Another try would come too late. The message is acknowledged.
+    TooLate,
 }
 
 /// The number of waits between the receives of a message.
@@ -123,15 +151,39 @@ impl<E: Retryable> Retryable for InTime<E> {
             Self::OutOfTime(_) => true,
         }
     }
+
+    fn is_undecided(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.is_undecided())
+    }
+
+    fn next_ask(&self, asks: u32, jitter: f64) -> Option<NextAsk> {
+        match self {
+            Self::Failed(error) => error.next_ask(asks, jitter),
+            // What the time was spent on is unknown.
+            Self::OutOfTime(_) => None,
+        }
+    }
 }
 
-/// Changes how long a received message stays invisible.
-pub trait Visibility {
+/// What a queue does so that a message is received again.
+pub trait Redelivery {
     /// Hides the message for `wait` from now on. A wait of zero makes it visible at once.
     ///
     /// # Errors
     /// The message may still have its previous visibility timeout.
     async fn hide(&self, receipt_handle: &str, wait: Duration) -> Result<(), HideError>;
+
+    /// Sends a copy of a record to the queue that it came from, as ask number `ask`, to be received
+    /// after `wait`. Returns the id of the new message.
+    ///
+    /// # Errors
+    /// The copy may have been sent all the same.
+    async fn copy(
+        &self,
+        record: &SqsMessage,
+        ask: u32,
+        wait: Duration,
+    ) -> Result<String, CopyError>;
 }
 
 /// Why a message's visibility timeout may not have been changed.
@@ -139,10 +191,18 @@ pub trait Visibility {
 #[error("SQS ChangeMessageVisibility failed: {0}")]
 pub struct HideError(pub String);
 
+/// Why a copy of a message may not have been sent.
+#[derive(Debug, thiserror::Error)]
+#[error("SQS SendMessage failed: {0}")]
+pub struct CopyError(pub String);
+
 /// A queue that invokes this function.
 #[derive(Clone, Debug)]
 pub struct Queue {
     client: Client,
+    /// Sends once, on a connection of its own: after a failure, sending again could leave two
+    /// copies.
+    sender: Client,
     url: String,
     backoff: Backoff,
 }
@@ -151,7 +211,10 @@ impl Queue {
     /// The queue at `url`, whose failed messages wait according to `backoff`.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, url: String, backoff: Backoff) -> Self {
-        Self { client: Client::new(config), url, backoff }
+        let once = Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .http_client(connections::unshared());
+        Self { client: Client::new(config), sender: Client::from_conf(once.build()), url, backoff }
     }
 
     /// Whether the batch `event` comes from this queue: the source's ARN and the URL end in the
@@ -186,14 +249,22 @@ impl Queue {
     }
 }
 
-impl Visibility for Queue {
+/// The longest time for one call of SQS at the end of an invocation, when only the [`RESERVE`] is
+/// left: for a copy, for hiding the message if that fails, and for hiding it once more.
+const CALL_TIMEOUT: Duration = Duration::from_millis(500);
+
+const NO_ANSWER: &str = "no answer in time";
+
+/// The message attribute that counts how often a message was asked for again.
+pub const ASK: &str = "ask";
+
+impl Redelivery for Queue {
     async fn hide(&self, receipt_handle: &str, wait: Duration) -> Result<(), HideError> {
         let seconds = i32::try_from(wait.as_secs()).unwrap_or(i32::MAX);
         let change = || {
             let change = self.client.change_message_visibility().queue_url(&self.url);
             let change = change.receipt_handle(receipt_handle).visibility_timeout(seconds);
-            // At the end of an invocation, only the reserve is left.
-            tokio::time::timeout(RESERVE / 3, change.send())
+            tokio::time::timeout(CALL_TIMEOUT, change.send())
         };
         let mut changed = change().await;
         if changed.is_err() {
@@ -203,7 +274,27 @@ impl Visibility for Queue {
         match changed {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(HideError(chain(&error))),
-            Err(_) => Err(HideError("no answer in time".to_owned())),
+            Err(_) => Err(HideError(NO_ANSWER.to_owned())),
+        }
+    }
+
+    async fn copy(
+        &self,
+        record: &SqsMessage,
+        ask: u32,
+        wait: Duration,
+    ) -> Result<String, CopyError> {
+        let ask =
+            MessageAttributeValue::builder().data_type("Number").string_value(ask.to_string());
+        let ask = ask.build().map_err(|error| CopyError(chain(&error)))?;
+        let send = self.sender.send_message().queue_url(&self.url).message_attributes(ASK, ask);
+        let send = send
+            .message_body(record.body.as_deref().unwrap_or_default())
+            .delay_seconds(i32::try_from(wait.as_secs()).unwrap_or(i32::MAX));
+        match tokio::time::timeout(CALL_TIMEOUT, send.send()).await {
+            Ok(Ok(sent)) => Ok(sent.message_id.unwrap_or_default()),
+            Ok(Err(error)) => Err(CopyError(chain(&error))),
+            Err(_) => Err(CopyError(NO_ANSWER.to_owned())),
         }
     }
 }
@@ -212,13 +303,14 @@ impl Visibility for Queue {
 ///
 /// A record that cannot be read or whose handler panics fails alone. It is visible again at once,
 /// since a retry fails the same way, until SQS moves it to the dead-letter queue. A transient
-/// failure waits according to `backoff`.
+/// failure waits according to `backoff`, unless its error wants the message to be asked for again:
+/// then a copy is sent, and the record counts as handled.
 ///
 /// All log lines of a record carry its message's id, and the order and the trace that the event
 /// in it belongs to. A failure is counted in the metric [`RECORDS_FAILED`] by its cause, and the
 /// last one of a record in [`RECORDS_DEAD_LETTERED`] as well.
 pub async fn process<T, E>(
-    visibility: &impl Visibility,
+    queue: &impl Redelivery,
     backoff: Backoff,
     event: SqsEvent,
     handle: impl AsyncFn(T) -> Result<(), E>,
@@ -231,8 +323,14 @@ where
         let handle = &handle;
         async move {
             let error = handle_record(record, handle).await.err()?;
-            retry_later(visibility, backoff, record, &error).await;
-            Some(record.message_id.clone().unwrap_or_default())
+            if !error.is_undecided() {
+                metrics::counter!(RECORDS_FAILED, "Cause" => error.cause()).increment(1);
+            }
+            if ask_again(queue, record, &error).await == Asked::No {
+                back_off(queue, backoff, record, &error).await;
+                return Some(record.message_id.clone().unwrap_or_default());
+            }
+            None
         }
         .instrument(span(record))
     });
@@ -274,6 +372,17 @@ impl<E: Retryable> RecordError<E> {
             Self::Failed(_) => "permanent",
         }
     }
+
+    fn is_undecided(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.is_undecided())
+    }
+
+    fn next_ask(&self, asks: u32) -> Option<NextAsk> {
+        match self {
+            Self::Failed(error) => error.next_ask(asks, fastrand::f64()),
+            Self::Unreadable(_) | Self::Panicked => None,
+        }
+    }
 }
 
 async fn handle_record<T, E>(
@@ -294,9 +403,58 @@ where
     }
 }
 
-/// Logs and counts a failure, and sets the wait before the record is received again.
-async fn retry_later<E: Retryable>(
-    visibility: &impl Visibility,
+/// Whether a record can be acknowledged, because a copy of it was sent or another try would come too
+/// late.
+#[derive(PartialEq, Eq)]
+enum Asked {
+    Yes,
+    No,
+}
+
+/// Asks for a record again if its error wants that, and logs it.
+///
+/// Only the first receive of a message sends a copy. Of a later one it is unknown whether an
+/// earlier one has sent a copy and died before it acknowledged the message. If each receive sent
+/// one, such deaths would multiply the messages: so none has more than one copy, and one that is
+/// received again backs off.
+async fn ask_again<E: Retryable>(
+    queue: &impl Redelivery,
+    record: &SqsMessage,
+    error: &RecordError<E>,
+) -> Asked {
+    let (receives, asks) = (receives(record), asks(record));
+    let wait = match error.next_ask(asks) {
+        Some(NextAsk::After(wait)) if receives == 1 => wait,
+        Some(NextAsk::TooLate) => {
+            let (transient, too_late) = (error.is_transient(), true);
+            let error = chain(error);
+            tracing::error!(ask = asks, receives, transient, too_late, error, "record failed");
+            return Asked::Yes;
+        }
+        Some(NextAsk::After(_)) | None => return Asked::No,
+    };
+    let ask = asks.saturating_add(1);
+    // Before the record is acknowledged, so that a death in between loses nothing.
+    let copy = match queue.copy(record, ask, wait).await {
+        Ok(copy) => copy,
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "no copy was sent; the message waits instead");
+            return Asked::No;
+        }
+    };
+    let (wait_seconds, is_undecided, error) = (wait.as_secs(), error.is_undecided(), chain(error));
+    if is_undecided {
+        tracing::info!(ask, copy, receives, wait_seconds, error, "record undecided");
+    } else {
+        let transient = true;
+        tracing::error!(ask, copy, receives, transient, wait_seconds, error, "record failed");
+    }
+    Asked::Yes
+}
+
+/// Logs a failure, and sets the wait before the record is received again.
+async fn back_off<E: Retryable>(
+    queue: &impl Redelivery,
     backoff: Backoff,
     record: &SqsMessage,
     error: &RecordError<E>,
@@ -304,7 +462,6 @@ async fn retry_later<E: Retryable>(
     let receives = receives(record);
     let transient = error.is_transient();
     let wait = if transient { backoff.wait(receives, fastrand::f64()) } else { Duration::ZERO };
-    metrics::counter!(RECORDS_FAILED, "Cause" => error.cause()).increment(1);
     if receives >= MAX_RECEIVES {
         metrics::counter!(RECORDS_DEAD_LETTERED).increment(1);
     }
@@ -319,9 +476,15 @@ async fn retry_later<E: Retryable>(
     // visible again.
     let wait = if receives < MAX_RECEIVES { wait } else { Duration::ZERO };
     let handle = record.receipt_handle.as_deref().unwrap_or_default();
-    if let Err(error) = visibility.hide(handle, wait).await {
+    if let Err(error) = queue.hide(handle, wait).await {
         tracing::warn!(error = chain(&error), "the message keeps its previous visibility timeout");
     }
+}
+
+/// How often the message of a record was asked for again before.
+fn asks(record: &SqsMessage) -> u32 {
+    let ask = record.message_attributes.get(ASK).and_then(|ask| ask.string_value.as_deref());
+    ask.and_then(|ask| ask.parse().ok()).unwrap_or(0)
 }
 
 fn receives(record: &SqsMessage) -> u32 {

@@ -1,6 +1,7 @@
 //! The rules, one check for each concern. A check sees observations, and what is left at rest.
 
 mod answers;
+mod asks;
 mod check;
 mod events;
 mod money;
@@ -16,8 +17,8 @@ use notifications::handler::Contact;
 use shop::id::CustomerId;
 
 use self::{
-    answers::Answers, check::Check, events::Events, money::Money, notices::Notices, orders::Orders,
-    pickups::Pickups, stock::Stock, tombstones::Tombstones,
+    answers::Answers, asks::Asks, check::Check, events::Events, money::Money, notices::Notices,
+    orders::Orders, pickups::Pickups, stock::Stock, tombstones::Tombstones,
 };
 use crate::{
     observation::{Observation, Rest},
@@ -46,6 +47,7 @@ impl Checks {
                 Box::new(Answers::default()),
                 Box::new(Events::default()),
                 Box::new(Tombstones),
+                Box::new(Asks::default()),
             ],
         }
     }

@@ -17,6 +17,7 @@ use order_relay::{
 };
 use order_status::handler::{OrderStatus, Report};
 use payment::{
+    asking,
     handler::Cashier,
     memory::{MemoryPayments, MemoryProvider},
 };
@@ -127,7 +128,7 @@ impl Functions {
             }
             "ChargeQueue" => {
                 self.batch(queue, "ChargeRetryBudgetSeconds", async move |event: OrderEvent| {
-                    this.cashier.handle(event, world.now()).await
+                    asking::charge(&this.cashier, event, || world.now()).await
                 })
             }
             "RefundQueue" => {
@@ -257,7 +258,8 @@ async fn acknowledge(world: &Rc<World>, queue: usize, receipt_handle: String) {
         let world = world.clone();
         move || {
             if let Some(message) = world.queues.delete(queue, &receipt_handle) {
-                world.log.add(Observation::MessageDeleted { by, message });
+                let at = world.now();
+                world.log.add(Observation::MessageDeleted { by, at, message });
             }
             Ok::<_, &str>(())
         }

@@ -119,16 +119,20 @@ fn main() -> ExitCode {
 }
 
 fn print_outages() {
-    print("| what is down, and the wait | outage | mean wait | longest wait |\n|---|---|---|---|");
+    print(
+        "| what is down, and the wait | outage | mean wait | longest wait | the last after its end \
+         |\n|---|---|---|---|---|",
+    );
     for scenario in Scenario::ALL {
         for length in LENGTHS {
-            let Waits { mean, longest, lost, .. } = waits(scenario, length);
+            let Waits { mean, longest, after_end, lost, .. } = waits(scenario, length);
             let lost = if lost == 0 { String::new() } else { format!("; {lost} % never") };
             print(&format!(
-                "| {scenario} | {} s | {} s | {} s{lost} |",
+                "| {scenario} | {} s | {} s | {} s{lost} | {} s |",
                 length.as_secs(),
                 mean.as_secs(),
-                longest.as_secs()
+                longest.as_secs(),
+                after_end.as_secs()
             ));
         }
     }

@@ -123,7 +123,15 @@ pub(crate) enum Observation {
     },
     MessageDeleted {
         by: Worker,
+        at: Timestamp,
         message: QueuedMessage,
+    },
+    /// A copy of a message was sent to its queue, so that nothing happens until then.
+    MessageCopied {
+        /// The id of the message.
+        of: String,
+        order: OrderId,
+        until: Timestamp,
     },
     /// A message was received too often and became a dead letter.
     GivenUp(GivenUp),

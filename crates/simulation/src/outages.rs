@@ -34,12 +34,19 @@ const ORDERS: i32 = 100;
 pub const LENGTHS: [SignedDuration; 3] =
     [SignedDuration::from_secs(10), SignedDuration::from_mins(1), SignedDuration::from_mins(10)];
 
+/// The time from the end of the provider's outage until the last order is confirmed: the longest
+/// time between two tries of a charge, and a while in which all orders are charged that have waited.
+const MOST_AFTER_END: SignedDuration = SignedDuration::from_secs(15 + 5);
+
 /// How many times as long as the outage an order may wait. The waits of a message grow by up to
 /// this factor, jitter included.
 const MOST: i32 = 3;
 
 /// The time that an order may take besides: the first waits, which are whole seconds.
 const MARGIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// How many outages there are to check.
+const CASES: u64 = (Scenario::ALL.len() * LENGTHS.len()) as u64;
 
 /// When an outage begins: after the orders that it meets later have been confirmed.
 const BEGIN: SignedDuration = SignedDuration::from_mins(5);
@@ -53,6 +60,8 @@ pub enum Scenario {
     /// The Stock table is down while orders are placed, which wait to be reserved. Queues for
     /// results and deadlines have the same schedule.
     Reservation,
+    /// The provider is down while orders are placed, which wait to be confirmed.
+    Charge,
     /// The provider is down while orders are cancelled, which wait for their refund.
     Refund,
     /// SES takes no mail while orders are placed, whose customers wait for the first mail.
@@ -61,12 +70,12 @@ pub enum Scenario {
 
 impl Scenario {
     /// All scenarios.
-    pub const ALL: [Self; 3] = [Self::Reservation, Self::Refund, Self::Notice];
+    pub const ALL: [Self; 4] = [Self::Reservation, Self::Charge, Self::Refund, Self::Notice];
 
     const fn port(self) -> Port {
         match self {
             Self::Reservation => Port::Stock,
-            Self::Refund => Port::Provider,
+            Self::Charge | Self::Refund => Port::Provider,
             Self::Notice => Port::Mailer,
         }
     }
@@ -76,6 +85,11 @@ impl Scenario {
         match (self, observation) {
             (Self::Reservation, Observation::OrderWritten { after, .. })
                 if after.status == Status::Reserved =>
+            {
+                Some(after.order_id)
+            }
+            (Self::Charge, Observation::OrderWritten { after, .. })
+                if after.status == Status::Confirmed =>
             {
                 Some(after.order_id)
             }
@@ -94,6 +108,7 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Reservation => "Stock table: until the order is reserved",
+            Self::Charge => "provider: until the order is confirmed",
             Self::Refund => "provider: until the money is given back",
             Self::Notice => "SES: until the mail is sent",
         })
@@ -107,6 +122,8 @@ pub struct Waits {
     pub mean: SignedDuration,
     /// The longest wait.
     pub longest: SignedDuration,
+    /// The time from the end of the outage until the last order has got what it waited for.
+    pub after_end: SignedDuration,
     /// The orders that never got what they waited for.
     pub lost: usize,
     /// A hash of all choices of the scheduler.
@@ -115,14 +132,17 @@ pub struct Waits {
     pub steps: u64,
 }
 
-/// Simulates the outage that a seed stands for, and checks that no order waits for too long.
-pub(crate) fn check(seed: u64, verbosity: Verbosity) -> (Waits, Option<Violation>) {
-    let number = usize::try_from(seed % 9).unwrap_or(0);
-    let (scenario, length) = (Scenario::ALL[number / 3], LENGTHS[number % 3]);
+/// Simulates the outage with that `number`, and checks that no order waits for too long.
+pub(crate) fn check(number: u64, seed: u64, verbosity: Verbosity) -> (Waits, Option<Violation>) {
+    let number = usize::try_from(number % CASES).unwrap_or(0);
+    let (scenario, length) =
+        (Scenario::ALL[number / LENGTHS.len()], LENGTHS[number % LENGTHS.len()]);
     let waits = play(scenario, length, seed, verbosity);
-    let Waits { longest, lost, .. } = waits;
+    let Waits { longest, after_end, lost, .. } = waits;
     let what = if lost > 0 {
         format!("{lost} of {ORDERS} orders never get what they wait for")
+    } else if scenario == Scenario::Charge && after_end > MOST_AFTER_END {
+        format!("the last order is confirmed {} s after its end", after_end.as_secs())
     } else if longest > length * MOST + MARGIN {
         format!("an order waits for {} s", longest.as_secs())
     } else {
@@ -171,6 +191,7 @@ fn play(scenario: Scenario, length: SignedDuration, seed: u64, verbosity: Verbos
     Waits {
         mean: sum / i32::try_from(waits.len().max(1)).unwrap_or(i32::MAX),
         longest: waits.iter().max().copied().unwrap_or_default(),
+        after_end: over.values().max().map_or(SignedDuration::ZERO, |at| at.duration_since(to)),
         lost: since.len() - over.len(),
         schedule: scheduler.schedule(),
         steps: scheduler.steps(),
@@ -202,6 +223,17 @@ mod tests {
             let waits = waits(Scenario::Reservation, length);
             assert!(waits.mean >= length / 2, "the outage had no effect: {waits:?}");
             assert!(waits.longest <= length * 3 / 2 + MARGIN, "{length:#}: {waits:?}");
+            assert_eq!(waits.lost, 0, "{length:#}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_confirmed_within_seconds_of_the_end_of_the_providers_outage() {
+        for seconds in [5, 10, 30, 60, 180, 600] {
+            let length = SignedDuration::from_secs(seconds);
+            let waits = waits(Scenario::Charge, length);
+            assert!(waits.mean >= length / 2, "the outage had no effect: {waits:?}");
+            assert!(waits.after_end <= MOST_AFTER_END, "{length:#}: {waits:?}");
             assert_eq!(waits.lost, 0, "{length:#}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
+use aws_lambda_events::sqs::SqsMessage;
 use futures::executor::block_on;
 use inventory::{
     handler::{Hold, Stock},
@@ -27,7 +28,7 @@ use payment::{
 };
 use platform::{
     bus::{EventBus, MemoryBus, PublishError},
-    queue::{HideError, Visibility},
+    queue::{CopyError, HideError, Redelivery},
     table::{StoreError, Write},
 };
 use serde::Serialize;
@@ -489,19 +490,14 @@ impl EventBus for Bus {
 
 /// Sends an event to every queue that a rule matches it with.
 pub(crate) fn route(world: &World, source: &'static str, entry: &serde_json::Value) {
-    let (detail_type, detail) =
-        (entry["detail-type"].as_str().expect("a detail-type"), &entry["detail"]);
-    let order: OrderId =
-        serde_json::from_value(detail["metadata"]["correlation_id"].clone()).expect("an order");
-    let revision =
-        detail["data"]["revision"].as_u64().and_then(|revision| u32::try_from(revision).ok());
-    let event = EventTag { detail_type: detail_type.into(), order, revision };
+    let (event, detail) = (EventTag::of(entry), &entry["detail"]);
+    let EventTag { detail_type, order, .. } = &event;
     world.core.trace("bus", || format!("{detail_type} of {order}"));
     world
         .log
         .add(Observation::EventPublished { event: event.clone(), data: detail["data"].clone() });
     let envelope = json!({
-        "version": "0", "source": source, "detail-type": detail_type, "detail": detail,
+        "version": "0", "source": source, "detail-type": &**detail_type, "detail": detail,
         "id": detail["metadata"]["event_id"], "time": world.now(), "resources": [],
     });
     let passed = Passed { at: world.now(), source, event, body: envelope.to_string().into() };
@@ -524,7 +520,7 @@ pub(crate) struct Visible {
     pub(crate) queue: usize,
 }
 
-impl Visibility for Visible {
+impl Redelivery for Visible {
     async fn hide(&self, receipt_handle: &str, wait: Duration) -> Result<(), HideError> {
         let (queues, queue, handle) =
             (self.world.queues.clone(), self.queue, receipt_handle.to_owned());
@@ -534,6 +530,27 @@ impl Visibility for Visible {
             Ok(())
         };
         self.world.calls.call(Port::Queue, "hide", hide, || HideError("no answer".into())).await
+    }
+
+    async fn copy(
+        &self,
+        record: &SqsMessage,
+        ask: u32,
+        wait: Duration,
+    ) -> Result<String, CopyError> {
+        let (world, queue, asked_at) = (self.world.clone(), self.queue, self.world.now());
+        let body: Rc<str> = record.body.as_deref().unwrap_or_default().into();
+        let of = record.message_id.clone().unwrap_or_default();
+        let wait = SignedDuration::try_from(wait).expect("at most minutes");
+        let copy = move || {
+            let event = EventTag::of(&serde_json::from_str(&body).expect("a copy of an event"));
+            let order = event.order;
+            let until = asked_at + wait;
+            world.log.add(Observation::MessageCopied { of: of.clone(), order, until });
+            let content = Content::Event(event);
+            Ok(world.queues.send_copy(queue, &body, &content, ask, wait))
+        };
+        self.world.calls.call(Port::Queue, "copy", copy, || CopyError("no answer".into())).await
     }
 }
 

@@ -49,7 +49,8 @@ pub struct Outcome {
 #[must_use]
 pub fn run(seed: u64, verbosity: Verbosity) -> Outcome {
     if seed % OUTAGES == OUTAGES - 1 {
-        let (Waits { schedule, steps, .. }, violation) = outages::check(seed, verbosity);
+        let (Waits { schedule, steps, .. }, violation) =
+            outages::check(seed / OUTAGES, seed, verbosity);
         return Outcome { seed, schedule, steps, ends: BTreeMap::new(), violation };
     }
     // The batch runner draws its jitter from the global generator.

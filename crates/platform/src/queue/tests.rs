@@ -4,25 +4,58 @@ use proptest::prelude::*;
 
 use super::*;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Default, thiserror::Error)]
 #[error("failed")]
 struct TestError {
     transient: bool,
+    undecided: bool,
+    /// The next ask after that many.
+    asks: Option<fn(u32) -> NextAsk>,
 }
 
 impl Retryable for TestError {
     fn is_transient(&self) -> bool {
         self.transient
     }
+
+    fn is_undecided(&self) -> bool {
+        self.undecided
+    }
+
+    fn next_ask(&self, asks: u32, jitter: f64) -> Option<NextAsk> {
+        assert!((0.0..1.0).contains(&jitter));
+        self.asks.map(|next| next(asks))
+    }
 }
 
-#[derive(Default)]
-struct Waits(Mutex<Vec<(String, Duration)>>);
+/// A copy of a message: its body, the number of the ask, and the wait in seconds.
+type Copied = (String, u32, u64);
 
-impl Visibility for Waits {
+#[derive(Default)]
+struct Redelivered {
+    waits: Mutex<Vec<(String, Duration)>>,
+    copies: Mutex<Vec<Copied>>,
+    takes_no_copies: bool,
+}
+
+impl Redelivery for Redelivered {
     async fn hide(&self, receipt_handle: &str, wait: Duration) -> Result<(), HideError> {
-        self.0.lock().unwrap().push((receipt_handle.to_owned(), wait));
+        self.waits.lock().unwrap().push((receipt_handle.to_owned(), wait));
         Ok(())
+    }
+
+    async fn copy(
+        &self,
+        record: &SqsMessage,
+        ask: u32,
+        wait: Duration,
+    ) -> Result<String, CopyError> {
+        if self.takes_no_copies {
+            return Err(CopyError("denied".to_owned()));
+        }
+        let copy = (record.body.clone().unwrap(), ask, wait.as_secs());
+        self.copies.lock().unwrap().push(copy);
+        Ok("copy".to_owned())
     }
 }
 
@@ -39,23 +72,34 @@ fn message(id: &str, body: &str, receives: u32) -> SqsMessage {
 async fn obey(word: String) -> Result<(), TestError> {
     match word.as_str() {
         "succeed" => Ok(()),
-        "fail for now" => Err(TestError { transient: true }),
-        "fail for good" => Err(TestError { transient: false }),
+        "fail for now" => Err(TestError { transient: true, ..TestError::default() }),
+        "fail for good" => Err(TestError::default()),
+        "ask again" => {
+            Err(asking(|asks| NextAsk::After(Duration::from_secs(10 + u64::from(asks)))))
+        }
+        "too late" => Err(asking(|_| NextAsk::TooLate)),
         _ => panic!("{word}"),
     }
 }
 
+fn asking(next: fn(u32) -> NextAsk) -> TestError {
+    TestError { transient: true, asks: Some(next), ..TestError::default() }
+}
+
 /// The failed messages of a batch, and the waits that were set.
 async fn run(records: Vec<SqsMessage>) -> (Vec<String>, Vec<(String, Duration)>) {
-    let waits = Waits::default();
+    let redelivered = Redelivered::default();
+    let failed = run_on(&redelivered, records).await;
+    assert!(redelivered.copies.into_inner().unwrap().is_empty());
+    (failed, redelivered.waits.into_inner().unwrap())
+}
+
+/// The failed messages of a batch.
+async fn run_on(queue: &Redelivered, records: Vec<SqsMessage>) -> Vec<String> {
     let mut event = SqsEvent::default();
     event.records = records;
-    let backoff = Backoff::outlasting(960);
-    let answer = process(&waits, backoff, event, obey).await;
-    (
-        answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect(),
-        waits.0.into_inner().unwrap(),
-    )
+    let answer = process(queue, Backoff::outlasting(960), event, obey).await;
+    answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
 }
 
 #[tokio::test]
@@ -106,6 +150,57 @@ async fn the_last_failure_does_not_delay_the_dead_letter() {
     assert_eq!(waits, [("a".to_owned(), Duration::ZERO)]);
 }
 
+/// The message as it is after `asks` copies of it.
+fn asked(asks: &str, mut message: SqsMessage) -> SqsMessage {
+    let mut attribute = aws_lambda_events::sqs::SqsMessageAttribute::default();
+    attribute.string_value = Some(asks.to_owned());
+    message.message_attributes.insert(ASK.to_owned(), attribute);
+    message
+}
+
+#[tokio::test]
+async fn a_record_whose_error_asks_again_is_acknowledged_once_a_copy_is_sent() {
+    let queue = Redelivered::default();
+    let records = vec![
+        message("a", "\"ask again\"", 1),
+        asked("7", message("b", "\"ask again\"", 1)),
+        asked("seven", message("c", "\"ask again\"", 1)),
+        message("d", "\"fail for now\"", 1),
+    ];
+    assert_eq!(run_on(&queue, records).await, ["d"]);
+    let copies = queue.copies.into_inner().unwrap();
+    let copy = |ask: u32, wait| ("\"ask again\"".to_owned(), ask, wait);
+    assert_eq!(copies, [copy(1, 10), copy(8, 17), copy(1, 10)]);
+    let waits = queue.waits.into_inner().unwrap();
+    assert!(matches!(&waits[..], [(handle, _)] if handle == "d"), "{waits:?}");
+}
+
+#[tokio::test]
+async fn a_record_that_was_received_before_is_not_copied_again_and_waits() {
+    let queue = Redelivered::default();
+    let failed = run_on(&queue, vec![message("a", "\"ask again\"", 2)]).await;
+    assert_eq!(failed, ["a"]);
+    assert!(queue.copies.into_inner().unwrap().is_empty());
+    let waits = queue.waits.into_inner().unwrap();
+    assert!((3..=4).contains(&waits[0].1.as_secs()), "{waits:?}");
+}
+
+#[tokio::test]
+async fn a_record_whose_copy_cannot_be_sent_waits() {
+    let queue = Redelivered { takes_no_copies: true, ..Redelivered::default() };
+    assert_eq!(run_on(&queue, vec![message("a", "\"ask again\"", 1)]).await, ["a"]);
+    let waits = queue.waits.into_inner().unwrap();
+    assert!((2..=3).contains(&waits[0].1.as_secs()), "{waits:?}");
+}
+
+#[tokio::test]
+async fn a_record_for_which_another_try_would_be_too_late_is_acknowledged() {
+    for receives in [1, 2, MAX_RECEIVES] {
+        let (failed, waits) = run(vec![message("a", "\"too late\"", receives)]).await;
+        assert!(failed.is_empty() && waits.is_empty(), "{receives} receives");
+    }
+}
+
 #[test]
 fn a_record_belongs_to_the_order_and_the_trace_that_its_envelope_names() {
     let order = Uuid::from_u128(1);
@@ -135,12 +230,14 @@ fn errors_say_once_what_is_wrong() {
             "the record is not a message of this queue: `.` is missing or not what it should be",
         ),
         (RecordError::Panicked, "the handler panicked"),
-        (RecordError::Failed(TestError { transient: true }), "failed"),
+        (RecordError::Failed(TestError::default()), "failed"),
     ] {
         assert_eq!(chain(&error), text);
     }
     let error = HideError("timed out".to_owned());
     assert_eq!(chain(&error), "SQS ChangeMessageVisibility failed: timed out");
+    let error = CopyError("denied".to_owned());
+    assert_eq!(chain(&error), "SQS SendMessage failed: denied");
 }
 
 #[test]

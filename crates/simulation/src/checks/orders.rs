@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use shop::{
     id::OrderId,
     order::{Order, OrderEventType, Status},
@@ -18,6 +18,9 @@ use crate::{
     },
     violation::{Rule, Violation},
 };
+
+/// The longest time from one try of a charge to the next while the provider is down.
+const LONGEST_ASK: SignedDuration = SignedDuration::from_secs(15);
 
 #[derive(Default)]
 pub(crate) struct Orders {
@@ -38,17 +41,22 @@ impl Check for Orders {
             Observation::OrderWritten { before, after, under_way, .. } => {
                 self.written(before.as_deref(), after, under_way)?;
             }
-            Observation::MessageDeleted { by, message } => {
+            Observation::MessageDeleted { by, at, message } => {
                 let Some(event) = message.event() else {
                     return violation(format!(
                         "an unreadable message was acknowledged: {}",
                         message.body
                     ));
                 };
-                let deadline = self.deadlines.get(&event.order);
-                if matches!(message.queue, "StockQueue" | "ChargeQueue")
-                    && deadline.is_some_and(|deadline| *deadline <= by.started)
-                {
+                let is_late = self.deadlines.get(&event.order).is_some_and(|deadline| {
+                    match message.queue {
+                        "StockQueue" => *deadline <= by.started,
+                        // It is given up if the next try would come too late.
+                        "ChargeQueue" => *deadline <= *at + LONGEST_ASK,
+                        _ => false,
+                    }
+                });
+                if is_late {
                     self.came_too_late.insert(event.order);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use serde_json::Value;
 use shop::id::OrderId;
 
 #[derive(Clone, Debug)]
@@ -18,6 +19,20 @@ pub(crate) struct EventTag {
     pub(crate) order: OrderId,
     /// The order's revision, which only its own events have.
     pub(crate) revision: Option<u32>,
+}
+
+impl EventTag {
+    /// The tag of an event from its envelope, or from its entry as the bus gets it.
+    pub(crate) fn of(envelope: &Value) -> Self {
+        let detail = &envelope["detail"];
+        let order = serde_json::from_value(detail["metadata"]["correlation_id"].clone());
+        let revision = detail["data"]["revision"].as_u64();
+        Self {
+            detail_type: envelope["detail-type"].as_str().expect("a detail-type").into(),
+            order: order.expect("an order"),
+            revision: revision.and_then(|revision| u32::try_from(revision).ok()),
+        }
+    }
 }
 
 /// A message in a queue or among its dead letters.

@@ -7,8 +7,9 @@ use std::{
     rc::Rc,
 };
 
-use aws_lambda_events::sqs::SqsMessage;
+use aws_lambda_events::sqs::{SqsMessage, SqsMessageAttribute};
 use jiff::{SignedDuration, Timestamp};
+use platform::queue::ASK;
 
 use crate::{
     engine::core::Core,
@@ -29,6 +30,8 @@ struct Message {
     /// When it was sent, or redriven: the start of its retention.
     sent_at: Timestamp,
     visible_from: Timestamp,
+    /// How often it was asked for again, which its attribute says unless it is zero.
+    asks: u32,
     receives: u32,
     /// The receives that were handed to the function.
     handed: u32,
@@ -54,8 +57,23 @@ impl Message {
         record.receipt_handle = Some(self.receipt_handle());
         record.body = Some(self.body.to_string());
         record.attributes.insert("ApproximateReceiveCount".into(), self.receives.to_string());
+        if self.asks > 0 {
+            let mut asks = SqsMessageAttribute::default();
+            (asks.data_type, asks.string_value) =
+                (Some("Number".into()), Some(self.asks.to_string()));
+            record.message_attributes.insert(ASK.into(), asks);
+        }
         record
     }
+}
+
+/// A message that is about to be sent.
+#[derive(Clone, Copy)]
+struct New<'a> {
+    body: &'a Rc<str>,
+    content: &'a Content,
+    delay: SignedDuration,
+    asks: u32,
 }
 
 #[derive(Debug, Default)]
@@ -105,35 +123,65 @@ impl Queues {
     /// Sends a message, which may arrive late or twice.
     pub(crate) fn send(&self, queue: usize, body: &Rc<str>, content: &Content) {
         let (luck, now) = (&self.core.luck, self.core.now());
-        let way = if luck.chance(luck.odds().late_message) {
+        let delay = self.queues.borrow()[queue].delay;
+        let message = New { body, content, delay, asks: 0 };
+        self.put(queue, message, now + self.way());
+        if luck.chance(luck.odds().doubled_message) {
+            self.put(queue, message, now + luck.wait(LATEST_COPY));
+        }
+    }
+
+    /// Sends a copy of a message after so many `asks`, with a delay of its own. It may arrive late.
+    /// Returns its id.
+    pub(crate) fn send_copy(
+        &self,
+        queue: usize,
+        body: &Rc<str>,
+        content: &Content,
+        asks: u32,
+        delay: SignedDuration,
+    ) -> String {
+        let message = New { body, content, delay, asks };
+        self.put(queue, message, self.core.now() + self.way()).to_string()
+    }
+
+    /// How long a message is on its way to a queue.
+    fn way(&self) -> SignedDuration {
+        let luck = &self.core.luck;
+        if luck.chance(luck.odds().late_message) {
             luck.wait(SignedDuration::from_hours(1))
         } else {
             SignedDuration::from_millis(luck.between(1, 30))
-        };
-        self.put(queue, body, content, now + way);
-        if luck.chance(luck.odds().doubled_message) {
-            self.put(queue, body, content, now + luck.wait(LATEST_COPY));
         }
     }
 
     /// Sends something that no function can read.
     pub(crate) fn send_poison(&self, queue: usize, body: &Rc<str>) {
-        self.put(queue, body, &Content::Poison, self.core.now());
+        let (delay, content) = (self.queues.borrow()[queue].delay, &Content::Poison);
+        self.put(queue, New { body, content, delay, asks: 0 }, self.core.now());
     }
 
-    fn put(&self, queue: usize, body: &Rc<str>, content: &Content, sent_at: Timestamp) {
-        let id = self.sent.get() + 1;
-        self.sent.set(id);
-        let queue = &mut self.queues.borrow_mut()[queue];
-        queue.messages.push(Message {
+    /// Puts a message into a queue, and returns its id.
+    fn put(&self, queue: usize, message: New<'_>, sent_at: Timestamp) -> u64 {
+        let New { body, content, delay, asks } = message;
+        let id = self.next_id();
+        self.queues.borrow_mut()[queue].messages.push(Message {
             id,
             body: body.clone(),
             content: content.clone(),
             sent_at,
-            visible_from: self.core.luck.due(sent_at + queue.delay),
+            visible_from: self.core.luck.due(sent_at + delay),
+            asks,
             receives: 0,
             handed: 0,
         });
+        id
+    }
+
+    fn next_id(&self) -> u64 {
+        let id = self.sent.get() + 1;
+        self.sent.set(id);
+        id
     }
 
     /// Adds the queues from which a batch can be received now.
@@ -241,6 +289,8 @@ impl Queues {
                 self.core.trace(&spec.id, || format!("message {} is redriven", message.id));
                 let visible_from = now + queue.delay;
                 queue.messages.push(Message {
+                    // It is sent anew.
+                    id: self.next_id(),
                     receives: 0,
                     handed: 0,
                     sent_at: now,
