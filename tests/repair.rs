@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_secretsmanager::Client as SecretsManager;
 use jiff::Timestamp;
-use local::{PROVIDER_SECRET_NAME, Running, sandbox::IntentStatus};
+use local::{
+    Running,
+    sandbox::{Fault, FaultyAnswer, IntentStatus, Route},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -16,14 +18,13 @@ use crate::harness::{
 /// How often a message is received before it is a dead letter.
 const RECEIVES: usize = platform::queue::MAX_RECEIVES as usize;
 
-/// The seconds until the deadline of an order of [`few_retries`].
+/// The seconds until the deadline of an order of [`short_deadlines`].
 const CONFIRM_WITHIN: u64 = 60;
 
-/// A system that gives up charges after seconds, for tests that wait for that.
-async fn few_retries() -> Running {
+/// A system whose orders expire after a minute, with an alarm that a test can let ring.
+async fn short_deadlines() -> Running {
     let mut options = stack("repair");
     options.template = changed_template(&options, |template| {
-        template["Parameters"]["ChargeRetryBudgetSeconds"]["MinValue"] = 1.into();
         template["Resources"]["Rehearsal"] = yaml_serde::from_str(
             "{Type: AWS::CloudWatch::Alarm, Properties: {Namespace: Rehearsal, MetricName: Alarms, \
              Statistic: Sum, Period: 60, EvaluationPeriods: 1, Threshold: 1, \
@@ -32,15 +33,7 @@ async fn few_retries() -> Running {
         .unwrap();
     });
     options.parameters.insert("ConfirmWithinSeconds".to_owned(), CONFIRM_WITHIN.to_string());
-    // Fifteen waits of a second.
-    options.parameters.insert("ChargeRetryBudgetSeconds".to_owned(), "15".to_owned());
     Running::start(&options).await.unwrap()
-}
-
-async fn replace_provider_key(system: &System, key: &str) {
-    let update =
-        SecretsManager::new(&system.stack.aws()).update_secret().secret_id(PROVIDER_SECRET_NAME);
-    update.secret_string(key).send().await.unwrap();
 }
 
 /// Waits until the charge of an order is a dead letter.
@@ -93,16 +86,19 @@ fn dead_letters(list: &Output, queue: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_again() {
-    let running = few_retries().await;
+async fn charges_that_the_provider_refused_are_redriven_and_the_books_agree_again() {
+    let running = short_deadlines().await;
     let system = System::connect(&running.stack);
     let camille = system.customer().await;
     let shop = system.shop().await;
     let list = system.ops(&["dlq", "list"]).await;
     assert_eq!((list.status, list.text.lines().count()), (0, 9), "{list:?}");
 
-    let key = system.provider_key().await;
-    replace_provider_key(&system, "sk_test_outdated").await;
+    for route in [Route::Confirm, Route::List] {
+        let answer = FaultyAnswer::Fail(400);
+        let refusing = Fault { route: Some(route), answer, ..Fault::default() };
+        system.provider.set_fault(&refusing).await.unwrap();
+    }
     let early = camille.place(&croissants(&shop, 2)).await;
     charge_is_dead_letter(&system, &early).await;
     let list = system.ops(&["dlq", "list"]).await;
@@ -117,13 +113,13 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
         (0, 1),
         "{show:?}"
     );
-    assert_eq!(show.lines("the payment provider rejects the API key").len(), 1, "{show:?}");
+    assert_eq!(show.lines("the payment provider refuses the request").len(), 1, "{show:?}");
     let shown = system.ops(&["order", &early]).await;
     assert!(shown.status == 1 && shown.text.contains("one in `charge`"), "{shown:?}");
     let advice = format!("`cargo ops dlq redrive charge --order {early} --local ");
     assert_eq!(shown.lines(&advice).len(), 1, "{shown:?}");
     assert!(
-        shown.lines("record failed").iter().all(|line| line.contains("rejects the API key")),
+        shown.lines("record failed").iter().all(|line| line.contains("refuses the request")),
         "{shown:?}"
     );
     assert_eq!(shown.lines("record failed").len(), RECEIVES, "{shown:?}");
@@ -138,7 +134,7 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
     assert_eq!(health.lines("the alarm DeadOrders rings: ").len(), 1, "{health:?}");
     for (found, section) in [
         ("1 dead letter in `charge`", "docs/runbook.md#dead-orders"),
-        ("payment reported 16 errors", "docs/runbook.md#records-failing"),
+        ("payment reported 16 errors", "docs/runbook.md#dead-lettered"),
     ] {
         assert_eq!((health.status, health.lines(found).len()), (1, 1), "{health:?}");
         assert!(!health.lines(section).is_empty(), "{health:?}");
@@ -150,7 +146,7 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
     let late = camille.place(&croissants(&shop, 3)).await;
     charge_is_dead_letter(&system, &late).await;
     until(deadline(&camille, &early).await).await;
-    replace_provider_key(&system, &key).await;
+    system.provider.clear_faults().await.unwrap();
     let dead_letters = system.queue("ChargeDeadLetters").await;
     let before = dead_letters.messages().await;
     let dry = system.ops(&["dlq", "redrive", "charge", "--dry-run"]).await;
@@ -166,7 +162,7 @@ async fn charges_that_failed_for_a_refused_key_are_redriven_and_the_books_agree_
     assert!(redrive.status == 0 && redrive.text.contains("1 sent back"), "{redrive:?}");
 
     let expired = camille.outcome(&early).await;
-    assert_eq!((&expired["status"], &expired["payment"]), (&json!("expired"), &json!("none")));
+    assert_eq!((&expired["status"], &expired["payment"]), (&json!("expired"), &json!("voided")));
     assert_eq!((system.net_paid(&early).await, system.net_paid(&late).await), (0, 570));
     let settled = async || {
         let reconcile = system.ops(&["reconcile"]).await;

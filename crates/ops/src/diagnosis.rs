@@ -9,7 +9,6 @@ use books::{
     rows::PaymentRow,
 };
 use jiff::Timestamp;
-use platform::queue::MAX_RECEIVES;
 use serde::Serialize;
 use shop::{
     order::{Order, Rejection, Status},
@@ -169,11 +168,10 @@ impl Diagnosis {
                 format!("since {}", age(next, now))
             };
             self.state.push(format!(
-                "the next try of {} is due {due}, at {}, after {} of {MAX_RECEIVES} receives; the \
-                 last one failed: {}",
+                "the next try of {} is due {due}, at {}, after {}; the last one failed: {}",
                 failure.function,
                 moment(next),
-                failure.receives,
+                failure.tries,
                 failure.error
             ));
         }
