@@ -1,5 +1,9 @@
-use std::sync::Mutex;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use proptest::prelude::*;
 
 use super::*;
@@ -77,10 +81,13 @@ async fn obey(word: String) -> Result<(), TestError> {
         "ask again" => {
             Err(asking(|asks| NextAsk::After(Duration::from_secs(10 + u64::from(asks)))))
         }
+        "look again" => Err(TestError { undecided: true, ..asking(|_| NextAsk::After(SECOND)) }),
         "too late" => Err(asking(|_| NextAsk::TooLate)),
         _ => panic!("{word}"),
     }
 }
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn asking(next: fn(u32) -> NextAsk) -> TestError {
     TestError { transient: true, asks: Some(next), ..TestError::default() }
@@ -148,6 +155,52 @@ async fn a_wait_depends_on_how_often_the_message_was_received() {
 async fn the_last_failure_does_not_delay_the_dead_letter() {
     let (_, waits) = run(vec![message("a", "\"fail for now\"", MAX_RECEIVES)]).await;
     assert_eq!(waits, [("a".to_owned(), Duration::ZERO)]);
+}
+
+/// Counts the failures of records.
+#[derive(Default)]
+struct Failures(Arc<AtomicU64>);
+
+impl Recorder for Failures {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let is_counted = key.name() == RECORDS_FAILED;
+        if is_counted { Counter::from_arc(self.0.clone()) } else { Counter::noop() }
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[tokio::test]
+async fn every_failure_is_counted_and_a_record_that_is_only_undecided_is_none() {
+    for (word, receives, counted) in [
+        ("fail for now", 1, 1),
+        ("fail for good", 1, 1),
+        ("ask again", 1, 1),
+        ("ask again", 2, 1),
+        ("too late", 1, 1),
+        ("look again", 1, 0),
+        ("look again", 2, 0),
+        ("succeed", 1, 0),
+    ] {
+        let failures = Failures::default();
+        let recording = metrics::set_default_local_recorder(&failures);
+        let queue = Redelivered::default();
+        run_on(&queue, vec![message("a", &format!("\"{word}\""), receives)]).await;
+        drop(recording);
+        assert_eq!(failures.0.load(Ordering::Relaxed), counted, "{word}, {receives} receives");
+    }
 }
 
 /// The message as it is after `asks` copies of it.
