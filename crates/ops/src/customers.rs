@@ -208,8 +208,8 @@ pub(crate) async fn obstacle(
     };
     let owed = Money { amount, currency: order.currency };
     Ok(Some(format!(
-        "order {id} is over, and the customer is still owed {owed}, since its refund failed: refund \
-         it in the provider's dashboard, or pay it back in another way and run `cargo ops \
+        "order {id} is over, and the customer is still owed {owed}, since its refund failed: \
+         refund it in the provider's dashboard, or pay it back in another way and run `cargo ops \
          reconcile settle {id} --reason TEXT`"
     )))
 }
