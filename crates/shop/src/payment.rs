@@ -247,6 +247,8 @@ impl PaymentRecord {
             return None;
         }
         match outcome {
+            // Seen before the state that the row has: a refund that has succeeded can only fail.
+            RefundOutcome::Taken(_) if entry.state == RefundState::Succeeded => {}
             RefundOutcome::Taken(state) => entry.state = *state,
             RefundOutcome::Failed(reason) => {
                 entry.state = RefundState::Failed;

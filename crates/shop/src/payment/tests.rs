@@ -143,6 +143,51 @@ fn a_payment_is_named_as_its_row_stores_it() {
     }
 }
 
+#[test]
+fn a_refund_that_has_succeeded_can_only_fail() {
+    use RefundState::{Covered, Failed, Pending, Requested, Succeeded};
+    let failed = RefundOutcome::Failed("expired_or_canceled_card".to_owned());
+    let outcomes = [RefundOutcome::Taken(Pending), RefundOutcome::Taken(Succeeded), failed];
+    let after = |state| {
+        let entry = RefundEntry { id: 1, amount: 190, attempt: 1, name: 1, state, reason: None };
+        let payment = committed(Progress::Captured);
+        let record = PaymentRecord { version: 3, payment, refunds: vec![entry] };
+        outcomes.each_ref().map(|it| Some(record.with_outcome(1, 1, it)?.refunds[0].state))
+    };
+    assert_eq!(after(Requested), [Some(Pending), Some(Succeeded), Some(Failed)]);
+    assert_eq!(after(Pending), [None, Some(Succeeded), Some(Failed)]);
+    assert_eq!(after(Succeeded), [None, None, Some(Failed)]);
+    assert_eq!(after(Failed), [None; 3]);
+    assert_eq!(after(Covered), [None; 3]);
+}
+
+#[test]
+fn a_refund_is_known_by_its_name_and_gets_another_one_when_it_is_asked_for_again() {
+    let request = |attempt| Refund {
+        id: 1,
+        amount: 190,
+        reason: "One croissant was burnt".parse().unwrap(),
+        requested_at: jiff::Timestamp::UNIX_EPOCH,
+        attempt,
+        state: RefundState::Requested,
+    };
+    let captured = PaymentRecord::new(committed(Progress::Captured));
+    let asked = captured.with_requests(&[request(1)]).unwrap();
+    assert_eq!(asked.with_requests(&[request(1)]), None);
+    let stalled = asked.with_outcome(1, 1, &RefundOutcome::Stalled).unwrap();
+    assert_eq!((stalled.version, stalled.refunds[0].name), (3, 2));
+    // An answer under the first name is no longer of interest.
+    let failed = RefundOutcome::Failed("expired_or_canceled_card".to_owned());
+    assert_eq!(stalled.with_outcome(1, 1, &failed), None);
+    let failed = stalled.with_outcome(1, 2, &failed).unwrap();
+    assert_eq!(failed.with_requests(&[request(1)]), None);
+    let again = failed.with_requests(&[request(2)]).unwrap();
+    assert_eq!((again.refunds[0].name, again.refunds[0].state), (3, RefundState::Requested));
+    assert_eq!(again.refunds[0].reason, None);
+    let undone = PaymentRecord::next(Some(&again), Trigger::UndoRequested).unwrap();
+    assert_eq!(undone.refunds[0].state, RefundState::Covered);
+}
+
 fn apply(mut payment: Option<Payment>, triggers: &[Trigger]) -> Option<Payment> {
     for trigger in triggers {
         payment = Payment::next(payment.as_ref(), trigger.clone()).or(payment);
