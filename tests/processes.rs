@@ -192,19 +192,26 @@ async fn an_order_is_placed_and_cancelled_by_its_id_and_url_names_the_api() {
     local.run(&["down"]).await;
 }
 
+/// The README, read when the test runs: the copy of the sources to which faults are applied has
+/// none.
+fn readme() -> String {
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap()
+}
+
 /// The arguments of the command in the README that begins with these.
-fn in_readme(beginning: &str) -> Vec<&'static str> {
-    let mut commands = include_str!("../README.md").split('`');
-    let command = commands.find(|code| code.starts_with(&format!("cargo local {beginning} ")));
-    command.expect("the command").split(' ').skip(2).collect()
+fn command<'a>(readme: &'a str, beginning: &str) -> Vec<&'a str> {
+    let beginning = format!("cargo local {beginning} ");
+    let command = readme.split('`').find(|code| code.starts_with(&beginning)).unwrap();
+    command.split(' ').skip(2).collect()
 }
 
 #[tokio::test]
 async fn an_order_waits_for_seconds_after_the_fault_that_the_readme_sets() {
     let local = CommandLine::new("waiting").await;
     local.run(&["up", "--detach"]).await;
-    local.run(&in_readme("faults set")).await;
-    let timeline = local.call(0, &in_readme("order")).await.messages;
+    let readme = readme();
+    local.run(&command(&readme, "faults set")).await;
+    let timeline = local.call(0, &command(&readme, "order")).await.messages;
     let after = |state: &str| -> u64 {
         let line = timeline.lines().find(|line| line.ends_with(state)).expect(state);
         line.split_whitespace().next().unwrap().parse().unwrap()
