@@ -8,7 +8,7 @@ use serde_json::json;
 /// The queues that take each event. An event that no function acts on has none.
 ///
 /// This is the decision that a new event needs. The rules in template.yaml carry it out.
-const TAKEN_BY: [(&str, &[&str]); 18] = [
+const TAKEN_BY: [(&str, &[&str]); 20] = [
     ("order.placed", &["Stock", "Deadline"]),
     ("order.reserved", &["Charge"]),
     ("order.confirmed", &["Notice"]),
@@ -18,6 +18,7 @@ const TAKEN_BY: [(&str, &[&str]); 18] = [
     ("order.rejected", &["Stock", "Refund", "Notice"]),
     ("order.cancelled", &["Stock", "Refund", "Notice"]),
     ("order.expired", &["Stock", "Refund", "Notice"]),
+    ("order.refund_requested", &["Refund"]),
     ("order.payment_changed", &["Notice"]),
     ("order.erased", &[]),
     ("inventory.reserved", &["Results"]),
@@ -27,6 +28,7 @@ const TAKEN_BY: [(&str, &[&str]); 18] = [
     ("payment.voided", &["Results"]),
     ("payment.refunded", &["Results"]),
     ("payment.refund_failed", &["Results"]),
+    ("payment.changed", &["Results"]),
 ];
 
 #[test]

@@ -51,8 +51,8 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         Ok(record)
     }
 
-    /// Makes a refund, unless an earlier delivery has made it. Returns what has become of it; `None`
-    /// if it was made and the provider no longer says so.
+    /// Makes a refund, unless an earlier delivery has made it. Returns what has become of it;
+    /// `None` if it was made and the provider no longer says so.
     async fn give_back_part(
         &self,
         order: Order<'_>,

@@ -403,8 +403,8 @@ where
     }
 }
 
-/// Whether a record can be acknowledged, because a copy of it was sent or another try would come too
-/// late.
+/// Whether a record can be acknowledged, because a copy of it was sent or another try would come
+/// too late.
 #[derive(PartialEq, Eq)]
 enum Asked {
     Yes,

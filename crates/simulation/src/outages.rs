@@ -35,7 +35,8 @@ pub const LENGTHS: [SignedDuration; 3] =
     [SignedDuration::from_secs(10), SignedDuration::from_mins(1), SignedDuration::from_mins(10)];
 
 /// The time from the end of the provider's outage until the last order is confirmed: the longest
-/// time between two tries of a charge, and a while in which all orders are charged that have waited.
+/// time between two tries of a charge, and a while in which all orders are charged that have
+/// waited.
 const MOST_AFTER_END: SignedDuration = SignedDuration::from_secs(15 + 5);
 
 /// How many times as long as the outage an order may wait. The waits of a message grow by up to

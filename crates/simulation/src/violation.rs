@@ -25,7 +25,8 @@ pub enum Rule {
     Commit,
     /// After an outage, an order waits about as long as the outage lasted.
     Wait,
-    /// A charge is asked for again with one copy of its message, and never at or after its deadline.
+    /// A charge is asked for again with one copy of its message, and never at or after its
+    /// deadline.
     Ask,
     /// A tombstone outlives every message that it has to stop.
     Tombstone,

@@ -135,7 +135,8 @@ fn a_notice_of_refunds_names_each_amount_and_reason_and_what_is_still_owed() {
                     We owe you 1.90 EUR: One croissant was burnt\n\
                     We have tried 3 times to refund it.\n\
                     The refund to your payment method has failed. We are sorry, and are \
-                    looking into\nit. If you do not want to wait, show this message at the shop.\n\n\
+                    looking into\nit. If you do not want to wait, show this message at the \
+                    shop.\n\n\
                     Order: 0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa\n\nAmelie";
     assert_eq!(text("order.payment_changed", json!({"refunds": refunds})), expected);
 }
