@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod authentication;
 mod authorization;
 mod bad_input;
 mod books;

@@ -29,6 +29,7 @@ fn other(parameter: &str) -> Option<&'static str> {
         "RefundRetryBudgetSeconds" | "NoticeRetryBudgetSeconds" => "7200",
         "OrderIntakeConcurrency" => "20",
         "ProviderUrl" => "http://127.0.0.1:1",
+        "AuthenticationReturnUrl" => "https://amelie.example/orders",
         "ProviderSecretName" | "BooksSecretName" => "amelie/other",
         "SenderAddress" => "others@amelie.example",
         "SenderIdentity" => "amelie.example",

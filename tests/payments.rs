@@ -13,8 +13,6 @@ async fn a_declined_order_is_rejected_with_the_reason_and_leaves_no_charge_and_n
     let cards = [
         ("pm_card_chargeDeclined", "generic_decline"),
         ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
-        // This card requires 3-D Secure, but no customer is present to authenticate.
-        ("pm_card_authenticationRequired", "authentication_required"),
         ("pm_made_up", "payment_method_unusable"),
     ];
     join_all(cards.map(|(card, reason)| {

@@ -62,8 +62,12 @@ async fn sandbox(card: Card) -> (StripeProvider, PaymentMethod) {
         Card::Closed => "pm_card_refundFail",
     };
     let sandbox_url = system.stack.sandbox_url.clone();
-    let provider =
-        StripeProvider::new(&system.stack.aws(), PROVIDER_SECRET_NAME.to_owned(), sandbox_url);
+    let provider = StripeProvider::new(
+        &system.stack.aws(),
+        PROVIDER_SECRET_NAME.to_owned(),
+        sandbox_url,
+        None,
+    );
     (provider, payment_method.parse().unwrap())
 }
 

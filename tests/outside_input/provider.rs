@@ -109,6 +109,7 @@ fn check(answer: Result<Intent, Error>, replies: &[&Reply]) {
     let Ok(intent) = answer else { return };
     let word = match intent.status {
         IntentStatus::Unconfirmed => "requires_confirmation",
+        IntentStatus::AuthenticationRequired(_) => "requires_action",
         IntentStatus::Processing => "processing",
         IntentStatus::Succeeded => "succeeded",
         IntentStatus::Cancelled => "canceled",

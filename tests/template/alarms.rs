@@ -59,12 +59,14 @@ fn own_metrics() -> BTreeSet<Metric> {
         "BookDifferences",
         "ThrottledRequests",
     ];
-    // A refusal to begin a charge is counted among the rejected orders only.
+    // A refusal to begin a charge is counted among the rejected orders only, and what has to do
+    // with authentication as one reason.
     let reasons: Vec<_> = DeclineReason::ALL
         .map(DeclineReason::as_str)
         .into_iter()
         .filter(|reason| {
-            !["amount_too_small", "amount_too_large", "currency_not_accepted"].contains(reason)
+            let uncounted = ["amount_too_small", "amount_too_large", "currency_not_accepted"];
+            !uncounted.contains(reason) && *reason != "authentication_failed"
         })
         .collect();
     // The first shops' currencies; each further one costs two metrics.

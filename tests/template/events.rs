@@ -8,9 +8,10 @@ use serde_json::json;
 /// The queues that take each event. An event that no function acts on has none.
 ///
 /// This is the decision that a new event needs. The rules in template.yaml carry it out.
-const TAKEN_BY: [(&str, &[&str]); 20] = [
+const TAKEN_BY: [(&str, &[&str]); 22] = [
     ("order.placed", &["Stock", "Deadline"]),
     ("order.reserved", &["Charge"]),
+    ("order.authentication_required", &[]),
     ("order.confirmed", &["Notice"]),
     ("order.preparing", &[]),
     ("order.ready", &["Notice"]),
@@ -23,6 +24,7 @@ const TAKEN_BY: [(&str, &[&str]); 20] = [
     ("order.erased", &[]),
     ("inventory.reserved", &["Results"]),
     ("inventory.rejected", &["Results"]),
+    ("payment.authentication_required", &["Results"]),
     ("payment.captured", &["Results"]),
     ("payment.declined", &["Results"]),
     ("payment.voided", &["Results"]),
@@ -78,10 +80,11 @@ fn a_rule_names_the_sources_of_its_events() {
 }
 
 #[test]
-fn the_archive_keeps_every_event_but_the_one_with_a_payment_method() {
+fn the_archive_keeps_every_event_but_those_with_which_somebody_could_pay() {
     for template in [Template::on_aws(), Template::local()] {
         let archive = template.properties("EventArchive");
-        let pattern = json!({"detail-type": [{"anything-but": ["order.reserved"]}]});
+        let confidential = ["order.reserved", "payment.authentication_required"];
+        let pattern = json!({"detail-type": [{"anything-but": confidential}]});
         assert_eq!(archive["EventPattern"], pattern);
         assert_eq!(archive["RetentionDays"], 30);
     }

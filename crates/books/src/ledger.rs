@@ -58,6 +58,7 @@ impl<'a> Account<'a> {
         match &self.intent.status {
             IntentStatus::Unconfirmed => "unconfirmed",
             IntentStatus::Declined(_) => "declined",
+            IntentStatus::AuthenticationRequired(_) => "waiting for authentication",
             IntentStatus::Processing => "processing",
             IntentStatus::Succeeded => "succeeded",
             IntentStatus::Cancelled => "cancelled",

@@ -18,7 +18,7 @@ use crate::{
     host::{Host, PROVIDER_KEY},
     local_stack::{Stack, environments_file, write_json},
     options::Options,
-    recorder, shops,
+    recorder, sandbox, shops,
     template::Template,
     users,
 };
@@ -135,6 +135,7 @@ fn api_url(endpoint: &str, own: &str) -> String {
 /// The template parameters that differ from their defaults.
 fn parameters(address: &Address) -> BTreeMap<String, String> {
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+    let return_url = format!("{}{}", address.sandbox_url, sandbox::RETURNED);
     let parameters = [
         ("Stage", "local"),
         ("EndpointUrl", &address.endpoint),
@@ -142,6 +143,7 @@ fn parameters(address: &Address) -> BTreeMap<String, String> {
         // A changed menu is seen after a moment, and the cache is used nevertheless.
         ("MenuCacheSeconds", "1"),
         ("ProviderUrl", &address.sandbox_url),
+        ("AuthenticationReturnUrl", &return_url),
         ("ProviderSecretName", PROVIDER_SECRET_NAME),
         ("SenderAddress", SENDER),
     ];

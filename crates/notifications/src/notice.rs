@@ -115,6 +115,7 @@ fn is_about_money(event: &OrderEvent) -> bool {
         Event::Confirmed
         | Event::Placed
         | Event::Reserved
+        | Event::AuthenticationRequired
         | Event::Preparing
         | Event::Collected
         | Event::RefundRequested
@@ -142,6 +143,7 @@ const fn template(event: OrderEventType, order: &OrderData) -> Option<&'static s
         },
         Event::Placed
         | Event::Reserved
+        | Event::AuthenticationRequired
         | Event::Preparing
         | Event::Collected
         | Event::RefundRequested

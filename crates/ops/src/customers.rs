@@ -216,7 +216,7 @@ pub(crate) async fn obstacle(
 
 /// Why an order or its payment goes on by itself, if it does.
 fn under_way(order: &Order, payment: Option<&Payment>, now: Timestamp) -> Option<&'static str> {
-    use Progress::{Captured, Charging, Undoing};
+    use Progress::{Authenticating, Captured, Charging, Undoing};
     if !order.is_over(now) {
         return Some("is under way");
     }
@@ -226,9 +226,10 @@ fn under_way(order: &Order, payment: Option<&Payment>, now: Timestamp) -> Option
     match payment {
         // The event of the order's end, which leaves a row and forbids a charge, is under way.
         None if now < order.deadline => Some("has ended, and may be charged until that is known"),
-        Some(Payment::Committed { progress: Charging | Captured | Undoing, .. }) => {
-            Some("has ended, and its money is still to be given back")
-        }
+        Some(Payment::Committed {
+            progress: Charging | Authenticating | Captured | Undoing,
+            ..
+        }) => Some("has ended, and its money is still to be given back"),
         _ if order.payment == PaymentStatus::Captured => {
             Some("has ended, and its money is still to be given back")
         }
@@ -271,7 +272,8 @@ mod tests {
         let committed = |progress| Payment::Committed { intent: IntentId::new("pi_1"), progress };
         assert!(is_under_way(None, in_time) && !is_under_way(None, order.deadline));
         assert!(!is_under_way(Some(&Payment::Forbidden), in_time));
-        for progress in [Progress::Charging, Progress::Captured, Progress::Undoing] {
+        use Progress::{Authenticating, Captured, Charging, Undoing};
+        for progress in [Charging, Authenticating, Captured, Undoing] {
             assert!(is_under_way(Some(&committed(progress)), order.deadline));
         }
         assert!(!is_under_way(Some(&committed(Progress::Voided)), in_time));

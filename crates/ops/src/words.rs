@@ -16,6 +16,9 @@ pub(crate) fn payment(payment: &Payment) -> &'static str {
     };
     match progress {
         Progress::Charging => "the charge was begun, and its outcome is not known yet",
+        Progress::Authenticating => {
+            "the bank asks the customer to authenticate the payment; their order shows the page"
+        }
         Progress::Captured => "the money was taken",
         Progress::Declined { .. } => "no money was taken",
         Progress::Undoing => "the order ended early, and its charge is being voided or refunded",
@@ -42,7 +45,11 @@ pub(crate) fn decline(code: &str) -> &'static str {
             DeclineReason::CardNotSupported => "the card cannot be used for this payment",
             DeclineReason::TryAgainLater => "the bank or the provider could not process it",
             DeclineReason::AuthenticationRequired => {
-                "the bank asks the customer to authenticate the payment, which is not possible here"
+                "the bank asks the customer to authenticate the payment, which needs the parameter \
+                 AuthenticationReturnUrl"
+            }
+            DeclineReason::AuthenticationFailed => {
+                "the customer's bank did not accept how they authenticated the payment"
             }
             DeclineReason::PaymentMethodUnusable => "the payment method cannot be charged",
             DeclineReason::AmountTooSmall => {
@@ -71,6 +78,7 @@ pub(crate) fn after_decline(code: &str) -> &'static str {
         | DeclineReason::CardNotSupported
         | DeclineReason::TryAgainLater
         | DeclineReason::AuthenticationRequired
+        | DeclineReason::AuthenticationFailed
         | DeclineReason::PaymentMethodUnusable
         | DeclineReason::GenericDecline => {
             "The customer can order again with another payment method"

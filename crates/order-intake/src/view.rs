@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use shop::{
+    authentication::AuthenticationUrl,
     decline::DeclineReason,
     id::{ItemId, LocationId, OrderId},
     menu::Location,
@@ -23,6 +24,11 @@ pub(crate) struct OrderView {
     status: Status,
     /// What happened to the customer's money.
     payment: PaymentView,
+    /// Where the customer authenticates the payment; only while `payment` is
+    /// `authentication_required`. Show the page to nobody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    authentication_url: Option<AuthenticationUrl>,
     /// What the shop has given back or is giving back, in the order in which it did.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refunds: Vec<RefundView>,
@@ -58,6 +64,9 @@ pub(crate) struct OrderView {
 enum PaymentView {
     /// No money was taken.
     None,
+    /// No money is taken before the customer has authenticated the payment on the page at
+    /// `authentication_url`, before `deadline`.
+    AuthenticationRequired,
     /// The full amount was taken.
     Captured,
     /// The charge was voided before it took anything.
@@ -73,6 +82,9 @@ enum PaymentView {
 impl PaymentView {
     fn of(order: &Order) -> Self {
         match order.payment {
+            PaymentStatus::None if order.authentication_url.is_some() => {
+                Self::AuthenticationRequired
+            }
             PaymentStatus::None => Self::None,
             PaymentStatus::Voided => Self::Voided,
             PaymentStatus::Refunded => Self::Refunded,
@@ -190,6 +202,7 @@ impl From<Order> for OrderView {
             order_id: order.order_id,
             status: order.status,
             payment: PaymentView::of(&order),
+            authentication_url: order.authentication_url,
             refunds: order.refunds.into_iter().map(RefundView::from).collect(),
             rejection: order.rejection.map(RejectionView::from),
             location: order.location,

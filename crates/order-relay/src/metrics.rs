@@ -30,6 +30,7 @@ pub(crate) fn record(event: &OrderEvent, placed_at: Timestamp) {
         OrderEventType::Cancelled => count("OrdersCancelled"),
         OrderEventType::Expired => count("OrdersExpired"),
         OrderEventType::Reserved
+        | OrderEventType::AuthenticationRequired
         | OrderEventType::Preparing
         | OrderEventType::Ready
         | OrderEventType::RefundRequested

@@ -101,6 +101,11 @@ fn triggered(report: Report) -> (OrderId, Trigger, Uuid) {
             Trigger::StockRejected(event.data.shortages),
             event.metadata.event_id,
         ),
+        Report::Payment(Payment::AuthenticationRequired(event)) => (
+            event.data.order_id,
+            Trigger::AuthenticationRequired(event.data.authentication_url),
+            event.metadata.event_id,
+        ),
         Report::Payment(Payment::Captured(event)) => {
             (event.data.order_id, Trigger::PaymentCaptured, event.metadata.event_id)
         }

@@ -11,9 +11,10 @@ use platform::{
     table::{StoreError, Write},
 };
 use shop::{
+    authentication::AuthenticationUrl,
     event::{
-        Metadata, OrderData, OrderEvent, PaymentChanged, PaymentEvent, PaymentFailed, PaymentMade,
-        RefundReport,
+        AuthenticationRequired, Metadata, OrderData, OrderEvent, PaymentChanged, PaymentEvent,
+        PaymentFailed, PaymentMade, RefundReport,
     },
     id::OrderId,
     money::Money,
@@ -93,7 +94,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
     /// The table, the provider or the bus fails, or the provider has not finished. The event can be
     /// handled again.
     pub async fn handle(&self, event: OrderEvent, now: Timestamp) -> Result<(), PaymentError> {
-        let order = Order { data: &event.detail.data, now };
+        let order = Order { data: &event.detail.data, cause: &event.detail.metadata, now };
         let record = match event.event_type {
             OrderEventType::Reserved => self.charge(order).await?,
             OrderEventType::Rejected | OrderEventType::Cancelled | OrderEventType::Expired => {
@@ -101,6 +102,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
             }
             OrderEventType::RefundRequested => Some(self.give_back_parts(order).await?),
             OrderEventType::Placed
+            | OrderEventType::AuthenticationRequired
             | OrderEventType::Confirmed
             | OrderEventType::Preparing
             | OrderEventType::Ready
@@ -110,7 +112,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         };
         let Some(record) = record else { return Ok(()) };
         log(&record);
-        if let Some(outcome) = outcome(record, &event, order) {
+        if let Some(outcome) = outcome(record, event.event_type, order) {
             self.bus.publish(&[outcome]).await?;
         }
         Ok(())
@@ -127,7 +129,9 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
             }
             None => self.begin(order).await?,
         };
-        let Payment::Committed { intent, progress: Progress::Charging } = &record.payment else {
+        let Payment::Committed { intent, progress: Progress::Charging | Progress::Authenticating } =
+            &record.payment
+        else {
             return Ok(Some(record));
         };
         // An earlier delivery may have got further with an intent that this one did not create.
@@ -148,11 +152,36 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
             IntentStatus::Declined(reason) => Trigger::Declined(reason),
             // By hand at the provider: this function would have written that it undoes the charge.
             IntentStatus::Cancelled => Trigger::Declined("cancelled".into()),
+            IntentStatus::AuthenticationRequired(page) => {
+                if !expired {
+                    self.request_authentication(order, record, page).await?;
+                }
+                return Err(PaymentError::Unfinished);
+            }
             IntentStatus::Processing | IntentStatus::Unconfirmed | IntentStatus::Other(_) => {
                 return Err(PaymentError::Unfinished);
             }
         };
         self.advance(order, Some(record), trigger).await
+    }
+
+    /// Tells the order where its customer authenticates the payment, once.
+    async fn request_authentication(
+        &self,
+        order: Order<'_>,
+        record: PaymentRecord,
+        authentication_url: AuthenticationUrl,
+    ) -> Result<(), PaymentError> {
+        if matches!(record.payment, Payment::Committed { progress: Progress::Authenticating, .. }) {
+            return Ok(());
+        }
+        let required = AuthenticationRequired { order_id: order.data.order_id, authentication_url };
+        let event = PaymentEvent::authentication_required(required, order.now, order.cause);
+        // Before the row says so: nothing publishes it afterwards.
+        self.bus.publish(&[event]).await?;
+        let asked = self.advance(order, Some(record), Trigger::AuthenticationRequired).await?;
+        asked.iter().for_each(log);
+        Ok(())
     }
 
     /// Creates an intent and commits the order to it, or to the provider's refusal to create one.
@@ -233,6 +262,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
             },
             IntentStatus::Unconfirmed
             | IntentStatus::Declined(_)
+            | IntentStatus::AuthenticationRequired(_)
             | IntentStatus::Processing
             | IntentStatus::Other(_) => Err(PaymentError::Unfinished),
         }
@@ -291,6 +321,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
 #[derive(Clone, Copy)]
 pub(crate) struct Order<'a> {
     pub(crate) data: &'a OrderData,
+    pub(crate) cause: &'a Metadata,
     pub(crate) now: Timestamp,
 }
 
@@ -307,13 +338,16 @@ fn log(record: &PaymentRecord) {
 }
 
 /// The event that reports a payment: none while its outcome is open, or if it never began.
-fn outcome(record: PaymentRecord, event: &OrderEvent, order: Order<'_>) -> Option<PaymentEvent> {
-    let cause = &event.detail.metadata;
+fn outcome(
+    record: PaymentRecord,
+    event_type: OrderEventType,
+    order: Order<'_>,
+) -> Option<PaymentEvent> {
     let is_captured =
         matches!(record.payment, Payment::Committed { progress: Progress::Captured, .. });
     // An order that has ended gets all back, whatever was given back before.
-    if event.event_type != OrderEventType::RefundRequested || !is_captured {
-        return committed(record.payment, cause, order);
+    if event_type != OrderEventType::RefundRequested || !is_captured {
+        return committed(record.payment, order);
     }
     let report = |entry: &RefundEntry| RefundReport { id: entry.id, state: entry.state };
     let changed = PaymentChanged {
@@ -321,13 +355,13 @@ fn outcome(record: PaymentRecord, event: &OrderEvent, order: Order<'_>) -> Optio
         version: record.version,
         refunds: record.refunds.iter().map(report).collect(),
     };
-    Some(PaymentEvent::changed(changed, order.now, cause))
+    Some(PaymentEvent::changed(changed, order.now, order.cause))
 }
 
 /// The event that reports what the order is committed to, if that is decided.
-fn committed(payment: Payment, cause: &Metadata, order: Order<'_>) -> Option<PaymentEvent> {
-    let OrderData { order_id, total: amount, currency, .. } = *order.data;
-    let now = order.now;
+fn committed(payment: Payment, order: Order<'_>) -> Option<PaymentEvent> {
+    let Order { data, cause, now } = order;
+    let OrderData { order_id, total: amount, currency, .. } = *data;
     let made = PaymentMade { order_id, amount, currency };
     let failed = |reason| PaymentFailed { order_id, reason };
     let progress = match payment {
@@ -338,7 +372,7 @@ fn committed(payment: Payment, cause: &Metadata, order: Order<'_>) -> Option<Pay
         Payment::Committed { progress, .. } => progress,
     };
     Some(match progress {
-        Progress::Charging | Progress::Undoing => return None,
+        Progress::Charging | Progress::Authenticating | Progress::Undoing => return None,
         Progress::Captured => PaymentEvent::captured(made, now, cause),
         Progress::Declined { reason } => PaymentEvent::declined(failed(reason), now, cause),
         Progress::Voided => PaymentEvent::voided(made, now, cause),

@@ -34,6 +34,7 @@ async fn main() -> Result<(), Error> {
             &config,
             settings::text("PROVIDER_SECRET")?,
             settings::text("PROVIDER_URL")?,
+            settings::text("AUTHENTICATION_RETURN_URL").ok(),
         ),
         bus: EventBridge::new(&config, settings::text("EVENT_BUS")?, PAYMENT),
     };

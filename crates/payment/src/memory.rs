@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 use platform::table::{StoreError, Write};
 use shop::{
+    authentication::AuthenticationUrl,
     id::OrderId,
     money::Money,
     payment::{IntentId, Payment, PaymentRecord},
@@ -96,7 +97,8 @@ fn is_unwritten_since(row: &PaymentRecord, from: &PaymentRecord) -> bool {
 /// |---|---|
 /// | `pm_card_chargeDeclined` | declined with `generic_decline` |
 /// | `pm_card_chargeDeclinedInsufficientFunds` | declined with `insufficient_funds` |
-/// | `pm_card_authenticationRequired` | declined with `authentication_required` |
+/// | `pm_card_authenticationRequired…` | the customer must [authenticate](Self::authenticate) |
+/// | `…ChargeDeclinedInsufficientFunds` | declined with `insufficient_funds` after that |
 /// | `pm_card_pendingRefund` | a refund is pending when first requested, then succeeds |
 /// | `pm_card_refundFail` | refunds fail with `expired_or_canceled_card` |
 /// | `pm_usBankAccount_processing` | processing until the intent is looked up, then succeeds |
@@ -132,6 +134,7 @@ struct StoredIntent {
     price: Money,
     payment_method: String,
     status: IntentStatus,
+    authenticated: bool,
     /// Oldest first.
     refunds: Vec<BookedRefund>,
 }
@@ -169,6 +172,23 @@ fn left(amount: u64, refunds: &[BookedRefund]) -> u64 {
 }
 
 impl MemoryProvider {
+    /// The customer of an intent authenticates the payment, or fails to. Returns whether they were
+    /// asked to.
+    pub fn authenticate(&self, intent: &IntentId, succeeds: bool) -> bool {
+        let mut state = self.state();
+        let Some(stored) = state.intents.get_mut(intent) else { return false };
+        if !matches!(stored.status, IntentStatus::AuthenticationRequired(_)) {
+            return false;
+        }
+        stored.authenticated = succeeds;
+        stored.status = if succeeds {
+            IntentStatus::Unconfirmed
+        } else {
+            IntentStatus::Declined("payment_intent_authentication_failure".to_owned())
+        };
+        true
+    }
+
     /// Declines every charge from now on with this code.
     pub fn decline(&self, code: &str) {
         self.state().decline = Some(code.to_owned());
@@ -267,6 +287,23 @@ impl ProviderState {
 }
 
 impl StoredIntent {
+    /// The outcome of confirming the intent.
+    fn charge(&self, id: &IntentId) -> IntentStatus {
+        let declined = |code: &str| IntentStatus::Declined(code.to_owned());
+        match self.payment_method.as_str() {
+            method if method.starts_with(NEEDS_AUTHENTICATION) && !self.authenticated => {
+                IntentStatus::AuthenticationRequired(page(id))
+            }
+            "pm_card_chargeDeclined" => declined("generic_decline"),
+            "pm_card_chargeDeclinedInsufficientFunds"
+            | "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds" => {
+                declined("insufficient_funds")
+            }
+            "pm_usBankAccount_processing" => IntentStatus::Processing,
+            _ => IntentStatus::Succeeded,
+        }
+    }
+
     /// Returns the intent as it stands. One that is processing succeeds afterwards, so that the
     /// next look finds it settled.
     fn look_up(&mut self, id: &IntentId) -> Intent {
@@ -278,21 +315,18 @@ impl StoredIntent {
     }
 }
 
+/// How the names of payment methods begin whose customers must authenticate.
+const NEEDS_AUTHENTICATION: &str = "pm_card_authenticationRequired";
+
+/// The page on which the customer of an intent authenticates.
+fn page(intent: &IntentId) -> AuthenticationUrl {
+    let url = format!("https://hooks.stripe.com/3d_secure_2/{}", intent.as_str());
+    url.try_into().expect("the address is short and printable")
+}
+
 fn refused(status: u16, code: &str) -> ProviderError {
     let code = Some(code.to_owned());
     Error::Refused { status, code, param: None, request_id: None }.into()
-}
-
-/// The outcome of confirming an intent with a known payment method.
-fn charge(payment_method: &str) -> IntentStatus {
-    let declined = |code: &str| IntentStatus::Declined(code.to_owned());
-    match payment_method {
-        "pm_card_chargeDeclined" => declined("generic_decline"),
-        "pm_card_chargeDeclinedInsufficientFunds" => declined("insufficient_funds"),
-        "pm_card_authenticationRequired" => declined("authentication_required"),
-        "pm_usBankAccount_processing" => IntentStatus::Processing,
-        _ => IntentStatus::Succeeded,
-    }
 }
 
 impl Provider for MemoryProvider {
@@ -323,6 +357,7 @@ impl Provider for MemoryProvider {
                 price: new.price,
                 payment_method: payment_method.to_owned(),
                 status: intent.status.clone(),
+                authenticated: false,
                 refunds: vec![],
             };
             state.intents.insert(intent.id.clone(), stored);
@@ -341,7 +376,7 @@ impl Provider for MemoryProvider {
             let stored = state.intent(intent)?;
             if stored.status == IntentStatus::Unconfirmed {
                 stored.status =
-                    decline.map_or_else(|| charge(&stored.payment_method), IntentStatus::Declined);
+                    decline.map_or_else(|| stored.charge(intent), IntentStatus::Declined);
                 return Ok(Intent { id: intent.clone(), status: stored.status.clone() });
             }
             Ok(stored.look_up(intent))
@@ -351,7 +386,13 @@ impl Provider for MemoryProvider {
     async fn cancel(&self, intent: &IntentId) -> Result<Intent, ProviderError> {
         self.answer(|state| {
             let stored = state.intent(intent)?;
-            if matches!(stored.status, IntentStatus::Unconfirmed | IntentStatus::Declined(_)) {
+            let is_open = matches!(
+                stored.status,
+                IntentStatus::Unconfirmed
+                    | IntentStatus::Declined(_)
+                    | IntentStatus::AuthenticationRequired(_)
+            );
+            if is_open {
                 stored.status = IntentStatus::Cancelled;
             }
             Ok(stored.look_up(intent))

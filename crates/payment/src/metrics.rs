@@ -37,11 +37,15 @@ fn record_progress(record: &PaymentRecord, price: Money) {
         }
         Progress::Refunded => record_given_back(price.amount - record.given(), price),
         Progress::Declined { reason } => {
-            let reason = DeclineReason::from_provider_code(reason).as_str();
-            counter!("Declines", "Reason" => reason).increment(1);
+            let class = match DeclineReason::from_provider_code(reason) {
+                // One for both, since each costs a metric.
+                DeclineReason::AuthenticationFailed => DeclineReason::AuthenticationRequired,
+                reason => reason,
+            };
+            counter!("Declines", "Reason" => class.as_str()).increment(1);
         }
         Progress::RefundFailed { .. } => counter!("RefundsFailed").increment(1),
-        Progress::Charging | Progress::Undoing | Progress::Voided => {}
+        Progress::Charging | Progress::Authenticating | Progress::Undoing | Progress::Voided => {}
     }
 }
 

@@ -13,7 +13,8 @@ pub trait Provider {
     /// Looks up an intent.
     async fn find(&self, intent: &IntentId) -> Result<Intent, ProviderError>;
 
-    /// Takes the money, unless the intent was confirmed or cancelled before.
+    /// Takes the money, unless the customer has to authenticate first, or the intent was confirmed
+    /// or cancelled before.
     async fn confirm(&self, intent: &IntentId) -> Result<Intent, ProviderError>;
 
     /// Cancels an intent, unless it has succeeded.

@@ -19,14 +19,23 @@ pub struct StripeProvider {
     /// The name of the secret.
     secret: String,
     url: String,
+    /// See [`Client::with_authentication`]; `None` without authentication.
+    return_url: Option<String>,
     client: Mutex<Option<Client>>,
 }
 
 impl StripeProvider {
-    /// Prepares calls of the API at `url`, with the key in the secret of that name.
+    /// Prepares calls of the API at `url`, with the key in the secret of that name. Customers who
+    /// have authenticated a payment go on to `return_url`; without it, they cannot.
     #[must_use]
-    pub fn new(config: &SdkConfig, secret: String, url: String) -> Self {
-        Self { secrets: SecretsManager::new(config), secret, url, client: Mutex::default() }
+    pub fn new(
+        config: &SdkConfig,
+        secret: String,
+        url: String,
+        return_url: Option<String>,
+    ) -> Self {
+        let secrets = SecretsManager::new(config);
+        Self { secrets, secret, url, return_url, client: Mutex::default() }
     }
 
     /// Fetches the key and opens a connection during initialization, where time is cheap. A failure
@@ -49,7 +58,10 @@ impl StripeProvider {
         let secret = self.secrets.get_secret_value().secret_id(&self.secret).send().await;
         let secret = secret.map_err(|error| KeyError::Secret(chain(&error)))?;
         let api_key = secret.secret_string().unwrap_or_default();
-        let new = Client::new(&self.url, api_key, RetrySettings::default())?;
+        let mut new = Client::new(&self.url, api_key, RetrySettings::default())?;
+        if let Some(return_url) = &self.return_url {
+            new = new.with_authentication(return_url)?;
+        }
         *client = Some(new.clone());
         Ok(new)
     }

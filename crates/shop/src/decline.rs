@@ -24,8 +24,10 @@ pub enum DeclineReason {
     CardNotSupported,
     /// The bank or the provider could not process the payment; a new order may succeed.
     TryAgainLater,
-    /// The bank asks the customer to authenticate the payment, which this system cannot do.
+    /// The bank asks the customer to authenticate the payment, and the shop does not let them.
     AuthenticationRequired,
+    /// The customer's bank did not accept how they authenticated the payment.
+    AuthenticationFailed,
     /// The provider does not know the payment method, or cannot charge it.
     PaymentMethodUnusable,
     /// The provider charges no amount as small as the order's total.
@@ -40,13 +42,14 @@ pub enum DeclineReason {
 
 impl DeclineReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::InsufficientFunds,
         Self::ExpiredCard,
         Self::IncorrectCardDetails,
         Self::CardNotSupported,
         Self::TryAgainLater,
         Self::AuthenticationRequired,
+        Self::AuthenticationFailed,
         Self::PaymentMethodUnusable,
         Self::AmountTooSmall,
         Self::AmountTooLarge,
@@ -76,6 +79,7 @@ impl DeclineReason {
             | "reenter_transaction"
             | "try_again_later" => Self::TryAgainLater,
             "authentication_required" => Self::AuthenticationRequired,
+            "payment_intent_authentication_failure" => Self::AuthenticationFailed,
             "payment_method_unusable" => Self::PaymentMethodUnusable,
             "amount_too_small" => Self::AmountTooSmall,
             "amount_too_large" => Self::AmountTooLarge,
@@ -94,6 +98,7 @@ impl DeclineReason {
             Self::CardNotSupported => "card_not_supported",
             Self::TryAgainLater => "try_again_later",
             Self::AuthenticationRequired => "authentication_required",
+            Self::AuthenticationFailed => "authentication_failed",
             Self::PaymentMethodUnusable => "payment_method_unusable",
             Self::AmountTooSmall => "amount_too_small",
             Self::AmountTooLarge => "amount_too_large",

@@ -1,7 +1,9 @@
 //! The events on the bus: `source`, `detail-type` and `detail` of an EventBridge envelope.
 //!
 //! An event carries everything that its consumers need, except addresses. The payment method
-//! travels in `order.reserved` alone, which only the payment function receives.
+//! travels in `order.reserved` alone, which only the payment function receives, and the page on
+//! which a customer authenticates in `payment.authentication_required` alone. The archive of the
+//! bus keeps neither.
 //!
 //! # Versions
 //!
@@ -16,7 +18,8 @@
 //!   does not look at the version. An unknown enum value is a decoding error, so the message is
 //!   retried, and waits in the dead-letter queue if the consumer's deployment takes longer.
 //!
-//! Version 3 of orders and payment adds currencies, version 4 the refunds of orders that go on.
+//! Version 3 of orders and payment adds currencies, version 4 the refunds of orders that go on and
+//! the authentication of payments.
 //!
 //! The JSON Schemas in `schemas/` are generated from these types, and `tests/recorded/` holds
 //! events of each version.
@@ -27,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    authentication::AuthenticationUrl,
     id::{CustomerId, LocationId, OrderId},
     money::{Currency, Money},
     order::{
@@ -193,17 +197,20 @@ impl OrderEvent {
     }
 
     /// The event to publish again if nobody knows whether it got through: the order's latest one.
-    /// While a refund is not made, that is the one for which it is tried: the end of an order, or
-    /// the request of its shop. A later one only says, for example, that the refund failed.
+    /// While the charge or a refund is not made, that is the one for which it is tried: the
+    /// reservation or the end of an order, or the request of its shop. A later one only says, for
+    /// example, that the refund failed.
     #[must_use]
     pub fn repeated(order: Order) -> Option<Self> {
-        use OrderEventType::{Cancelled, Expired, RefundRequested, Rejected};
+        use OrderEventType::{Cancelled, Expired, RefundRequested, Rejected, Reserved};
 
         let is_asked_for = |refund: &Refund| refund.state == RefundState::Requested;
         if order.payment == PaymentStatus::RefundFailed {
             Self::last_of(order, &[Rejected, Cancelled, Expired])
         } else if order.refunds.iter().any(is_asked_for) {
             Self::last_of(order, &[RefundRequested])
+        } else if order.status == Status::Reserved {
+            Self::last_of(order, &[Reserved])
         } else {
             Self::latest(order)
         }
@@ -246,7 +253,7 @@ macro_rules! about_order {
     };
 }
 
-about_order!(StockReserved, StockRejected, PaymentMade, PaymentFailed);
+about_order!(StockReserved, StockRejected, AuthenticationRequired, PaymentMade, PaymentFailed);
 
 impl AboutOrder for PaymentChanged {
     fn order_id(&self) -> OrderId {
@@ -331,6 +338,9 @@ pub struct StockRejected {
 events! {
     /// A result of an order's payment.
     PaymentEvent, version PAYMENT_VERSION:
+    /// The customer's bank asks them to authenticate the payment; since version 4.
+    "payment.authentication_required"
+        => AuthenticationRequired, authentication_required(AuthenticationRequired);
     /// The full amount was taken.
     "payment.captured" => Captured, captured(PaymentMade);
     /// The provider declined the charge, or refused for good to begin it.
@@ -343,6 +353,15 @@ events! {
     "payment.refund_failed" => RefundFailed, refund_failed(PaymentFailed);
     /// The refunds of an order that goes on have changed; since version 4.
     "payment.changed" => Changed, changed(PaymentChanged);
+}
+
+/// Data of `payment.authentication_required`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuthenticationRequired {
+    /// The order's id.
+    pub order_id: OrderId,
+    /// The page for the customer alone.
+    pub authentication_url: AuthenticationUrl,
 }
 
 /// Data of `payment.changed`: the payment's row as it stood. An event with a lower version than one

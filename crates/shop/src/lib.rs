@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod authentication;
 pub mod calendar;
 pub mod decline;
 pub mod event;

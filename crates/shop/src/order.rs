@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    authentication::AuthenticationUrl,
     id::{CustomerId, ItemId, LocationId, OrderId},
     money::{Currency, Money},
     refund::{Refund, RefundReason, RefundState, is_zero, live_amount},
@@ -70,8 +71,8 @@ impl Status {
         }
     }
 
-    /// Whether a charge may still need the payment method.
-    const fn needs_payment_method(self) -> bool {
+    /// Whether the order may still be charged for.
+    const fn awaits_charge(self) -> bool {
         match self {
             Self::Placed | Self::Reserved => true,
             Self::Confirmed
@@ -276,6 +277,9 @@ pub enum OrderEventType {
     Cancelled,
     #[serde(rename = "order.expired")]
     Expired,
+    /// The order's state is the same as before; its customer has to authenticate the payment.
+    #[serde(rename = "order.authentication_required")]
+    AuthenticationRequired,
     /// The order's state is the same as before; the shop gives money back.
     #[serde(rename = "order.refund_requested")]
     RefundRequested,
@@ -289,9 +293,10 @@ pub enum OrderEventType {
 
 impl OrderEventType {
     /// Every event type.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Placed,
         Self::Reserved,
+        Self::AuthenticationRequired,
         Self::Confirmed,
         Self::Preparing,
         Self::Ready,
@@ -356,6 +361,10 @@ pub struct Order {
     /// The payment method, until the order is confirmed or has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_method: Option<PaymentMethod>,
+    /// Where the customer authenticates the payment, once their bank asks for it and until the
+    /// order is confirmed or has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication_url: Option<AuthenticationUrl>,
     /// The customer's words to the shop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
@@ -391,6 +400,8 @@ pub enum Trigger {
     StockReserved,
     /// Inventory had too little of these items.
     StockRejected(Vec<Shortage>),
+    /// The customer's bank asks them to authenticate the payment on this page.
+    AuthenticationRequired(AuthenticationUrl),
     /// The provider took the full amount.
     PaymentCaptured,
     /// The provider declined the charge, or refused for good to begin it, with its code.
@@ -444,8 +455,11 @@ pub struct Transition {
     pub refunds: Option<(Vec<Refund>, u32)>,
     /// Why the order is rejected; only for a transition that rejects it.
     pub rejection: Option<Rejection>,
-    /// Whether to delete the payment method, because no charge needs it from now on.
-    pub forgets_payment_method: bool,
+    /// Where the customer authenticates the payment; only for a transition that says so.
+    pub authentication_url: Option<AuthenticationUrl>,
+    /// Whether to delete the payment method and the page for authentication, because no charge
+    /// needs them from now on.
+    pub forgets_charge: bool,
     /// Whether to delete what leads to the customer: their id, their note, and the hash and the
     /// trace of their request. What the books need stays; reasons of refunds are among `refunds`.
     pub erases_customer: bool,
@@ -490,10 +504,15 @@ impl Order {
         at: Timestamp,
         cause: Option<Uuid>,
     ) -> Option<Transition> {
-        match trigger {
+        match &trigger {
             Trigger::DeadlinePassed if at < self.deadline => return None,
             // The shop has made the order, or is about to; the customer may have eaten it.
             Trigger::Cancelled if at >= self.pickup_at => return None,
+            Trigger::AuthenticationRequired(url)
+                if self.authentication_url.as_ref() == Some(url) =>
+            {
+                return None;
+            }
             Trigger::ErasureRequested if self.customer_id.is_erased() || !self.is_over(at) => {
                 return None;
             }
@@ -518,17 +537,25 @@ impl Order {
             }
             _ => None,
         };
-        let rejection = match trigger {
-            Trigger::StockRejected(shortages) => Some(Rejection::OutOfStock { shortages }),
-            Trigger::PaymentDeclined(reason) => Some(Rejection::PaymentDeclined { reason }),
-            _ => None,
-        };
+        let mut rejection = None;
+        let mut authentication_url = None;
+        match trigger {
+            Trigger::StockRejected(shortages) => {
+                rejection = Some(Rejection::OutOfStock { shortages });
+            }
+            Trigger::PaymentDeclined(reason) => {
+                rejection = Some(Rejection::PaymentDeclined { reason });
+            }
+            Trigger::AuthenticationRequired(url) => authentication_url = Some(url),
+            _ => {}
+        }
         Some(Transition {
             from_revision: self.revision,
             payment,
             refunds,
             rejection,
-            forgets_payment_method: !status.needs_payment_method(),
+            authentication_url,
+            forgets_charge: !status.awaits_charge(),
             erases_customer: event == OrderEventType::Erased,
             entry: HistoryEntry { revision: self.revision + 1, event, status, at, cause },
         })
@@ -626,8 +653,12 @@ impl Order {
         if transition.rejection.is_some() {
             self.rejection = transition.rejection;
         }
-        if transition.forgets_payment_method {
+        if transition.authentication_url.is_some() {
+            self.authentication_url = transition.authentication_url;
+        }
+        if transition.forgets_charge {
             self.payment_method = None;
+            self.authentication_url = None;
         }
         if transition.erases_customer {
             self.customer_id = CustomerId::erased();
@@ -656,6 +687,9 @@ const fn next(
     Some(match (status, trigger) {
         (Placed, Trigger::StockReserved) => (Event::Reserved, Reserved, payment),
         (Placed, Trigger::StockRejected(_)) => (Event::Rejected, Rejected, payment),
+        (Reserved, Trigger::AuthenticationRequired(_)) => {
+            (Event::AuthenticationRequired, Reserved, payment)
+        }
         (Reserved, Trigger::PaymentCaptured) => (Event::Confirmed, Confirmed, Captured),
         (Reserved, Trigger::PaymentDeclined(_)) => (Event::Rejected, Rejected, payment),
         (Placed | Reserved, Trigger::DeadlinePassed) => (Event::Expired, Expired, payment),

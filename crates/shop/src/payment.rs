@@ -61,6 +61,8 @@ pub enum Payment {
 pub enum Progress {
     /// The intent may be confirmed at any time, or has been; the outcome is not known yet.
     Charging,
+    /// The customer has been asked to authenticate the payment. Otherwise as [`Self::Charging`].
+    Authenticating,
     /// The customer's money was taken.
     Captured,
     /// The provider declined the charge.
@@ -100,6 +102,7 @@ enum State {
     Forbidden,
     Refused,
     Charging,
+    Authenticating,
     Captured,
     Declined,
     Undoing,
@@ -117,6 +120,7 @@ impl<'de> Deserialize<'de> for PaymentRecord {
             State::Forbidden => return Ok(record(Payment::Forbidden)),
             State::Refused => return Ok(record(Payment::Refused { reason: reason()? })),
             State::Charging => Progress::Charging,
+            State::Authenticating => Progress::Authenticating,
             State::Captured => Progress::Captured,
             State::Declined => Progress::Declined { reason: reason()? },
             State::Undoing => Progress::Undoing,
@@ -301,6 +305,8 @@ pub enum Trigger {
     IntentCreated(IntentId),
     /// The provider refused for good to create an intent, with this code.
     Refused(String),
+    /// The customer was asked to authenticate the payment.
+    AuthenticationRequired,
     /// The provider took the money.
     Captured,
     /// The provider declined the charge, with this code.
@@ -320,7 +326,9 @@ impl Payment {
     #[must_use]
     pub fn next(current: Option<&Self>, trigger: Trigger) -> Option<Self> {
         use Payment::{Committed, Forbidden, Refused};
-        use Progress::{Captured, Charging, Declined, RefundFailed, Refunded, Undoing, Voided};
+        use Progress::{
+            Authenticating, Captured, Charging, Declined, RefundFailed, Refunded, Undoing, Voided,
+        };
         use Trigger as T;
 
         let on = |intent: &IntentId, progress| Committed { intent: intent.clone(), progress };
@@ -328,13 +336,20 @@ impl Payment {
             (None, T::IntentCreated(intent)) => Committed { intent, progress: Charging },
             (None, T::Refused(reason)) => Refused { reason },
             (None, T::UndoRequested) => Forbidden,
-            (Some(Committed { intent, progress: Charging }), T::Captured) => on(intent, Captured),
-            (Some(Committed { intent, progress: Charging }), T::Declined(reason)) => {
-                on(intent, Declined { reason })
+            (Some(Committed { intent, progress: Charging }), T::AuthenticationRequired) => {
+                on(intent, Authenticating)
             }
-            (Some(Committed { intent, progress: Charging | Captured }), T::UndoRequested) => {
-                on(intent, Undoing)
+            (Some(Committed { intent, progress: Charging | Authenticating }), T::Captured) => {
+                on(intent, Captured)
             }
+            (
+                Some(Committed { intent, progress: Charging | Authenticating }),
+                T::Declined(reason),
+            ) => on(intent, Declined { reason }),
+            (
+                Some(Committed { intent, progress: Charging | Authenticating | Captured }),
+                T::UndoRequested,
+            ) => on(intent, Undoing),
             (Some(Committed { intent, progress: Undoing }), T::Voided) => on(intent, Voided),
             (Some(Committed { intent, progress: Undoing }), T::Refunded) => on(intent, Refunded),
             (Some(Committed { intent, progress: Undoing }), T::RefundFailed(reason)) => {
@@ -357,6 +372,7 @@ impl Payment {
             Self::Refused { .. } => "refused",
             Self::Committed { progress, .. } => match progress {
                 Progress::Charging => "charging",
+                Progress::Authenticating => "authenticating",
                 Progress::Captured => "captured",
                 Progress::Declined { .. } => "declined",
                 Progress::Undoing => "undoing",

@@ -228,6 +228,7 @@ pub fn place(
         total,
         currency: menu.currency,
         payment_method: Some(request.payment_method.clone()),
+        authentication_url: None,
         note: request.note.clone(),
         placed_at: now,
         pickup_at: pickup.at,

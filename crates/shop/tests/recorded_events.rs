@@ -8,9 +8,11 @@ use fixtures::at;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shop::{
+    authentication::AuthenticationUrl,
     event::{
-        INVENTORY, InventoryEvent, Metadata, ORDERS, OrderEvent, PAYMENT, PaymentChanged,
-        PaymentEvent, PaymentFailed, PaymentMade, RefundReport, StockRejected, StockReserved,
+        AuthenticationRequired, INVENTORY, InventoryEvent, Metadata, ORDERS, OrderEvent, PAYMENT,
+        PaymentChanged, PaymentEvent, PaymentFailed, PaymentMade, RefundReport, StockRejected,
+        StockReserved,
     },
     id::OrderId,
     money::Currency,
@@ -26,6 +28,7 @@ fn recordings() -> Vec<(String, Event)> {
     let trace: TraceParent =
         "00-f454ae800a1b2c3d4e5f60718293a4b5-4e5f60718293a4b5-00".parse().unwrap();
     let (in_kronur, refunds) = (in_kronur(&trace), refunds(&trace));
+    let authentication = authentication(&trace);
     [(1, None), (2, Some(trace))]
         .into_iter()
         .flat_map(|(version, trace)| {
@@ -41,6 +44,7 @@ fn recordings() -> Vec<(String, Event)> {
         })
         .chain(in_kronur)
         .chain(refunds)
+        .chain(authentication)
         .collect()
 }
 
@@ -79,6 +83,7 @@ impl Event {
                 &mut detail.metadata
             }
             Self::Payment(PaymentEvent::Changed(detail)) => &mut detail.metadata,
+            Self::Payment(PaymentEvent::AuthenticationRequired(detail)) => &mut detail.metadata,
         };
         metadata.version = version;
         self
@@ -130,6 +135,29 @@ fn refunds(trace: &TraceParent) -> [(String, Event); 2] {
     [
         ("order.refund_requested.v4.json".into(), Event::Order(requested.into())),
         ("payment.changed.v4.json".into(), Event::Payment(changed)),
+    ]
+}
+
+/// Since version 4 of orders and payment: the customer has to authenticate.
+fn authentication(trace: &TraceParent) -> [(String, Event); 2] {
+    let page = "https://hooks.stripe.com/3d_secure_2/hosted".to_owned();
+    let authentication_url: AuthenticationUrl = page.try_into().unwrap();
+    let recorded = order_recordings(Some(trace));
+    let (_, mut asked) = recorded.into_iter().find(|(name, _)| *name == "order.reserved").unwrap();
+    asked.event_type = OrderEventType::AuthenticationRequired;
+    asked.detail.data.revision = 3;
+    asked.detail.data.payment_method = None;
+    let metadata = &mut asked.detail.metadata;
+    metadata.event_id = id(REVISIONS[2]);
+    metadata.occurred_at = at("2026-11-24T08:00:02.5Z");
+    let cause_of_asking = cause(REVISIONS[1], Some(trace));
+    let required = AuthenticationRequired { order_id: order_id(), authentication_url };
+    let required = PaymentEvent::authentication_required(required, at(DECIDED), &cause_of_asking);
+    let PaymentEvent::AuthenticationRequired(detail) = &required else { unreachable!() };
+    asked.detail.metadata.causation_id = Some(detail.metadata.event_id);
+    [
+        ("order.authentication_required.v4.json".into(), Event::Order(asked.into())),
+        ("payment.authentication_required.v4.json".into(), Event::Payment(required)),
     ]
 }
 

@@ -41,6 +41,9 @@ pub(crate) enum Key<'a> {
 pub struct Client {
     connections: Connections,
     base_url: Url,
+    /// Where customers go on after they have authenticated a payment; `None` declines payments that
+    /// need it.
+    return_url: Option<Url>,
     retries: RetrySettings,
 }
 
@@ -100,7 +103,19 @@ impl Client {
         headers.insert(AUTHORIZATION, authorization);
         headers.insert(HeaderName::from_static("stripe-version"), API_VERSION);
         let connections = Connections::new(headers, retries.attempt_timeout);
-        Ok(Self { connections: connections.map_err(ConfigError::Tls)?, base_url, retries })
+        let connections = connections.map_err(ConfigError::Tls)?;
+        Ok(Self { connections, base_url, return_url: None, retries })
+    }
+
+    /// The same client, which lets customers authenticate payments, and sends them to this page of
+    /// the shop's own afterwards. Without it, a payment that needs that is declined with
+    /// `authentication_required`.
+    ///
+    /// # Errors
+    /// The URL cannot be used.
+    pub fn with_authentication(self, return_url: &str) -> Result<Self, ConfigError> {
+        let return_url = Url::parse(return_url).map_err(|_| ConfigError::ReturnUrl)?;
+        Ok(Self { return_url: Some(return_url), ..self })
     }
 
     /// Opens the connection that the first call will use, so that the handshake happens during
@@ -134,8 +149,9 @@ impl Client {
         self.limit_time(self.find_intent(intent)).await
     }
 
-    /// Takes the money. An intent that was confirmed or cancelled before is returned as it stands,
-    /// and a declined charge is a result rather than an error.
+    /// Takes the money, unless the customer has to authenticate first. An intent that was confirmed
+    /// or cancelled before is returned as it stands, and a declined charge is a result rather than
+    /// an error.
     ///
     /// # Errors
     /// The provider is unavailable, or rejects the key, or does not know the intent.
@@ -183,6 +199,9 @@ impl Client {
             ("currency", &currency),
             ("metadata[order_id]", &key),
             ("payment_method_types[]", "card"),
+            // The customer gets the intent's client secret to authenticate with. By default, it
+            // could pay an intent that we have declined or given up.
+            ("confirmation_method", "manual"),
         ];
         let mut form = without_method.to_vec();
         form.push(("payment_method", new.payment_method.expose()));
@@ -209,7 +228,10 @@ impl Client {
 
     async fn confirm_intent(&self, id: &IntentId) -> Result<Intent, Failure> {
         let path = format!("payment_intents/{}/confirm", id.as_str());
-        let form = [("error_on_requires_action", "true")];
+        let form = match &self.return_url {
+            Some(return_url) => [("return_url", return_url.as_str())],
+            None => [("error_on_requires_action", "true")],
+        };
         match self.send::<WireIntent>(|| self.post(&path).form(&form), Key::None).await {
             Ok(confirmed) => Ok(confirmed.into()),
             Err(Failure::Refused(refusal)) if refusal.is_unexpected_state() => {

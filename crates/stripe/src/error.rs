@@ -10,6 +10,11 @@ pub enum ConfigError {
     #[error("the payment provider's URL must be absolute, such as https://api.stripe.com")]
     Url,
     #[error(
+        "the page to which customers return after authentication must be an absolute URL, such as \
+         https://amelie.example/orders"
+    )]
+    ReturnUrl,
+    #[error(
         "the payment provider's API key must be one line of visible ASCII characters; \
          store it as the plain text of its secret"
     )]

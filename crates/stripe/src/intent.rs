@@ -1,6 +1,9 @@
 //! What goes into the client's calls and comes out of them.
 
-use shop::{id::OrderId, money::Money, order::PaymentMethod, payment::IntentId};
+use shop::{
+    authentication::AuthenticationUrl, id::OrderId, money::Money, order::PaymentMethod,
+    payment::IntentId,
+};
 
 /// An order's charge before the provider knows of it.
 #[derive(Clone, Debug)]
@@ -24,9 +27,11 @@ pub enum IntentStatus {
     /// No money was taken; the intent can be confirmed.
     Unconfirmed,
     /// No money was taken, and the intent cannot be confirmed again. Holds the provider's code,
-    /// such as `insufficient_funds`. A card that requires 3-D Secure counts as declined
-    /// (`authentication_required`), since the customer is not there to authenticate.
+    /// such as `insufficient_funds`.
     Declined(String),
+    /// No money is taken before the customer has authenticated the payment on this page. The intent
+    /// is then [`Self::Unconfirmed`] again.
+    AuthenticationRequired(AuthenticationUrl),
     /// The provider does not know the outcome yet.
     Processing,
     /// The money was taken. A later refund does not change this.

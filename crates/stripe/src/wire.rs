@@ -1,7 +1,7 @@
 //! Stripe's JSON, as far as the client reads it.
 
 use serde::{Deserialize, Deserializer, de};
-use shop::payment::IntentId;
+use shop::{authentication::AuthenticationUrl, payment::IntentId};
 
 use crate::intent::{Intent, IntentStatus, Refund};
 
@@ -15,6 +15,18 @@ pub(crate) struct WireIntent {
     pub(crate) id: IntentId,
     status: WireIntentStatus,
     last_payment_error: Option<ErrorDetail>,
+    next_action: Option<NextAction>,
+}
+
+/// What the customer has to do before the payment goes on.
+#[derive(Deserialize)]
+struct NextAction {
+    redirect_to_url: Option<Redirect>,
+}
+
+#[derive(Deserialize)]
+struct Redirect {
+    url: AuthenticationUrl,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +52,11 @@ impl From<WireIntent> for Intent {
             ),
             WireIntentStatus::RequiresConfirmation => IntentStatus::Unconfirmed,
             WireIntentStatus::RequiresAction => {
-                IntentStatus::Declined("authentication_required".to_owned())
+                match wire.next_action.and_then(|action| action.redirect_to_url) {
+                    Some(redirect) => IntentStatus::AuthenticationRequired(redirect.url),
+                    // Something else than a page to go to, which this client does not ask for.
+                    None => IntentStatus::Declined("authentication_required".to_owned()),
+                }
             }
             WireIntentStatus::Processing => IntentStatus::Processing,
             WireIntentStatus::Succeeded => IntentStatus::Succeeded,

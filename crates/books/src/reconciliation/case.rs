@@ -105,9 +105,12 @@ impl Case<'_> {
     /// its payment is not in a final state, the order has not been updated yet, or its stock is
     /// still held.
     fn undo_is_outstanding(&self) -> bool {
-        use Progress::{Captured, Charging, Undoing};
+        use Progress::{Authenticating, Captured, Charging, Undoing};
         let payment = self.payment.map(|row| &row.payment);
-        matches!(payment, Some(Payment::Committed { progress: Charging | Captured | Undoing, .. }))
+        let is_open = |progress: &Progress| {
+            matches!(progress, Charging | Authenticating | Captured | Undoing)
+        };
+        matches!(payment, Some(Payment::Committed { progress, .. }) if is_open(progress))
             || payment.is_some_and(|payment| expected_field(payment) != Some(self.order.payment))
             || matches!(self.reservation, Some(Reservation::Held(_)))
     }
@@ -283,7 +286,7 @@ impl Case<'_> {
 fn expected_field(payment: &Payment) -> Option<PaymentStatus> {
     let Payment::Committed { progress, .. } = payment else { return Some(PaymentStatus::None) };
     match progress {
-        Progress::Charging | Progress::Undoing => None,
+        Progress::Charging | Progress::Authenticating | Progress::Undoing => None,
         Progress::Declined { .. } => Some(PaymentStatus::None),
         Progress::Captured => Some(PaymentStatus::Captured),
         Progress::Voided => Some(PaymentStatus::Voided),
@@ -297,7 +300,10 @@ fn agree(payment: &Payment, refunds: &[RefundEntry], account: &Account<'_>) -> b
     let Payment::Committed { progress, .. } = payment else { return true };
     match progress {
         // Undecided, or possibly refunded by hand.
-        Progress::Charging | Progress::Undoing | Progress::RefundFailed { .. } => true,
+        Progress::Charging
+        | Progress::Authenticating
+        | Progress::Undoing
+        | Progress::RefundFailed { .. } => true,
         Progress::Captured => {
             let given = refunds.iter().filter(|refund| refund.is_given());
             let given: u64 = given.map(|refund| refund.amount).sum();

@@ -12,8 +12,9 @@ pub(super) struct Card {
 pub(super) enum Charge {
     Succeeds,
     Declines(Decline),
-    /// The bank requires the customer to authenticate (3-D Secure) first.
-    NeedsAuthentication,
+    /// The bank requires the customer to authenticate (3-D Secure) first, and may decline all the
+    /// same.
+    NeedsAuthentication(Option<Decline>),
 }
 
 /// The result of a refund to the card.
@@ -44,6 +45,15 @@ pub(super) const NOT_AUTHENTICATED: Decline = Decline {
               https://stripe.com/docs/payments/payment-intents/upgrade-to-handle-actions.",
 };
 
+/// The failure of a payment that the customer could not or did not want to authenticate.
+pub(super) const AUTHENTICATION_FAILED: Decline = Decline {
+    code: "payment_intent_authentication_failure",
+    decline_code: None,
+    message: "The provided PaymentMethod has failed authentication. You can provide \
+              payment_method_data or a new PaymentMethod to attempt to fulfill this PaymentIntent \
+              again.",
+};
+
 /// Every test card, by the end of its payment method's name. Stripe documents the declining cards
 /// with the brand as well: `pm_card_visa_chargeDeclined`.
 const CARDS: &[(&str, Charge)] = {
@@ -65,16 +75,12 @@ const CARDS: &[(&str, Charge)] = {
         ("gb", Succeeds),
         ("jp", Succeeds),
         ("amex_threeDSecureNotSupported", Succeeds),
-        ("authenticationRequiredSetupForOffSession", Succeeds),
         ("threeDSecureOptional", Succeeds),
         (PENDING_REFUND, Succeeds),
         (REFUND_FAIL, Succeeds),
         ("chargeDeclined", declined("generic_decline", DECLINED)),
         ("chargeCustomerFail", declined("generic_decline", DECLINED)),
-        (
-            "chargeDeclinedInsufficientFunds",
-            declined("insufficient_funds", "Your card has insufficient funds."),
-        ),
+        ("chargeDeclinedInsufficientFunds", declined("insufficient_funds", NO_FUNDS_MESSAGE)),
         ("chargeDeclinedLostCard", declined("lost_card", DECLINED)),
         ("chargeDeclinedStolenCard", declined("stolen_card", DECLINED)),
         (
@@ -99,13 +105,16 @@ const CARDS: &[(&str, Charge)] = {
                 "An error occurred while processing your card. Try again in a little bit.",
             ),
         ),
-        ("authenticationRequired", NeedsAuthentication),
-        ("authenticationRequiredOnSetup", NeedsAuthentication),
-        ("authenticationRequiredChargeDeclinedInsufficientFunds", NeedsAuthentication),
-        ("threeDSecureRequired", NeedsAuthentication),
-        ("threeDSecure2Required", NeedsAuthentication),
-        ("threeDSecureRequiredChargeDeclined", NeedsAuthentication),
-        ("threeDSecureRequiredProcessingError", NeedsAuthentication),
+        ("threeDSecureOptionalProcessingError", Succeeds),
+        ("threeDSecureRequiredProcessingError", declined("generic_decline", DECLINED)),
+        ("authenticationRequired", NeedsAuthentication(None)),
+        ("authenticationRequiredOnSetup", NeedsAuthentication(None)),
+        // Only payments without the customer need no authentication.
+        ("authenticationRequiredSetupForOffSession", NeedsAuthentication(None)),
+        ("threeDSecureRequired", NeedsAuthentication(None)),
+        ("threeDSecure2Required", NeedsAuthentication(None)),
+        ("authenticationRequiredChargeDeclinedInsufficientFunds", NeedsAuthentication(NO_FUNDS)),
+        ("threeDSecureRequiredChargeDeclined", NeedsAuthentication(REFUSED)),
     ]
 };
 
@@ -134,10 +143,18 @@ impl Card {
 }
 
 const DECLINED: &str = "Your card was declined.";
+const NO_FUNDS_MESSAGE: &str = "Your card has insufficient funds.";
+
+const NO_FUNDS: Option<Decline> = Some(by_bank("insufficient_funds", NO_FUNDS_MESSAGE));
+const REFUSED: Option<Decline> = Some(by_bank("generic_decline", DECLINED));
 
 /// A decline by the bank, whose reason is the decline code.
+const fn by_bank(decline_code: &'static str, message: &'static str) -> Decline {
+    Decline { code: "card_declined", decline_code: Some(decline_code), message }
+}
+
 const fn declined(decline_code: &'static str, message: &'static str) -> Charge {
-    Charge::Declines(Decline { code: "card_declined", decline_code: Some(decline_code), message })
+    Charge::Declines(by_bank(decline_code, message))
 }
 
 /// A failure whose reason is the error code itself.
@@ -163,7 +180,18 @@ mod tests {
                 return "confirmed; a refund fails: `payment` is `refund_failed`".to_owned();
             }
             (Charge::Declines(decline), _) => decline.decline_code.unwrap_or(decline.code),
-            (Charge::NeedsAuthentication, _) => NOT_AUTHENTICATED.code,
+            (Charge::NeedsAuthentication(None), _) => {
+                return "confirmed once its customer has authenticated; rejected with \
+                        `authentication_failed` if that fails, expired if they leave"
+                    .to_owned();
+            }
+            (Charge::NeedsAuthentication(Some(decline)), _) => {
+                let code = decline.decline_code.unwrap_or(decline.code);
+                return format!(
+                    "rejected with `{}` once its customer has authenticated",
+                    DeclineReason::from_provider_code(code).as_str()
+                );
+            }
         };
         let reason = DeclineReason::from_provider_code(code).as_str();
         if reason == code {

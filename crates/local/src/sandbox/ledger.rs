@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::cards::{Card, Charge, Decline, NOT_AUTHENTICATED, Refunding};
+use super::cards::{AUTHENTICATION_FAILED, Card, Charge, Decline, NOT_AUTHENTICATED, Refunding};
 
 /// The state of an intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,13 +40,38 @@ pub enum RefundStatus {
     Failed,
 }
 
+/// Who may confirm an intent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ConfirmationMethod {
+    /// Whoever has the intent's client secret, such as the customer's browser. An authenticated
+    /// payment goes on by itself.
+    #[default]
+    Automatic,
+    /// The merchant alone, and again after an authentication.
+    Manual,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct NewIntent {
     pub(super) amount: u64,
     pub(super) currency: String,
     pub(super) payment_method: Option<String>,
     pub(super) payment_method_types: Option<Vec<String>>,
+    pub(super) confirmation_method: ConfirmationMethod,
     pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// A request to charge an intent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Confirmation {
+    pub(super) payment_method: Option<String>,
+    /// Declines a card that needs authentication.
+    pub(super) error_on_requires_action: bool,
+    /// Where the customer goes on after an authentication; without it, there is no page for one.
+    pub(super) return_url: Option<String>,
+    /// What the customer's browser confirms with, and the merchant does not.
+    pub(super) client_secret: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,8 +83,12 @@ pub(super) struct Intent {
     /// The methods that the caller listed; `None` leaves the choice to Stripe
     /// (`automatic_payment_methods`).
     pub(super) payment_method_types: Option<Vec<String>>,
+    pub(super) confirmation_method: ConfirmationMethod,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) status: IntentStatus,
+    /// The page on which the customer has to authenticate, or had to.
+    pub(super) page: Option<AuthenticationPage>,
+    authenticated: bool,
     pub(super) last_failure: Option<Failure>,
     pub(super) latest_charge: Option<String>,
     pub(super) created: i64,
@@ -77,17 +106,31 @@ impl Intent {
         self.metadata.get("order_id").map(String::as_str)
     }
 
+    /// With this, the customer's browser can confirm the intent, unless only the merchant may.
+    pub(super) fn client_secret(&self) -> String {
+        format!("{}_secret_sandbox", self.id)
+    }
+
     fn is_final(&self) -> bool {
         matches!(self.status, IntentStatus::Succeeded | IntentStatus::Canceled)
     }
 
     fn fail(&mut self, failure: Failure) -> Refusal {
         self.payment_method = None;
+        self.authenticated = false;
         self.latest_charge.clone_from(&failure.charge);
         self.last_failure = Some(failure.clone());
         self.status = IntentStatus::RequiresPaymentMethod;
         Refusal::Declined(Box::new(self.clone()), Box::new(failure))
     }
+}
+
+/// The page on which a customer authenticates a payment.
+#[derive(Clone, Debug)]
+pub(super) struct AuthenticationPage {
+    pub(super) url: String,
+    /// Where the customer goes on afterwards.
+    pub(super) return_url: String,
 }
 
 /// A payment method. Like Stripe, the ledger creates a new one whenever a test payment method is
@@ -139,6 +182,10 @@ pub(super) enum Refusal {
     /// There is no payment method, or the last one was declined.
     NothingToConfirmWith(Box<Intent>),
     CannotConfirm(Box<Intent>),
+    /// The customer's browser may not confirm it.
+    OnlyByMerchant(String),
+    /// The customer is not asked to authenticate it.
+    NothingToAuthenticate(Box<Intent>),
     CannotCancel(Box<Intent>),
     NothingCaptured(String),
     AlreadyRefunded {
@@ -154,14 +201,16 @@ pub(super) struct Ledger {
     /// Part of all ids, so that they differ from the ids of earlier runs, whose rows may still
     /// exist.
     run: u32,
+    /// The address of the pages for authentication, without the intent's id at its end.
+    pages: String,
     ids_assigned: u64,
     intents: BTreeMap<String, Intent>,
     refunds: Vec<Refund>,
 }
 
 impl Ledger {
-    pub(super) fn new(run: u32) -> Self {
-        Self { run, ids_assigned: 0, intents: BTreeMap::new(), refunds: Vec::new() }
+    pub(super) fn new(run: u32, pages: String) -> Self {
+        Self { run, pages, ids_assigned: 0, intents: BTreeMap::new(), refunds: Vec::new() }
     }
 
     /// Forgets all intents and refunds. Their ids are not assigned again.
@@ -211,7 +260,10 @@ impl Ledger {
             },
             payment_method,
             payment_method_types: new.payment_method_types,
+            confirmation_method: new.confirmation_method,
             metadata: new.metadata,
+            page: None,
+            authenticated: false,
             last_failure: None,
             latest_charge: None,
             created: now,
@@ -221,20 +273,26 @@ impl Ledger {
         Ok(self.intents.entry(id).or_insert(intent))
     }
 
-    /// Charges the card. With `error_on_requires_action`, a card that needs authentication is
-    /// declined.
+    /// Charges the card, unless the customer must authenticate first.
     pub(super) fn confirm(
         &mut self,
         id: &str,
-        payment_method: Option<&str>,
-        error_on_requires_action: bool,
+        with: &Confirmation,
         now: i64,
     ) -> Result<&Intent, Refusal> {
         let intent = self.find(id)?;
+        if let Some(secret) = &with.client_secret {
+            if *secret != intent.client_secret() {
+                return Err(Refusal::NoSuchIntent(id.to_owned()));
+            }
+            if intent.confirmation_method == ConfirmationMethod::Manual {
+                return Err(Refusal::OnlyByMerchant(id.to_owned()));
+            }
+        }
         if intent.is_final() {
             return Err(Refusal::CannotConfirm(Box::new(intent.clone())));
         }
-        let chosen = match payment_method {
+        let chosen = match &with.payment_method {
             Some(token) => Some(self.payment_method(token, now)?),
             None => intent.payment_method.clone(),
         };
@@ -243,29 +301,61 @@ impl Ledger {
         };
 
         let charge = self.new_id("ch");
+        let page = with.return_url.clone().map(|return_url| AuthenticationPage {
+            url: format!("{}/{id}", self.pages),
+            return_url,
+        });
         let intent = self.find_mut(id)?;
+        let authenticated = intent.authenticated && with.payment_method.is_none();
         match chosen.card.charge {
-            Charge::Succeeds => {
+            Charge::NeedsAuthentication(_) if !authenticated && with.error_on_requires_action => {
+                Err(intent.fail(Failure {
+                    decline: NOT_AUTHENTICATED,
+                    charge: None,
+                    payment_method: chosen,
+                }))
+            }
+            Charge::NeedsAuthentication(_) if !authenticated => {
+                intent.payment_method = Some(chosen);
+                intent.status = IntentStatus::RequiresAction;
+                intent.page = page;
+                Ok(intent)
+            }
+            Charge::Declines(decline) | Charge::NeedsAuthentication(Some(decline)) => {
+                Err(intent.fail(Failure { decline, charge: Some(charge), payment_method: chosen }))
+            }
+            Charge::Succeeds | Charge::NeedsAuthentication(None) => {
                 intent.payment_method = Some(chosen);
                 intent.latest_charge = Some(charge);
                 intent.last_failure = None;
                 intent.status = IntentStatus::Succeeded;
                 Ok(intent)
             }
-            Charge::Declines(decline) => {
-                Err(intent.fail(Failure { decline, charge: Some(charge), payment_method: chosen }))
-            }
-            Charge::NeedsAuthentication if error_on_requires_action => Err(intent.fail(Failure {
-                decline: NOT_AUTHENTICATED,
-                charge: None,
-                payment_method: chosen,
-            })),
-            Charge::NeedsAuthentication => {
-                intent.payment_method = Some(chosen);
-                intent.status = IntentStatus::RequiresAction;
-                Ok(intent)
-            }
         }
+    }
+
+    /// The customer authenticates the payment, or fails to.
+    pub(super) fn authenticate(
+        &mut self,
+        id: &str,
+        succeeds: bool,
+        now: i64,
+    ) -> Result<&Intent, Refusal> {
+        let intent = self.find_mut(id)?;
+        if intent.status != IntentStatus::RequiresAction {
+            return Err(Refusal::NothingToAuthenticate(Box::new(intent.clone())));
+        }
+        if succeeds {
+            intent.authenticated = true;
+            intent.status = IntentStatus::RequiresConfirmation;
+            if intent.confirmation_method == ConfirmationMethod::Automatic {
+                // A decline is in the intent.
+                let _ = self.confirm(id, &Confirmation::default(), now);
+            }
+        } else if let Some(payment_method) = intent.payment_method.clone() {
+            intent.fail(Failure { decline: AUTHENTICATION_FAILED, charge: None, payment_method });
+        }
+        self.find(id)
     }
 
     pub(super) fn cancel(

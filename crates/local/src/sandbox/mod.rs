@@ -1,9 +1,10 @@
 //! A payment provider for development and tests: Stripe's PaymentIntents and Refunds APIs, in
 //! memory.
 //!
-//! It has Stripe's documented wire format, test payment methods and idempotency, and accepts cards
-//! only. Faults make it slow, make it fail, or make it lose its answers. Set them with
-//! `cargo local faults`, with a [`Control`], or by hand:
+//! It has Stripe's documented wire format, test payment methods and idempotency, accepts cards
+//! only, and has a page on which a customer authenticates a payment, as their bank would. Faults
+//! make it slow, make it fail, or make it lose its answers. Set them with `cargo local faults`,
+//! with a [`Control`], or by hand:
 //!
 //! ```sh
 //! ORDER=0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa
@@ -18,6 +19,7 @@
 //! curl $PROVIDER/_sandbox/objects/pi_1 --json '{"status": "requires_capture"}' --request PUT
 //! ```
 
+mod authentication;
 mod cards;
 mod control;
 mod currencies;
@@ -28,7 +30,8 @@ mod request;
 mod server;
 mod wire;
 
+pub use authentication::RETURNED;
 pub use control::{Control, LedgerEntry, RefundEntry};
 pub use faults::{Fault, FaultId, FaultyAnswer, Route};
 pub use ledger::{IntentStatus, RefundStatus};
-pub use server::serve;
+pub use server::{PUBLISHABLE_KEY, serve};

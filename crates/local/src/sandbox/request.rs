@@ -9,7 +9,7 @@ use axum::http::Method;
 use super::{
     currencies,
     faults::Route,
-    ledger::{NewIntent, NewRefund},
+    ledger::{Confirmation, ConfirmationMethod, NewIntent, NewRefund},
     wire::{ApiError, Page},
 };
 
@@ -23,12 +23,6 @@ pub(super) enum Operation {
     List { page: Page },
     Refund { intent: String, new: NewRefund },
     ListRefunds { intent: Option<String>, page: Page },
-}
-
-#[derive(Debug)]
-pub(super) struct Confirmation {
-    pub(super) payment_method: Option<String>,
-    pub(super) error_on_requires_action: bool,
 }
 
 impl Operation {
@@ -64,6 +58,11 @@ impl Operation {
         Ok(operation)
     }
 
+    /// Whether a customer's browser may send it, which proves itself by the client secret.
+    pub(super) const fn is_for_customers(&self) -> bool {
+        matches!(self, Self::Confirm { confirmation, .. } if confirmation.client_secret.is_some())
+    }
+
     pub(super) fn route(&self) -> Route {
         match self {
             Self::Create { .. } => Route::Create,
@@ -97,11 +96,13 @@ impl Params {
         // Without effect, because the sandbox accepts cards only.
         self.take_map("automatic_payment_methods");
         let types = self.take_list("payment_method_types");
+        let confirmation_method = self.take_confirmation_method()?;
         let new = NewIntent {
             amount,
             currency,
             payment_method: confirmation.payment_method.clone(),
             payment_method_types: (!types.is_empty()).then_some(types),
+            confirmation_method,
             metadata: self.take_map("metadata"),
         };
         Ok(Operation::Create { new, confirmation: confirm.then_some(confirmation) })
@@ -111,7 +112,17 @@ impl Params {
         Ok(Confirmation {
             payment_method: self.take("payment_method")?,
             error_on_requires_action: self.take_bool("error_on_requires_action")?,
+            return_url: self.take("return_url")?,
+            client_secret: self.take("client_secret")?,
         })
+    }
+
+    fn take_confirmation_method(&mut self) -> Result<ConfirmationMethod, ApiError> {
+        match self.take("confirmation_method")?.as_deref() {
+            None | Some("automatic") => Ok(ConfirmationMethod::Automatic),
+            Some("manual") => Ok(ConfirmationMethod::Manual),
+            Some(_) => Err(ApiError::not_one_of("confirmation_method", "automatic or manual")),
+        }
     }
 
     fn take(&mut self, name: &str) -> Result<Option<String>, ApiError> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Form, Json, Router,
     body::Bytes,
     extract::{Path, Query, State},
     http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
@@ -21,10 +21,11 @@ use serde_json::{Map, Value};
 use tokio::{net::TcpListener, time::sleep};
 
 use super::{
+    authentication,
     control::LedgerEntry,
     faults::{Fault, FaultId, Faults, FaultyAnswer},
     idempotency::{Answer, Claim, Keys},
-    ledger::Ledger,
+    ledger::{Confirmation, Ledger},
     request::Operation,
     wire::{self, ApiError},
 };
@@ -43,7 +44,7 @@ pub async fn serve(
     let sandbox = Arc::new(Sandbox {
         secret,
         books: Mutex::new(Books {
-            ledger: Ledger::new(fastrand::u32(..)),
+            ledger: Ledger::new(fastrand::u32(..), authentication::pages(listener.local_addr()?)),
             keys: Keys::default(),
             faults: Faults::default(),
             disguises: BTreeMap::new(),
@@ -52,6 +53,8 @@ pub async fn serve(
     });
     let app = Router::new()
         .route("/v1/{*path}", any(api))
+        .route("/_sandbox/authentication/{intent}", get(authentication_page).post(authenticate))
+        .route(authentication::RETURNED, get(async || authentication::returned()))
         .route("/_sandbox/faults", get(faults).post(set_fault).delete(clear_faults))
         .route("/_sandbox/faults/{id}", delete(remove_fault))
         .route("/_sandbox/idempotency_keys", delete(forget_keys))
@@ -65,6 +68,16 @@ pub async fn serve(
         () = shutdown => Ok(()),
     }
 }
+
+/// Who sends a request, by the key.
+enum Caller {
+    Merchant,
+    /// A customer's browser.
+    Customer,
+}
+
+/// The key that a shop's page in a customer's browser holds.
+pub const PUBLISHABLE_KEY: &str = "pk_test_sandbox";
 
 struct Sandbox {
     secret: String,
@@ -157,6 +170,29 @@ async fn ledger(State(sandbox): State<Arc<Sandbox>>) -> Json<Vec<LedgerEntry>> {
     Json(books.ledger.intents().map(|intent| LedgerEntry::of(intent, &books.ledger)).collect())
 }
 
+async fn authentication_page(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(intent): Path<String>,
+) -> Response {
+    authentication::page(sandbox.books().ledger.find(&intent))
+}
+
+/// The form that a customer sends.
+#[derive(Deserialize)]
+struct Decision {
+    outcome: authentication::Outcome,
+}
+
+async fn authenticate(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(intent): Path<String>,
+    Form(Decision { outcome }): Form<Decision>,
+) -> Response {
+    let succeeds = outcome == authentication::Outcome::Complete;
+    let mut books = sandbox.books();
+    authentication::decided(books.ledger.authenticate(&intent, succeeds, unix_now()), outcome)
+}
+
 /// Shows an object with these fields from then on, whatever the ledger says, as a later version of
 /// the API or another product of Stripe's might.
 async fn disguise(
@@ -187,9 +223,14 @@ impl Sandbox {
         let request_id = self.books().request_id();
         let refuse = |error: ApiError| Some(respond(error.answer(&request_id), &request_id, false));
 
-        let parsed = self
-            .authenticate(&call.headers)
-            .and_then(|()| Operation::parse(&call.method, &call.path, &call.params));
+        let parsed = self.authenticate(&call.headers).and_then(|caller| {
+            let operation = Operation::parse(&call.method, &call.path, &call.params)?;
+            let is_allowed = match caller {
+                Caller::Merchant => true,
+                Caller::Customer => operation.is_for_customers(),
+            };
+            if is_allowed { Ok(operation) } else { Err(ApiError::secret_key_needed()) }
+        });
         let operation = match parsed {
             Ok(operation) => operation,
             Err(error) => return refuse(error),
@@ -233,7 +274,7 @@ impl Sandbox {
     }
 
     /// Checks the key, which is a bearer token or the user name of basic authentication.
-    fn authenticate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let given = text(headers, &header::AUTHORIZATION).ok_or_else(ApiError::no_key)?;
         let key = match given.split_once(' ') {
             Some(("Bearer", token)) => Some(token.to_owned()),
@@ -246,7 +287,8 @@ impl Sandbox {
         };
         match key {
             None => Err(ApiError::no_key()),
-            Some(key) if key == self.secret => Ok(()),
+            Some(key) if key == self.secret => Ok(Caller::Merchant),
+            Some(key) if key == PUBLISHABLE_KEY => Ok(Caller::Customer),
             Some(key) => Err(ApiError::wrong_key(&redacted(&key))),
         }
     }
@@ -309,23 +351,15 @@ impl Books {
             }
             Operation::Create { new, confirmation: Some(with) } => {
                 let id = ledger.create(new, now).map_err(named_in_path)?.id.clone();
-                ledger
-                    .confirm(&id, None, with.error_on_requires_action, now)
-                    .map(wire::intent)
-                    .map_err(named_in_path)
+                let with = Confirmation { payment_method: None, ..with };
+                ledger.confirm(&id, &with, now).map(wire::intent).map_err(named_in_path)
             }
             Operation::Retrieve { intent } => {
                 ledger.find(&intent).map(wire::intent).map_err(named_in_path)
             }
-            Operation::Confirm { intent, confirmation: with } => ledger
-                .confirm(
-                    &intent,
-                    with.payment_method.as_deref(),
-                    with.error_on_requires_action,
-                    now,
-                )
-                .map(wire::intent)
-                .map_err(named_in_path),
+            Operation::Confirm { intent, confirmation: with } => {
+                ledger.confirm(&intent, &with, now).map(wire::intent).map_err(named_in_path)
+            }
             Operation::Cancel { intent, reason } => {
                 ledger.cancel(&intent, reason, now).map(wire::intent).map_err(named_in_path)
             }

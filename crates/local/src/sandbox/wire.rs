@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     idempotency::Answer,
-    ledger::{Failure, Intent, IntentStatus, PaymentMethod, Refund, RefundStatus, Refusal},
+    ledger::{
+        AuthenticationPage, Failure, Intent, IntentStatus, PaymentMethod, Refund, RefundStatus,
+        Refusal,
+    },
 };
 
 /// The version of the API that defines this JSON.
@@ -19,8 +22,14 @@ pub(super) fn intent(intent: &Intent) -> Value {
         Some(_) => Value::Null,
         None => json!({"allow_redirects": "never", "enabled": true}),
     };
-    let next_action = match intent.status {
-        IntentStatus::RequiresAction => json!({"type": "use_stripe_sdk", "use_stripe_sdk": {}}),
+    let next_action = match (intent.status, &intent.page) {
+        (IntentStatus::RequiresAction, Some(AuthenticationPage { url, return_url })) => json!({
+            "type": "redirect_to_url",
+            "redirect_to_url": {"url": url, "return_url": return_url},
+        }),
+        (IntentStatus::RequiresAction, None) => {
+            json!({"type": "use_stripe_sdk", "use_stripe_sdk": {}})
+        }
         _ => Value::Null,
     };
     json!({
@@ -36,8 +45,8 @@ pub(super) fn intent(intent: &Intent) -> Value {
         "canceled_at": intent.canceled_at,
         "cancellation_reason": intent.cancellation_reason,
         "capture_method": "automatic_async",
-        "client_secret": format!("{}_secret_sandbox", intent.id),
-        "confirmation_method": "automatic",
+        "client_secret": intent.client_secret(),
+        "confirmation_method": intent.confirmation_method,
         "created": intent.created,
         "currency": intent.currency,
         "customer": null,
@@ -236,6 +245,13 @@ impl ApiError {
         Self::invalid(401, format!("Invalid API Key provided: {redacted}"))
     }
 
+    pub(super) fn secret_key_needed() -> Self {
+        let message = "This API call cannot be made with a publishable API key. Please use a \
+                       secret API key. You can find a list of your API keys at \
+                       https://dashboard.stripe.com/account/apikeys.";
+        Self::invalid(401, message).code("secret_key_required")
+    }
+
     pub(super) fn no_key() -> Self {
         let message = "You did not provide an API key. You need to provide your API key in the \
                        Authorization header, using Bearer auth (e.g. 'Authorization: Bearer \
@@ -287,6 +303,10 @@ impl ApiError {
 
     pub(super) fn not_a_boolean(name: &str, value: &str) -> Self {
         Self::invalid(400, format!("Invalid boolean: {value}")).param(name)
+    }
+
+    pub(super) fn not_one_of(name: &str, values: &str) -> Self {
+        Self::invalid(400, format!("Invalid {name}: must be one of {values}")).param(name)
     }
 
     pub(super) fn only_with_confirm(name: &str) -> Self {
@@ -436,6 +456,19 @@ impl ApiError {
                 };
                 let message = format!("You cannot confirm this PaymentIntent because {why}.");
                 Self::unexpected_state(&intent, message)
+            }
+            Refusal::OnlyByMerchant(id) => Self::invalid(
+                400,
+                format!(
+                    "This PaymentIntent {id} cannot be confirmed using your publishable key \
+                     because its `confirmation_method` is set to `manual`. Please use your secret \
+                     key instead, or create a PaymentIntent with `confirmation_method` set to \
+                     `automatic`."
+                ),
+            )
+            .code("payment_intent_invalid_parameter"),
+            Refusal::NothingToAuthenticate(intent) => {
+                Self::unexpected_state(&intent, "This PaymentIntent requires no authentication.")
             }
             Refusal::CannotCancel(intent) => {
                 let status = match intent.status {

@@ -3,7 +3,8 @@
 import json
 import os
 from unittest import TestCase
-from urllib.request import Request, urlopen
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, Request, build_opener, urlopen
 from uuid import uuid4
 
 import stripe
@@ -74,6 +75,24 @@ def set_fault(metadata, **fault):
     body = json.dumps({"order_id": metadata["order_id"], **fault}).encode()
     headers = {"Content-Type": "application/json"}
     urlopen(Request(f"{URL}/_sandbox/faults", data=body, headers=headers)).close()
+
+
+class Stay(HTTPRedirectHandler):
+    """Does not follow a redirection."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+def on_page(url, outcome):
+    """Does what the customer does on the page for authentication. Returns where they are sent."""
+    urlopen(url).close()
+    try:
+        build_opener(Stay).open(url, data=f"outcome={outcome}".encode()).close()
+    except HTTPError as answer:
+        assert answer.code == 303, answer
+        return answer.headers["Location"]
+    raise AssertionError("the customer stays on the page")
 
 
 def intents_of(metadata):

@@ -195,6 +195,7 @@ fn a_decline_is_explained_only_if_the_customer_can_do_something_about_it() {
         "card_not_supported",
         "processing_error",
         "authentication_required",
+        "payment_intent_authentication_failure",
         "payment_method_unusable",
         "amount_too_small",
         "amount_too_large",

@@ -83,8 +83,10 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
     let (dead_letters, events, log, discards, standing) = records?;
     // Last, so that everything else is at least as far as the order says.
     let mut order = tables.order(id).await?.ok_or(Error::NoOrder(id))?;
-    // Confidential: the payment method can pay, and the note is the customer's own words.
+    // Confidential: the payment method and the page can pay, and the note is the customer's own
+    // words.
     order.payment_method = None;
+    order.authentication_url = None;
     order.note = None;
     Ok(OrderReport {
         read_at,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The names of members that are left out: what can pay, and the customer's own words.
-const CONFIDENTIAL: [&str; 3] = ["payment_method", "client_secret", "note"];
+const CONFIDENTIAL: [&str; 4] = ["payment_method", "authentication_url", "client_secret", "note"];
 
 /// How the provider's tokens and secrets begin.
 const TOKENS: [&str; 5] = ["pm_", "sk_", "rk_", "seti_", "tok_"];

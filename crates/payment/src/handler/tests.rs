@@ -1,9 +1,16 @@
-use std::error::Error;
+use std::{
+    error::Error,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use fixtures::{DEADLINE, PLACED_AT, at};
 use jiff::ToSpan;
 use platform::bus::MemoryBus;
-use shop::refund::{self, RefundState};
+use serde::Serialize;
+use shop::{
+    event::Detail,
+    refund::{self, RefundState},
+};
 use stripe::{BookedRefund, BookedRefundStatus, Unavailable};
 
 use super::*;
@@ -53,9 +60,23 @@ async fn begun(cashier: &TestCashier) -> (Payment, IntentId) {
     (payment, intent)
 }
 
+/// As [`begun`], with this payment method.
+async fn begun_with(cashier: &TestCashier, payment_method: &str) -> (Payment, IntentId) {
+    let (payment, _) = begin_with(cashier, payment_method).await;
+    let intent = payment.intent().unwrap().clone();
+    (payment, intent)
+}
+
 async fn begin(cashier: &TestCashier) -> (Payment, Option<IntentStatus>) {
-    let order = reserved_order();
-    let order = Order { data: &order, now: now() };
+    begin_with(cashier, "pm_card_visa").await
+}
+
+async fn begin_with(
+    cashier: &TestCashier,
+    payment_method: &str,
+) -> (Payment, Option<IntentStatus>) {
+    let Detail { metadata: cause, data } = paying_with(payment_method).detail;
+    let order = Order { data: &data, cause: &cause, now: now() };
     let (record, status) = cashier.begin(order).await.unwrap();
     (record.payment, status)
 }
@@ -344,8 +365,8 @@ async fn a_charge_that_an_undo_overtakes_leaves_the_row_to_the_undo() {
     cancelled(&cashier).await.unwrap();
     let voided = record(&cashier).await;
     assert_eq!(voided.as_ref().unwrap().payment.name(), "voided");
-    let order = reserved_order();
-    let order = Order { data: &order, now: now() };
+    let Detail { metadata: cause, data } = fixtures::order_event(OrderEventType::Reserved).detail;
+    let order = Order { data: &data, cause: &cause, now: now() };
     let advanced = cashier.advance(order, charging, Trigger::Captured).await.unwrap();
     assert_eq!(advanced, voided);
     assert_eq!(record(&cashier).await, voided);
@@ -611,4 +632,119 @@ fn an_error_names_each_of_its_causes_once() {
             cause = source.source();
         }
     }
+}
+
+const AUTHENTICATED: &str = "pm_card_authenticationRequired";
+
+async fn charged(cashier: &TestCashier, payment_method: &str) -> Result<(), PaymentError> {
+    cashier.handle(paying_with(payment_method), now()).await
+}
+
+fn intent(cashier: &TestCashier) -> IntentId {
+    cashier.provider.accounts()[0].intent.id.clone()
+}
+
+#[tokio::test]
+async fn a_customer_who_must_authenticate_is_told_once_and_pays_after_that() {
+    let cashier = cashier();
+    for _ in 0..2 {
+        let waiting = charged(&cashier, AUTHENTICATED).await.unwrap_err();
+        assert!(matches!(waiting, PaymentError::Unfinished), "{waiting}");
+        assert_eq!(row(&cashier).await.unwrap().name(), "authenticating");
+    }
+    assert_eq!(published(&cashier), ["payment.authentication_required"]);
+    let told = &cashier.bus.published()[0]["detail"]["data"];
+    assert_eq!(told["authentication_url"], "https://hooks.stripe.com/3d_secure_2/pi_0");
+    assert_eq!(cashier.provider.taken(), 0);
+
+    assert!(cashier.provider.authenticate(&intent(&cashier), true));
+    charged(&cashier, AUTHENTICATED).await.unwrap();
+    assert_eq!(cashier.provider.taken(), 380);
+    assert_eq!(published(&cashier)[1..], ["payment.captured"]);
+}
+
+/// A bus that takes nothing the first time.
+#[derive(Default)]
+struct Stumbling {
+    stumbled: AtomicBool,
+    bus: MemoryBus,
+}
+
+impl EventBus for Stumbling {
+    async fn publish<E: Serialize>(&self, events: &[E]) -> Result<(), PublishError> {
+        if self.stumbled.swap(true, Ordering::Relaxed) {
+            return self.bus.publish(events).await;
+        }
+        Err(PublishError::Call("throttled".to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn a_customer_is_told_later_if_the_bus_fails() {
+    let cashier = Cashier {
+        payments: MemoryPayments::default(),
+        provider: MemoryProvider::default(),
+        bus: Stumbling::default(),
+    };
+    let error = cashier.handle(paying_with(AUTHENTICATED), now()).await.unwrap_err();
+    assert!(matches!(error, PaymentError::Publish(_)), "{error}");
+    let waiting = cashier.handle(paying_with(AUTHENTICATED), now()).await.unwrap_err();
+    assert!(matches!(waiting, PaymentError::Unfinished), "{waiting}");
+    let told = cashier.bus.bus.published();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["detail-type"], "payment.authentication_required");
+}
+
+#[tokio::test]
+async fn a_payment_that_is_not_authenticated_or_declined_afterwards_takes_nothing() {
+    for (card, succeeds, code) in [
+        (AUTHENTICATED, false, "payment_intent_authentication_failure"),
+        (
+            "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds",
+            true,
+            "insufficient_funds",
+        ),
+    ] {
+        let cashier = cashier();
+        charged(&cashier, card).await.unwrap_err();
+        assert!(cashier.provider.authenticate(&intent(&cashier), succeeds));
+        charged(&cashier, card).await.unwrap();
+        assert_eq!(published(&cashier)[1..], ["payment.declined"]);
+        assert_eq!(row(&cashier).await.unwrap().reason(), Some(code));
+        assert_eq!(cashier.provider.taken(), 0);
+    }
+}
+
+#[tokio::test]
+async fn who_authenticates_past_the_deadline_pays_nothing() {
+    let cashier = cashier();
+    charged(&cashier, AUTHENTICATED).await.unwrap_err();
+    assert!(cashier.provider.authenticate(&intent(&cashier), true));
+    cashier.handle(paying_with(AUTHENTICATED), at(DEADLINE)).await.unwrap();
+    assert_eq!(cashier.provider.taken(), 0);
+    let expired = fixtures::order_event(OrderEventType::Expired);
+    cashier.handle(expired, at(DEADLINE)).await.unwrap();
+    assert_eq!(published(&cashier)[1..], ["payment.voided"]);
+    assert_eq!((cashier.provider.taken(), cashier.provider.open()), (0, 0));
+}
+
+#[tokio::test]
+async fn nobody_is_asked_to_authenticate_past_the_deadline() {
+    let cashier = cashier();
+    let (_, begun) = begun_with(&cashier, AUTHENTICATED).await;
+    cashier.provider.confirm(&begun).await.unwrap();
+    let late = cashier.handle(paying_with(AUTHENTICATED), at(DEADLINE)).await.unwrap_err();
+    assert!(matches!(late, PaymentError::Unfinished), "{late}");
+    assert!(published(&cashier).is_empty());
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_while_its_customer_authenticates_takes_nothing() {
+    let cashier = cashier();
+    charged(&cashier, AUTHENTICATED).await.unwrap_err();
+    cancelled(&cashier).await.unwrap();
+    assert!(!cashier.provider.authenticate(&intent(&cashier), true));
+    charged(&cashier, AUTHENTICATED).await.unwrap();
+    assert_eq!(published(&cashier)[1..], ["payment.voided", "payment.voided"]);
+    assert_eq!((cashier.provider.taken(), cashier.provider.open()), (0, 0));
 }

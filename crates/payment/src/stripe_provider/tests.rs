@@ -38,7 +38,7 @@ async fn provider(secrets: &[Option<&'static str>]) -> (StripeProvider, Secrets)
         .endpoint_url(secrets_url)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build();
-    (StripeProvider::new(&config, "provider-key".to_owned(), url), secrets)
+    (StripeProvider::new(&config, "provider-key".to_owned(), url, None), secrets)
 }
 
 async fn get_secret_value(State(secrets): State<Secrets>) -> (StatusCode, String) {

@@ -31,6 +31,7 @@ pub(crate) fn order(status: Status, payment: PaymentStatus) -> Order {
         total: 380,
         currency: Currency::Eur,
         payment_method: Some("pm_card_visa".parse().unwrap()),
+        authentication_url: None,
         note: None,
         placed_at,
         pickup_at: at("2026-11-24T10:00:00Z"),
@@ -53,6 +54,7 @@ fn triggers() -> Vec<Trigger> {
     vec![
         Trigger::StockReserved,
         Trigger::StockRejected(vec![]),
+        Trigger::AuthenticationRequired(page()),
         Trigger::PaymentCaptured,
         Trigger::PaymentDeclined("card_declined".into()),
         Trigger::PaymentVoided,
@@ -75,6 +77,10 @@ fn reported(version: u32, state: RefundState) -> Trigger {
     Trigger::RefundsChanged { version, states: vec![(1, state)] }
 }
 
+fn page() -> AuthenticationUrl {
+    "https://hooks.stripe.com/3d_secure_2/hosted".to_owned().try_into().unwrap()
+}
+
 fn refund(amount: u64) -> Trigger {
     Trigger::RefundRequested { amount, reason: "One croissant was burnt".parse().unwrap() }
 }
@@ -85,6 +91,43 @@ fn walk(order: Order, steps: &[Trigger]) -> Order {
         Some(transition) => order.after(transition),
         None => order,
     })
+}
+
+#[test]
+fn an_order_shows_its_customer_where_to_authenticate_until_that_is_over() {
+    let placed = order(Status::Placed, PaymentStatus::None);
+    assert_eq!(
+        placed.transition(
+            Trigger::AuthenticationRequired(page()),
+            at("2026-11-24T08:00:05Z"),
+            None
+        ),
+        None
+    );
+    let asked = walk(placed, &[Trigger::StockReserved, Trigger::AuthenticationRequired(page())]);
+    assert_eq!((asked.status, asked.authentication_url.clone()), (Status::Reserved, Some(page())));
+    assert!(asked.payment_method.is_some());
+    // A repeated report.
+    assert_eq!(
+        asked.transition(Trigger::AuthenticationRequired(page()), at("2026-11-24T08:00:05Z"), None),
+        None
+    );
+    for end in [
+        Trigger::PaymentCaptured,
+        Trigger::PaymentDeclined("payment_intent_authentication_failure".into()),
+        Trigger::Cancelled,
+        Trigger::DeadlinePassed,
+    ] {
+        let ended = walk(asked.clone(), std::slice::from_ref(&end));
+        assert_ne!(ended.status, Status::Reserved, "{end:?}");
+        assert_eq!(ended.authentication_url, None, "{end:?}");
+        let late = ended.transition(
+            Trigger::AuthenticationRequired(page()),
+            at("2026-11-24T08:00:05Z"),
+            None,
+        );
+        assert_eq!(late, None, "{end:?}");
+    }
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn check_row(order: &Order, row: Option<&PaymentRecord>) -> Result<(), String> {
             Progress::Captured => PaymentStatus::Captured,
             Progress::Refunded => PaymentStatus::Refunded,
             Progress::RefundFailed { .. } => PaymentStatus::RefundFailed,
-            Progress::Charging | Progress::Undoing => {
+            Progress::Charging | Progress::Authenticating | Progress::Undoing => {
                 return Err(format!("its payment row is unfinished: {row:?}"));
             }
         },

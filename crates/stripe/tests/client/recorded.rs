@@ -125,6 +125,7 @@ async fn an_intent_is_requested_in_stripes_form() {
             form,
             [
                 ("amount", "1099"),
+                ("confirmation_method", "manual"),
                 ("currency", "eur"),
                 ("metadata[order_id]", &order_id),
                 ("payment_method", "pm_card_visa"),

@@ -102,6 +102,55 @@ async fn a_declined_card_gives_the_same_reason_every_time() {
 }
 
 #[tokio::test]
+async fn a_customer_who_authenticates_pays_at_the_next_confirmation() {
+    let sandbox = Sandbox::start().await;
+    let client =
+        sandbox.client.clone().with_authentication("https://amelie.example/orders").unwrap();
+    let page = async |card: &str, outcome: &str| {
+        let id = sandbox.created(card).await;
+        let asked = client.confirm(&id).await.unwrap();
+        let IntentStatus::AuthenticationRequired(url) = &asked.status else { panic!("{asked:?}") };
+        assert_eq!(client.find(&id).await.unwrap(), asked);
+        assert_eq!(client.confirm(&id).await.unwrap(), asked);
+        assert_eq!(sandbox.charged().await, 0);
+        let form = reqwest::Client::new().post(url.expose()).form(&[("outcome", outcome)]);
+        // It leads to a page of the shop that is not there.
+        form.send().await.ok();
+        id
+    };
+    let failed = page("pm_card_authenticationRequired", "fail").await;
+    let status = declined("payment_intent_authentication_failure");
+    assert_eq!(client.find(&failed).await.unwrap().status, status);
+    sandbox.control.reset().await.unwrap();
+
+    let refused = page("pm_card_threeDSecureRequiredChargeDeclined", "complete").await;
+    assert_eq!(client.find(&refused).await.unwrap().status, IntentStatus::Unconfirmed);
+    assert_eq!(client.confirm(&refused).await.unwrap().status, declined("generic_decline"));
+    sandbox.control.reset().await.unwrap();
+
+    let paid = page("pm_card_authenticationRequired", "complete").await;
+    assert_eq!(client.find(&paid).await.unwrap().status, IntentStatus::Unconfirmed);
+    assert_eq!(sandbox.charged().await, 0);
+    assert_eq!(client.confirm(&paid).await.unwrap().status, IntentStatus::Succeeded);
+    assert_eq!(sandbox.charged().await, 1099);
+}
+
+#[tokio::test]
+async fn who_has_the_client_secret_of_an_intent_cannot_pay_it() {
+    let sandbox = Sandbox::start().await;
+    let id = sandbox.created("pm_card_visa").await;
+    let url = format!("{}/v1/payment_intents/{}/confirm", sandbox.url, id.as_str());
+    let secret = format!("{}_secret_sandbox", id.as_str());
+    let form = [("client_secret", secret.as_str()), ("payment_method", "pm_card_visa")];
+    let by_browser = reqwest::Client::new().post(url).bearer_auth(sandbox::PUBLISHABLE_KEY);
+    let answer = by_browser.form(&form).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    assert!(answer.text().await.unwrap().contains("`confirmation_method` is set to `manual`"));
+    assert_eq!(sandbox.charged().await, 0);
+    assert_eq!(sandbox.client.find(&id).await.unwrap().status, IntentStatus::Unconfirmed);
+}
+
+#[tokio::test]
 async fn an_unknown_payment_method_yields_a_declined_intent() {
     let sandbox = Sandbox::start().await;
     let intent = sandbox.client.create(&new_intent("pm_made_up")).await.unwrap();

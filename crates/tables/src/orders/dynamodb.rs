@@ -64,6 +64,11 @@ impl Orders for OrdersTable {
             update =
                 update.expression_attribute_values(":rejection", to_attribute_value(rejection)?);
         }
+        if let Some(url) = &transition.authentication_url {
+            change.push_str(", authentication_url = :authentication_url");
+            update =
+                update.expression_attribute_values(":authentication_url", to_attribute_value(url)?);
+        }
         if transition.erases_customer {
             change.push_str(", customer_id = :erased, fingerprint = :nothing");
             update = update
@@ -71,7 +76,8 @@ impl Orders for OrdersTable {
                 .expression_attribute_values(":nothing", AttributeValue::S(String::new()));
         }
         let removed: Vec<_> = [
-            (transition.forgets_payment_method, "payment_method"),
+            (transition.forgets_charge, "payment_method"),
+            (transition.forgets_charge, "authentication_url"),
             (transition.erases_customer, "note"),
             (transition.erases_customer, "traceparent"),
         ]
