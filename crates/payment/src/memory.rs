@@ -172,6 +172,16 @@ fn left(amount: u64, refunds: &[BookedRefund]) -> u64 {
 }
 
 impl MemoryProvider {
+    /// The page on which the customer of an intent authenticates.
+    ///
+    /// # Panics
+    /// If the intent's id is not printable.
+    #[must_use]
+    pub fn page(intent: &IntentId) -> AuthenticationUrl {
+        let url = format!("https://hooks.stripe.com/3d_secure_2/{}", intent.as_str());
+        url.try_into().expect("the address is short and printable")
+    }
+
     /// The customer of an intent authenticates the payment, or fails to. Returns whether they were
     /// asked to.
     pub fn authenticate(&self, intent: &IntentId, succeeds: bool) -> bool {
@@ -292,7 +302,7 @@ impl StoredIntent {
         let declined = |code: &str| IntentStatus::Declined(code.to_owned());
         match self.payment_method.as_str() {
             method if method.starts_with(NEEDS_AUTHENTICATION) && !self.authenticated => {
-                IntentStatus::AuthenticationRequired(page(id))
+                IntentStatus::AuthenticationRequired(MemoryProvider::page(id))
             }
             "pm_card_chargeDeclined" => declined("generic_decline"),
             "pm_card_chargeDeclinedInsufficientFunds"
@@ -317,12 +327,6 @@ impl StoredIntent {
 
 /// How the names of payment methods begin whose customers must authenticate.
 const NEEDS_AUTHENTICATION: &str = "pm_card_authenticationRequired";
-
-/// The page on which the customer of an intent authenticates.
-fn page(intent: &IntentId) -> AuthenticationUrl {
-    let url = format!("https://hooks.stripe.com/3d_secure_2/{}", intent.as_str());
-    url.try_into().expect("the address is short and printable")
-}
 
 fn refused(status: u16, code: &str) -> ProviderError {
     let code = Some(code.to_owned());

@@ -197,17 +197,18 @@ impl OrderEvent {
     }
 
     /// The event to publish again if nobody knows whether it got through: the order's latest one.
-    /// While the charge or a refund is not made, that is the one for which it is tried: the
-    /// reservation or the end of an order, or the request of its shop. A later one only says, for
-    /// example, that the refund failed.
+    /// While the charge or a refund is not made, or is on its way, that is the one for which it is
+    /// tried: the reservation or the end of an order, or the request of its shop. A later one only
+    /// says, for example, that the refund failed.
     #[must_use]
     pub fn repeated(order: Order) -> Option<Self> {
         use OrderEventType::{Cancelled, Expired, RefundRequested, Rejected, Reserved};
 
-        let is_asked_for = |refund: &Refund| refund.state == RefundState::Requested;
+        let is_open =
+            |refund: &Refund| matches!(refund.state, RefundState::Requested | RefundState::Pending);
         if order.payment == PaymentStatus::RefundFailed {
             Self::last_of(order, &[Rejected, Cancelled, Expired])
-        } else if order.refunds.iter().any(is_asked_for) {
+        } else if !order.status.ended_early() && order.refunds.iter().any(is_open) {
             Self::last_of(order, &[RefundRequested])
         } else if order.status == Status::Reserved {
             Self::last_of(order, &[Reserved])

@@ -2,6 +2,7 @@
 
 mod answers;
 mod asks;
+mod authentications;
 mod check;
 mod events;
 mod money;
@@ -17,8 +18,9 @@ use notifications::handler::Contact;
 use shop::id::CustomerId;
 
 use self::{
-    answers::Answers, asks::Asks, check::Check, events::Events, money::Money, notices::Notices,
-    orders::Orders, pickups::Pickups, stock::Stock, tombstones::Tombstones,
+    answers::Answers, asks::Asks, authentications::Authentications, check::Check, events::Events,
+    money::Money, notices::Notices, orders::Orders, pickups::Pickups, stock::Stock,
+    tombstones::Tombstones,
 };
 use crate::{
     observation::{Observation, Rest},
@@ -48,6 +50,7 @@ impl Checks {
                 Box::new(Events::default()),
                 Box::new(Tombstones),
                 Box::new(Asks::default()),
+                Box::new(Authentications::default()),
             ],
         }
     }

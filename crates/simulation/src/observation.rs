@@ -85,6 +85,7 @@ pub(crate) enum Observation {
         order: OrderId,
     },
     PaymentWritten {
+        by: Worker,
         order: OrderId,
         record: PaymentRecord,
     },

@@ -254,7 +254,7 @@ impl Payments for Unreliable<MemoryPayments> {
             let written = block_on(payments.write(order, price, from.as_ref(), &next, now))?;
             if written == Write::Committed {
                 let record = next.clone();
-                world.log.add(Observation::PaymentWritten { order, record });
+                world.log.add(Observation::PaymentWritten { by, order, record });
             }
             Ok(written)
         };
@@ -472,6 +472,7 @@ impl EventBus for Bus {
                 entries.len()
             };
             let all = taken == entries.len();
+            let by = world.core.tasks.current().task;
             let put = move || {
                 for entry in &entries[..taken] {
                     route(&world, source, entry);
@@ -479,6 +480,7 @@ impl EventBus for Bus {
                 if all {
                     Ok(())
                 } else {
+                    world.log.add(Observation::Mishap(by));
                     Err(PublishError::Call("it took some of the entries".into()))
                 }
             };

@@ -28,6 +28,9 @@ pub enum Rule {
     /// A charge is asked for again with one copy of its message, and never at or after its
     /// deadline.
     Ask,
+    /// A customer whose bank asks them to authenticate is told so, and shown the page no longer
+    /// than the order can be paid.
+    Authentication,
     /// A tombstone outlives every message that it has to stop.
     Tombstone,
 }

@@ -17,6 +17,7 @@ use shop::{
     id::{CustomerId, LocationId, OrderId},
     menu::Menu,
     order::{Order, Status, Trigger},
+    payment::IntentId,
     refund::RefundState,
     stock::BakePlan,
 };
@@ -41,7 +42,7 @@ const ITEMS: [(&str, u64); 3] = [("croissant", 190), ("eclair", 450), ("brioche"
 pub(crate) const CUSTOMERS: [&str; 5] = ["camille", "noor", "ren", "sam", "tess"];
 
 /// Payment methods, of which most work.
-const CARDS: [&str; 12] = [
+const CARDS: [&str; 14] = [
     "pm_card_visa",
     "pm_card_visa",
     "pm_card_visa",
@@ -50,6 +51,8 @@ const CARDS: [&str; 12] = [
     "pm_card_chargeDeclined",
     "pm_card_chargeDeclinedInsufficientFunds",
     "pm_card_authenticationRequired",
+    "pm_card_authenticationRequired",
+    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds",
     "pm_card_pendingRefund",
     "pm_card_refundFail",
     "pm_usBankAccount_processing",
@@ -297,6 +300,9 @@ impl Workload {
             );
             self.customer_places(wish, &other, start + at_once());
         }
+        if wish.body.contains("authenticationRequired") {
+            self.customer_authenticates(wish, start);
+        }
         if luck.chance(250) {
             // At once, while the charge is under way, or long after.
             let after =
@@ -334,6 +340,29 @@ impl Workload {
                 }
                 let pause = world.core.luck.wait(SignedDuration::from_secs(60));
                 world.calls.sleep(pause).await;
+            }
+        });
+    }
+
+    /// A customer looks at an order until it shows where to authenticate, and goes there: at once,
+    /// after minutes, or long after the order has expired. Some fail, and some leave.
+    fn customer_authenticates(&self, wish: &Wish, from: Timestamp) {
+        let (world, wish) = (self.world.clone(), wish.clone());
+        self.world.core.start_person(wish.customer.as_str().to_owned(), async move {
+            let luck = &world.core.luck;
+            world.calls.sleep_until(from).await;
+            for _ in 0..30 {
+                let page = world.order(wish.id).and_then(|order| order.authentication_url);
+                let intent = page.as_ref().and_then(|page| page.expose().rsplit('/').next());
+                if let Some(intent) = intent.map(IntentId::new) {
+                    let times = [SignedDuration::from_secs(30), SignedDuration::from_mins(5), HOUR];
+                    world.calls.sleep(luck.wait(*luck.pick(&times))).await;
+                    if !luck.chance(150) {
+                        world.provider.authenticate(&intent, luck.chance(800));
+                    }
+                    return;
+                }
+                world.calls.sleep(luck.time(SignedDuration::from_mins(1))).await;
             }
         });
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use payment::memory::MemoryProvider;
 use serde_json::{Value, json};
 use shop::{
     id::OrderId,
@@ -38,11 +39,16 @@ impl Check for Events {
             Observation::StockRefused { order, refusal: Reservation::Rejected { shortages } } => {
                 self.committed.insert((*order, "inventory.rejected".into()), json!(shortages));
             }
-            Observation::PaymentWritten { order, record } => {
+            Observation::PaymentWritten { order, record, .. } => {
                 let PaymentRecord { version, payment, refunds } = record;
                 let states = refunds.iter().map(|it| json!({"id": it.id, "state": it.state}));
                 let states = states.collect::<Vec<_>>().into();
                 self.committed.insert((*order, format!("payment.changed/{version}")), states);
+                if let Some(intent) = payment.intent() {
+                    let page = MemoryProvider::page(intent);
+                    let asked = (*order, "payment.authentication_required".to_owned());
+                    self.committed.insert(asked, json!(page.expose()));
+                }
                 let name = match payment {
                     Payment::Refused { .. } => "declined",
                     _ => payment.name(),
@@ -65,6 +71,9 @@ impl Events {
     fn is_committed(&self, event: &EventTag, data: &Value) -> bool {
         let (name, content) = match &*event.detail_type {
             "inventory.rejected" => (event.detail_type.to_string(), &data["shortages"]),
+            "payment.authentication_required" => {
+                (event.detail_type.to_string(), &data["authentication_url"])
+            }
             "payment.changed" => (format!("payment.changed/{}", data["version"]), &data["refunds"]),
             _ => (event.detail_type.to_string(), &data["reason"]),
         };

@@ -157,6 +157,8 @@ impl Notices {
             too_late: BTreeSet::new(),
         });
         let helps_until = helps_until(order);
+        // Nobody knows any more whom to write to.
+        let notice = notice.filter(|_| !order.customer_id.is_erased());
         let expected = notice.map(|notice| Expected { notice, helps_until });
         history.revisions.push((order.revision, expected));
     }

@@ -224,8 +224,9 @@ fn deviation(before: Option<&Order>, after: &Order) -> Option<String> {
         .then(|| "its payment method is removed too early or too late".into())
 }
 
-/// `placed → reserved → confirmed → preparing → ready → collected`, and the early ends. The payment
-/// of an order that ended early may change, and any order that is over may be erased.
+/// `placed → reserved → confirmed → preparing → ready → collected`, and the early ends. A reserved
+/// order may ask its customer to authenticate, the payment of an order that ended early may change,
+/// and any order that is over may be erased.
 const fn may_follow(before: Status, after: Status) -> bool {
     use Status::{
         Cancelled, Collected, Confirmed, Expired, Placed, Preparing, Ready, Rejected, Reserved,
@@ -233,7 +234,7 @@ const fn may_follow(before: Status, after: Status) -> bool {
     matches!(
         (before, after),
         (Placed, Reserved | Rejected | Cancelled | Expired)
-            | (Reserved, Confirmed | Rejected | Cancelled | Expired)
+            | (Reserved, Reserved | Confirmed | Rejected | Cancelled | Expired)
             | (Confirmed, Confirmed | Preparing | Cancelled)
             | (Preparing, Preparing | Ready)
             | (Ready, Ready | Collected)
