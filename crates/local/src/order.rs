@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::{Response, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shop::order::{PaymentStatus, Status};
+use shop::order::{OrderEventType, Status};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -23,6 +23,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A transition in the history of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct HistoryEntry {
+    /// The kind of transition.
+    pub event: OrderEventType,
     /// The state after the transition.
     pub status: Status,
     pub at: Timestamp,
@@ -32,7 +34,11 @@ pub struct HistoryEntry {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Order {
     pub status: Status,
-    pub payment: PaymentStatus,
+    /// What became of the money, as the API puts it.
+    pub payment: String,
+    /// Where the customer authenticates the payment, while they have to.
+    #[serde(default)]
+    pub authentication_url: Option<String>,
     /// All its transitions, oldest first.
     pub history: Vec<HistoryEntry>,
     /// The reason for its rejection, if it was rejected.
@@ -137,19 +143,20 @@ impl Stack {
     }
 
     /// Follows an order until it is confirmed or has ended early. Calls `on_transition` once for
-    /// each transition.
+    /// each transition, with the order as it stands.
     ///
     /// # Errors
-    /// The order is still placed or reserved after a minute, or the API does not answer.
+    /// The order is still placed or reserved after a minute, or a minute after its customer has
+    /// authenticated, or the API does not answer.
     pub async fn follow(
         &self,
         token: &str,
         id: &str,
-        mut on_transition: impl FnMut(&HistoryEntry),
+        mut on_transition: impl FnMut(&Order, &HistoryEntry),
     ) -> Result<Order, Error> {
         let mut seen = 0;
         let until = |order: &Order| {
-            order.history.iter().skip(seen).for_each(&mut on_transition);
+            order.history.iter().skip(seen).for_each(|entry| on_transition(order, entry));
             seen = order.history.len();
             !matches!(order.status, Status::Placed | Status::Reserved)
         };
@@ -161,7 +168,7 @@ impl Stack {
     /// # Errors
     /// The money is still with the shop after a minute, or the API does not answer.
     pub async fn follow_refund(&self, token: &str, id: &str) -> Result<Order, Error> {
-        self.watch(token, id, |order| order.payment != PaymentStatus::Captured).await
+        self.watch(token, id, |order| order.payment != "captured").await
     }
 
     async fn watch(
@@ -170,9 +177,13 @@ impl Stack {
         id: &str,
         mut until: impl FnMut(&Order) -> bool,
     ) -> Result<Order, Error> {
-        let deadline = Instant::now() + TIMEOUT;
+        let mut deadline = Instant::now() + TIMEOUT;
         loop {
             let order = self.order(token, id).await?;
+            if order.authentication_url.is_some() {
+                // It waits for its customer.
+                deadline = Instant::now() + TIMEOUT;
+            }
             if until(&order) {
                 return Ok(order);
             }
@@ -180,7 +191,7 @@ impl Stack {
                 return Err(Error::Stuck {
                     order: id.to_owned(),
                     status: name(&order.status),
-                    payment: name(&order.payment),
+                    payment: order.payment,
                     seconds: TIMEOUT.as_secs(),
                 });
             }

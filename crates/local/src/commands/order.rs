@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use local::{Error, Stack, order::name};
 use serde_json::{Value, json};
-use shop::order::Status;
+use shop::order::{OrderEventType, Status};
 
 use crate::output;
 
@@ -71,10 +71,18 @@ pub(super) async fn place(stack: &Stack, token: &str, order: &Value) -> Result<S
 /// Reports each state of an order with the milliseconds since it was placed, and returns the last.
 pub(super) async fn follow(stack: &Stack, token: &str, id: &str) -> Result<Status, Error> {
     let mut placed_at = None;
-    let order = stack.follow(token, id, |entry| {
+    let order = stack.follow(token, id, |order, entry| {
         let placed_at = *placed_at.get_or_insert(entry.at);
         let milliseconds = entry.at.duration_since(placed_at).as_millis();
-        output::message(format!("{milliseconds:>7} ms  {}", name(&entry.status)));
+        let page = order.authentication_url.as_deref();
+        let what = match page.filter(|_| entry.event == OrderEventType::AuthenticationRequired) {
+            Some(page) => format!(
+                "the bank asks the customer to authenticate: open {page} in a browser, or run \
+                 `curl {page} --data outcome=complete`"
+            ),
+            None => name(&entry.status),
+        };
+        output::message(format!("{milliseconds:>7} ms  {what}"));
     });
     let order = order.await?;
     if let Some(reason) = &order.rejection {
@@ -99,7 +107,7 @@ pub(super) async fn cancel(stack: &Stack, arguments: &Cancellation) -> Result<()
     let order = stack.cancel(&token, id).await?;
     output::line(name(&order.status))?;
     let order = stack.follow_refund(&token, id).await?;
-    output::line(format!("payment: {}", name(&order.payment)))
+    output::line(format!("payment: {}", order.payment))
 }
 
 #[cfg(test)]
