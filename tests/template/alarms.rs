@@ -51,6 +51,7 @@ fn own_metrics() -> BTreeSet<Metric> {
         "OrdersCollected",
         "OrdersCancelled",
         "OrdersExpired",
+        "OrdersAbandoned",
         "TimeToConfirm",
         "RefundsFailed",
         "RecordsDeadLettered",
@@ -59,14 +60,20 @@ fn own_metrics() -> BTreeSet<Metric> {
         "BookDifferences",
         "ThrottledRequests",
     ];
-    // A refusal to begin a charge is counted among the rejected orders only, and what has to do
-    // with authentication as one reason.
     let reasons: Vec<_> = DeclineReason::ALL
         .map(DeclineReason::as_str)
         .into_iter()
         .filter(|reason| {
-            let uncounted = ["amount_too_small", "amount_too_large", "currency_not_accepted"];
-            !uncounted.contains(reason) && *reason != "authentication_failed"
+            // Refusals to begin a charge, which are counted among the rejected orders only, and
+            // reasons that are counted as others.
+            ![
+                "amount_too_small",
+                "amount_too_large",
+                "currency_not_accepted",
+                "authentication_failed",
+                "expired_card",
+            ]
+            .contains(reason)
         })
         .collect();
     // The first shops' currencies; each further one costs two metrics.

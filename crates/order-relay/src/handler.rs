@@ -1,7 +1,6 @@
 //! The use case: publish every committed change of an order, in the order of the stream.
 
 use aws_lambda_events::dynamodb::EventRecord;
-use jiff::Timestamp;
 use platform::{
     bus::{self, EventBus, PublishError},
     cause::chain,
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use shop::{event::OrderEvent, order::Order, trace::TraceParent};
 
-use crate::metrics;
+use crate::metrics::{self, Origin};
 
 /// A batch of the stream. Its records are parsed one by one, so that an unreadable record affects
 /// no other.
@@ -78,13 +77,13 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
     /// overtake an earlier one.
     pub async fn handle(&self, batch: StreamEvent) -> Result<(), RelayError> {
         let mut events = Vec::with_capacity(batch.records.len());
-        let mut placed_at = Vec::with_capacity(batch.records.len());
+        let mut origins = Vec::with_capacity(batch.records.len());
         let mut unreadable = Vec::new();
         for record in &batch.records {
             match change(record) {
                 Ok(Some(change)) => {
                     events.push(change.event);
-                    placed_at.push(change.placed_at);
+                    origins.push(change.origin);
                 }
                 Ok(None) => {}
                 Err(reason) => unreadable.push((record, reason)),
@@ -97,7 +96,7 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
             self.dead_letters.send(record, &reason).await?;
             ::metrics::counter!(RECORDS_DEAD_LETTERED).increment(1);
         }
-        for (event, placed_at) in events.iter().zip(placed_at) {
+        for (event, origin) in events.iter().zip(origins) {
             let OrderEvent { event_type, detail } = event;
             tracing::info!(
                 order_id = %detail.data.order_id,
@@ -107,7 +106,7 @@ impl<B: EventBus, D: DeadLetters> Relay<B, D> {
                 location = %detail.data.location,
                 "published"
             );
-            metrics::record(event, placed_at);
+            metrics::record(event, origin);
         }
         Ok(())
     }
@@ -124,8 +123,7 @@ pub fn read(record: &RawValue) -> Result<Option<OrderEvent>, Unreadable> {
 /// A committed change of an order.
 struct Change {
     event: OrderEvent,
-    /// When the order was placed.
-    placed_at: Timestamp,
+    origin: Origin,
 }
 
 fn change(record: &RawValue) -> Result<Option<Change>, Unreadable> {
@@ -139,9 +137,9 @@ fn change(record: &RawValue) -> Result<Option<Change>, Unreadable> {
         return Ok(None);
     }
     let order: Order = decode::item(record.change.new_image).map_err(Unreadable::Order)?;
-    let placed_at = order.placed_at;
+    let origin = Origin::of(&order);
     let event = OrderEvent::latest(order).ok_or(Unreadable::NoHistory)?;
-    Ok(Some(Change { event, placed_at }))
+    Ok(Some(Change { event, origin }))
 }
 
 #[cfg(test)]

@@ -6,18 +6,37 @@ use ::metrics::{counter, histogram};
 use jiff::Timestamp;
 use shop::{
     event::OrderEvent,
-    order::{OrderEventType, Rejection},
+    order::{HistoryEntry, Order, OrderEventType, Rejection},
 };
 
-/// Records the change of an order that was placed at `placed_at`.
-pub(crate) fn record(event: &OrderEvent, placed_at: Timestamp) {
+/// What a metric needs of an order beside its event.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    placed_at: Timestamp,
+    /// Whether the order has waited for its customer to authenticate. How long that takes says
+    /// nothing about this system.
+    waited_for_customer: bool,
+}
+
+impl Origin {
+    pub(crate) fn of(order: &Order) -> Self {
+        let is_wait = |entry: &HistoryEntry| entry.event == OrderEventType::AuthenticationRequired;
+        Self { placed_at: order.placed_at, waited_for_customer: order.history.iter().any(is_wait) }
+    }
+}
+
+/// Records the change of an order.
+pub(crate) fn record(event: &OrderEvent, origin: Origin) {
+    let Origin { placed_at, waited_for_customer } = origin;
     let count = |name| counter!(name).increment(1);
     match event.event_type {
         OrderEventType::Placed => count("OrdersPlaced"),
         OrderEventType::Confirmed => {
             count("OrdersConfirmed");
-            let waited = event.detail.metadata.occurred_at.duration_since(placed_at);
-            histogram!("TimeToConfirm").record(waited.as_millis() as f64);
+            if !waited_for_customer {
+                let waited = event.detail.metadata.occurred_at.duration_since(placed_at);
+                histogram!("TimeToConfirm").record(waited.as_millis() as f64);
+            }
         }
         OrderEventType::Collected => count("OrdersCollected"),
         OrderEventType::Rejected => {
@@ -28,6 +47,7 @@ pub(crate) fn record(event: &OrderEvent, placed_at: Timestamp) {
             counter!("OrdersRejected", "Reason" => reason).increment(1);
         }
         OrderEventType::Cancelled => count("OrdersCancelled"),
+        OrderEventType::Expired if waited_for_customer => count("OrdersAbandoned"),
         OrderEventType::Expired => count("OrdersExpired"),
         OrderEventType::Reserved
         | OrderEventType::AuthenticationRequired

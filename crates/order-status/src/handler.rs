@@ -125,8 +125,7 @@ fn triggered(report: Report) -> (OrderId, Trigger, Uuid) {
         }
         Report::Payment(Payment::Changed(event)) => {
             let PaymentChanged { order_id, version, refunds } = event.data;
-            let states = refunds.iter().map(|refund| (refund.id, refund.state)).collect();
-            (order_id, Trigger::RefundsChanged { version, states }, event.metadata.event_id)
+            (order_id, Trigger::RefundsChanged { version, refunds }, event.metadata.event_id)
         }
     }
 }

@@ -14,12 +14,13 @@ use shop::{
     authentication::AuthenticationUrl,
     event::{
         AuthenticationRequired, Metadata, OrderData, OrderEvent, PaymentChanged, PaymentEvent,
-        PaymentFailed, PaymentMade, RefundReport,
+        PaymentFailed, PaymentMade,
     },
     id::OrderId,
     money::Money,
     order::OrderEventType,
     payment::{IntentId, Payment, PaymentRecord, Progress, RefundEntry, Trigger},
+    refund::RefundReport,
 };
 use stripe::{Intent, IntentStatus, NewIntent, Refund};
 
@@ -349,7 +350,11 @@ fn outcome(
     if event_type != OrderEventType::RefundRequested || !is_captured {
         return committed(record.payment, order);
     }
-    let report = |entry: &RefundEntry| RefundReport { id: entry.id, state: entry.state };
+    let report = |entry: &RefundEntry| RefundReport {
+        id: entry.id,
+        attempt: entry.attempt,
+        state: entry.state,
+    };
     let changed = PaymentChanged {
         order_id: order.data.order_id,
         version: record.version,

@@ -38,8 +38,9 @@ fn record_progress(record: &PaymentRecord, price: Money) {
         Progress::Refunded => record_given_back(price.amount - record.given(), price),
         Progress::Declined { reason } => {
             let class = match DeclineReason::from_provider_code(reason) {
-                // One for both, since each costs a metric.
+                // One for two that are alike, since each costs a metric.
                 DeclineReason::AuthenticationFailed => DeclineReason::AuthenticationRequired,
+                DeclineReason::ExpiredCard => DeclineReason::IncorrectCardDetails,
                 reason => reason,
             };
             counter!("Declines", "Reason" => class.as_str()).increment(1);

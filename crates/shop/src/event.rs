@@ -36,7 +36,7 @@ use crate::{
     order::{
         HistoryEntry, Line, Order, OrderEventType, PaymentMethod, PaymentStatus, Rejection, Status,
     },
-    refund::{Refund, RefundState},
+    refund::{Refund, RefundReport, RefundState},
     stock::{Demand, Shortage},
     trace::TraceParent,
 };
@@ -375,15 +375,6 @@ pub struct PaymentChanged {
     pub version: u32,
     /// All refunds that the shop has asked for.
     pub refunds: Vec<RefundReport>,
-}
-
-/// How far a refund got.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RefundReport {
-    /// Its number among the refunds of the order.
-    pub id: u32,
-    /// How far it got.
-    pub state: RefundState,
 }
 
 /// Data of `payment.captured`, `payment.voided` and `payment.refunded`.

@@ -11,7 +11,7 @@ use crate::{
     authentication::AuthenticationUrl,
     id::{CustomerId, ItemId, LocationId, OrderId},
     money::{Currency, Money},
-    refund::{Refund, RefundReason, RefundState, is_zero, live_amount},
+    refund::{Refund, RefundReason, RefundReport, RefundState, is_zero, live_amount},
     stock::{Quantity, Shortage},
     text::{self, Unprintable},
     trace::TraceParent,
@@ -425,8 +425,8 @@ pub enum Trigger {
     RefundsChanged {
         /// The version of the payment's row.
         version: u32,
-        /// The refunds by their numbers.
-        states: Vec<(u32, RefundState)>,
+        /// All refunds in it.
+        refunds: Vec<RefundReport>,
     },
     /// The deadline has passed.
     DeadlinePassed,
@@ -524,8 +524,8 @@ impl Order {
                 Some((self.refunds_with(*amount, reason, at)?, self.payment_version))
             }
             Trigger::RefundRetried(id) => Some((self.refunds_retried(*id)?, self.payment_version)),
-            Trigger::RefundsChanged { version, states } => {
-                Some((self.refunds_after(*version, states)?, *version))
+            Trigger::RefundsChanged { version, refunds } => {
+                Some((self.refunds_after(*version, refunds)?, *version))
             }
             Trigger::Cancelled => self.refunds_with_each(|refund| {
                 if matches!(refund.state, RefundState::Requested | RefundState::Failed) {
@@ -565,7 +565,9 @@ impl Order {
     #[must_use]
     pub fn refundable(&self) -> u64 {
         match (self.payment, self.status.ended_early()) {
-            (PaymentStatus::Captured, false) => self.total - live_amount(&self.refunds),
+            (PaymentStatus::Captured, false) => {
+                self.total.saturating_sub(live_amount(&self.refunds))
+            }
             _ => 0,
         }
     }
@@ -623,11 +625,16 @@ impl Order {
 
     /// The refunds in these states, or `None` if that is older than what the order shows, or the
     /// same.
-    fn refunds_after(&self, version: u32, states: &[(u32, RefundState)]) -> Option<Vec<Refund>> {
+    ///
+    /// A report of an earlier attempt says nothing about the last one. One that has failed stays
+    /// failed until it is tried again: its amount may have been given back otherwise since.
+    fn refunds_after(&self, version: u32, reports: &[RefundReport]) -> Option<Vec<Refund>> {
         let mut refunds = self.refunds.clone();
-        for refund in &mut refunds {
-            if let Some((_, state)) = states.iter().find(|(id, _)| *id == refund.id) {
-                refund.state = *state;
+        for refund in refunds.iter_mut().filter(|refund| refund.state != RefundState::Failed) {
+            let is_about =
+                |report: &&RefundReport| report.id == refund.id && report.attempt >= refund.attempt;
+            if let Some(report) = reports.iter().find(is_about) {
+                refund.state = report.state;
             }
         }
         (version > self.payment_version && refunds != self.refunds).then_some(refunds)

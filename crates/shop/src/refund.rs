@@ -44,6 +44,17 @@ pub enum RefundState {
     Covered,
 }
 
+/// How far a refund got, according to the payment's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundReport {
+    /// Its number among the refunds of the order.
+    pub id: u32,
+    /// How often it had been asked for.
+    pub attempt: u32,
+    /// How far it got.
+    pub state: RefundState,
+}
+
 impl RefundState {
     /// Whether the amount is given back, or still may be, as a refund of its own.
     #[must_use]

@@ -11,13 +11,12 @@ use shop::{
     authentication::AuthenticationUrl,
     event::{
         AuthenticationRequired, INVENTORY, InventoryEvent, Metadata, ORDERS, OrderEvent, PAYMENT,
-        PaymentChanged, PaymentEvent, PaymentFailed, PaymentMade, RefundReport, StockRejected,
-        StockReserved,
+        PaymentChanged, PaymentEvent, PaymentFailed, PaymentMade, StockRejected, StockReserved,
     },
     id::OrderId,
     money::Currency,
     order::{Order, OrderEventType, Trigger},
-    refund::{Refund, RefundState},
+    refund::{Refund, RefundReport, RefundState},
     stock::Shortage,
     trace::TraceParent,
 };
@@ -129,7 +128,7 @@ fn refunds(trace: &TraceParent) -> [(String, Event); 2] {
     let changed = PaymentChanged {
         order_id: order_id(),
         version: 4,
-        refunds: vec![RefundReport { id: 1, state: RefundState::Succeeded }],
+        refunds: vec![RefundReport { id: 1, attempt: 1, state: RefundState::Succeeded }],
     };
     let changed = PaymentEvent::changed(changed, at(DECIDED), &cause(REVISIONS[3], Some(trace)));
     [

@@ -87,7 +87,7 @@ placed                  7  100 %  out of stock                   0              
 confirmed               4   57 %  payment declined               1  EUR        53.20 EUR   15.20 EUR
 collected               2   28 %  cancelled                      1  JPY          900 JPY       0 JPY
                                   expired                        0  refunds failed                 0
-
+                                  not authenticated              0
 Orders by shop ─────────────────  Declines ───────────────────────  Placed to confirmed ────────────
                 orders cents/yen  insufficient funds             1  median                    250 ms
 paris-marais         5      6460                                    99 of 100                4100 ms
@@ -157,7 +157,7 @@ placed           7  100 %  out of stock             0          taken  given back
 confirmed        4   57 %  payment declined         1      53.20 EUR   15.20 EUR
 collected        2   28 %  cancelled                1        900 JPY       0 JPY
                            expired                  0  refunds failed          0
-
+                           not authenticated        0
 Orders by shop ──────────  Declines ─────────────────  Placed to confirmed ─────
                    orders  insufficient funds       1  median             250 ms
 paris-marais            5                              99 of 100         4100 ms
@@ -215,7 +215,7 @@ placed           0    0 %  out of stock             0          taken  given back
 confirmed        0    0 %  payment declined         0  refunds failed          0
 collected        0    0 %  cancelled                0
                            expired                  0
-
+                           not authenticated        0
 Orders by shop ──────────  Declines ─────────────────  Placed to confirmed ─────
                    orders  none                        median                  -
                                                        99 of 100               -

@@ -125,6 +125,7 @@ fn ended_early(dashboard: &Dashboard, width: u16) -> Panel<'static> {
         ("payment declined", rejected("payment_declined")),
         ("cancelled", sums.of("OrdersCancelled")),
         ("expired", sums.of("OrdersExpired")),
+        ("not authenticated", sums.of("OrdersAbandoned")),
     ];
     let lines = ends.map(|(end, orders)| row(width, end, &[(orders.to_string(), 6)]).into());
     Panel::new("Ended early", lines.into())

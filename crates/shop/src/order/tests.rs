@@ -69,12 +69,18 @@ fn triggers() -> Vec<Trigger> {
         Trigger::RefundRetried(1),
         reported(3, RefundState::Succeeded),
         reported(2, RefundState::Failed),
+        tried(4, 2, RefundState::Succeeded),
     ]
 }
 
 /// The payment's row of that version shows refund 1 in this state.
 fn reported(version: u32, state: RefundState) -> Trigger {
-    Trigger::RefundsChanged { version, states: vec![(1, state)] }
+    tried(version, 1, state)
+}
+
+/// The same of an attempt.
+fn tried(version: u32, attempt: u32, state: RefundState) -> Trigger {
+    Trigger::RefundsChanged { version, refunds: vec![RefundReport { id: 1, attempt, state }] }
 }
 
 fn page() -> AuthenticationUrl {
@@ -380,7 +386,11 @@ fn an_older_report_of_a_refund_is_ignored() {
     let retried = [&failed[..], &[Trigger::RefundRetried(1)]].concat();
     assert_eq!(state(&retried), Requested);
     assert_eq!(state(&[&retried[..], &[reported(4, Failed)]].concat()), Requested);
-    assert_eq!(state(&[&retried[..], &[reported(6, Succeeded)]].concat()), Succeeded);
+    assert_eq!(state(&[&retried[..], &[tried(6, 2, Succeeded)]].concat()), Succeeded);
+    // A later report that does not know of the retry yet.
+    assert_eq!(state(&[&retried[..], &[reported(5, Failed)]].concat()), Requested);
+    // What has failed is not given back before it is tried again.
+    assert_eq!(state(&[reported(2, Failed), reported(3, Succeeded)]), Failed);
 }
 
 #[test]

@@ -41,7 +41,9 @@ impl Check for Events {
             }
             Observation::PaymentWritten { order, record, .. } => {
                 let PaymentRecord { version, payment, refunds } = record;
-                let states = refunds.iter().map(|it| json!({"id": it.id, "state": it.state}));
+                let states = refunds
+                    .iter()
+                    .map(|it| json!({"id": it.id, "attempt": it.attempt, "state": it.state}));
                 let states = states.collect::<Vec<_>>().into();
                 self.committed.insert((*order, format!("payment.changed/{version}")), states);
                 if let Some(intent) = payment.intent() {
