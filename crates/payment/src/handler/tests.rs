@@ -473,7 +473,8 @@ async fn a_refund_of_the_shop_is_made_once_in_two_deliveries() {
     assert_eq!(published(&cashier), ["payment.captured", "payment.changed", "payment.changed"]);
     let events = cashier.bus.published();
     let data = &events[1]["detail"]["data"];
-    assert_eq!(data["refunds"], serde_json::json!([{"id": 1, "state": "succeeded"}]));
+    let report = serde_json::json!({"id": 1, "attempt": 1, "state": "succeeded"});
+    assert_eq!(data["refunds"], serde_json::json!([report]));
     let id = |event: &serde_json::Value| event["detail"]["metadata"]["event_id"].clone();
     assert_eq!(id(&events[1]), id(&events[2]));
 }
