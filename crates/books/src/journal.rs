@@ -63,6 +63,8 @@ pub enum Decision {
     Withdrawn { key: String, difference: String },
     /// A part of a paid order was given back.
     Refunded { order: OrderId, amount: Money },
+    /// An order was cancelled for its shop.
+    Cancelled { order: OrderId },
     /// A customer's data was erased. Such entries are the ledger that is applied again after a
     /// restore.
     Erased {
@@ -118,6 +120,7 @@ impl fmt::Display for Entry {
             Decision::Refunded { order, amount } => {
                 write!(f, "gave {amount} of order {order} back")?
             }
+            Decision::Cancelled { order } => write!(f, "cancelled order {order}")?,
             Decision::Erased { customer, orders } => {
                 let s = if orders.len() == 1 { "" } else { "s" };
                 write!(f, "erased the customer {customer} from {} order{s}", orders.len())?;
@@ -196,7 +199,8 @@ impl Journal {
                 Decision::Discarded { .. }
                 | Decision::Settled { .. }
                 | Decision::Withdrawn { .. }
-                | Decision::Refunded { .. } => None,
+                | Decision::Refunded { .. }
+                | Decision::Cancelled { .. } => None,
             })
             .collect())
     }
@@ -209,7 +213,10 @@ fn settled(entries: Vec<Entry>) -> Settlements {
         match &entry.decision {
             Decision::Settled { key, .. } => drop(settlements.insert(key.clone(), entry)),
             Decision::Withdrawn { key, .. } => drop(settlements.remove(key)),
-            Decision::Discarded { .. } | Decision::Refunded { .. } | Decision::Erased { .. } => {}
+            Decision::Discarded { .. }
+            | Decision::Refunded { .. }
+            | Decision::Cancelled { .. }
+            | Decision::Erased { .. } => {}
         }
     }
     settlements

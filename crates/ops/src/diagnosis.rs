@@ -276,7 +276,10 @@ fn outcome(order: &Order) -> String {
         (Status::Preparing, _) => "the shop is making the order".to_owned(),
         (Status::Ready, _) => "the order waits for its customer".to_owned(),
         (Status::Collected, _) => "the customer has picked the order up".to_owned(),
-        (Status::Cancelled, _) => "the customer cancelled the order".to_owned(),
+        (Status::Cancelled, _) => match &order.cancellation_reason {
+            Some(reason) => format!("the shop cancelled the order: {}", reason.as_str()),
+            None => "the customer cancelled the order".to_owned(),
+        },
         (Status::Expired, _) => format!(
             "the order expired, because it was not confirmed by its deadline, {}",
             moment(order.deadline)

@@ -162,6 +162,13 @@ pub(crate) enum Error {
         name(status)
     )]
     NotRefundable { order: OrderId, status: Status, amount: Money, left: Money },
+    /// An order is cancelled before its customer has it.
+    #[error(
+        "order {order} is {} and cannot be cancelled: what a customer has collected, or should \
+         have collected a week ago, is only refunded, with `cargo ops order {order} refund`",
+        name(status)
+    )]
+    NotCancellable { order: OrderId, status: Status },
     /// The row of an order stays small.
     #[error(
         "order {0} has {MAX_REFUNDS} refunds, and takes no more: refund in the provider's \

@@ -140,7 +140,10 @@ impl OrderReport {
     fn transition(&self, entry: &HistoryEntry) -> String {
         let because = match entry.cause {
             Some(cause) => format!("because of {}", self.event_name(cause)),
-            None if matches!(entry.event, OrderEventType::Placed | OrderEventType::Cancelled) => {
+            None if entry.event == OrderEventType::Placed => "by the customer".to_owned(),
+            None if entry.event == OrderEventType::Cancelled
+                && self.order.cancellation_reason.is_none() =>
+            {
                 "by the customer".to_owned()
             }
             None if entry.event == OrderEventType::Erased => "by an operator".to_owned(),

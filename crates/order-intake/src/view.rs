@@ -10,7 +10,8 @@ use shop::{
     menu::Location,
     money::Currency,
     order::{HistoryEntry, Line, Note, Order, OrderEventType, PaymentStatus, Rejection, Status},
-    refund::{Refund, RefundReason, RefundState},
+    reason::Reason,
+    refund::{Refund, RefundState},
     stock::Shortage,
 };
 
@@ -35,6 +36,10 @@ pub(crate) struct OrderView {
     /// Why the order was rejected; only for a rejected order.
     #[serde(skip_serializing_if = "Option::is_none")]
     rejection: Option<RejectionView>,
+    /// Why the shop has cancelled the order; only if the shop has, and not the customer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    cancellation_reason: Option<Reason>,
     /// The shop's id.
     location: LocationId,
     /// The ordered items, each once.
@@ -120,7 +125,7 @@ struct RefundView {
     /// How much is given back.
     amount: u64,
     /// Why.
-    reason: RefundReason,
+    reason: Reason,
     /// When the shop asked for it.
     requested_at: Timestamp,
     /// How far it got.
@@ -205,6 +210,7 @@ impl From<Order> for OrderView {
             authentication_url: order.authentication_url,
             refunds: order.refunds.into_iter().map(RefundView::from).collect(),
             rejection: order.rejection.map(RejectionView::from),
+            cancellation_reason: order.cancellation_reason,
             location: order.location,
             lines: order.lines.into_iter().map(LineView::from).collect(),
             total: order.total,

@@ -18,8 +18,8 @@
 //!   does not look at the version. An unknown enum value is a decoding error, so the message is
 //!   retried, and waits in the dead-letter queue if the consumer's deployment takes longer.
 //!
-//! Version 3 of orders and payment adds currencies, version 4 the refunds of orders that go on and
-//! the authentication of payments.
+//! Version 3 of orders and payment adds currencies, version 4 the refunds of orders that go on, the
+//! shop's reason for a cancellation, and the authentication of payments.
 //!
 //! The JSON Schemas in `schemas/` are generated from these types, and `tests/recorded/` holds
 //! events of each version.
@@ -36,6 +36,7 @@ use crate::{
     order::{
         HistoryEntry, Line, Order, OrderEventType, PaymentMethod, PaymentStatus, Rejection, Status,
     },
+    reason::Reason,
     refund::{Refund, RefundReport, RefundState},
     stock::{Demand, Shortage},
     trace::TraceParent,
@@ -138,6 +139,9 @@ pub struct OrderData {
     /// Why the order was rejected; only for a rejected order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<Rejection>,
+    /// Why the shop has cancelled the order, if the shop has; since version 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation_reason: Option<Reason>,
 }
 
 impl OrderData {
@@ -184,6 +188,7 @@ impl OrderEvent {
                 .payment_method
                 .filter(|_| entry.event == OrderEventType::Reserved),
             rejection: order.rejection,
+            cancellation_reason: order.cancellation_reason,
         };
         let metadata = Metadata {
             event_id: order.order_id.derived(&entry.revision.to_string()),

@@ -17,6 +17,7 @@ pub mod name;
 pub mod order;
 pub mod payment;
 pub mod placement;
+pub mod reason;
 pub mod refund;
 pub mod stock;
 pub mod text;

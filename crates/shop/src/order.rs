@@ -11,7 +11,8 @@ use crate::{
     authentication::AuthenticationUrl,
     id::{CustomerId, ItemId, LocationId, OrderId},
     money::{Currency, Money},
-    refund::{Refund, RefundReason, RefundReport, RefundState, is_zero, live_amount},
+    reason::Reason,
+    refund::{Refund, RefundReport, RefundState, is_zero, live_amount},
     stock::{Quantity, Shortage},
     text::{self, Unprintable},
     trace::TraceParent,
@@ -36,7 +37,7 @@ pub enum Status {
     Collected,
     /// The order was out of stock, or its payment was declined.
     Rejected,
-    /// The customer cancelled the order.
+    /// The customer or the shop cancelled the order.
     Cancelled,
     /// The order was not confirmed by its deadline.
     Expired,
@@ -383,6 +384,9 @@ pub struct Order {
     /// Why the order was rejected; only for a rejected order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejection: Option<Rejection>,
+    /// Why the shop has cancelled the order; only if the shop has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation_reason: Option<Reason>,
     /// A hash of the request, which distinguishes a repeated request from a different one with the
     /// same idempotency key; empty for an erased order.
     pub fingerprint: String,
@@ -417,7 +421,7 @@ pub enum Trigger {
         /// In minor units.
         amount: u64,
         /// Why, for the customer.
-        reason: RefundReason,
+        reason: Reason,
     },
     /// The shop tries a refund again that has failed.
     RefundRetried(u32),
@@ -432,6 +436,9 @@ pub enum Trigger {
     DeadlinePassed,
     /// The customer cancels the order, which they can until its pickup time.
     Cancelled,
+    /// The shop cancels the order, for this reason, which it can until the order is collected or
+    /// [is over](Order::is_over).
+    CancelledByShop(Reason),
     /// The shop starts making the order.
     PreparationStarted,
     /// The shop has made the order.
@@ -455,13 +462,16 @@ pub struct Transition {
     pub refunds: Option<(Vec<Refund>, u32)>,
     /// Why the order is rejected; only for a transition that rejects it.
     pub rejection: Option<Rejection>,
+    /// Why the shop cancels the order; only for a transition that changes that.
+    pub cancellation_reason: Option<Reason>,
     /// Where the customer authenticates the payment; only for a transition that says so.
     pub authentication_url: Option<AuthenticationUrl>,
     /// Whether to delete the payment method and the page for authentication, because no charge
     /// needs them from now on.
     pub forgets_charge: bool,
     /// Whether to delete what leads to the customer: their id, their note, and the hash and the
-    /// trace of their request. What the books need stays; reasons of refunds are among `refunds`.
+    /// trace of their request. What the books need stays; the shop's reasons are among the refunds
+    /// and in `cancellation_reason`.
     pub erases_customer: bool,
     /// The history's next entry, with the new revision and state.
     pub entry: HistoryEntry,
@@ -508,6 +518,7 @@ impl Order {
             Trigger::DeadlinePassed if at < self.deadline => return None,
             // The shop has made the order, or is about to; the customer may have eaten it.
             Trigger::Cancelled if at >= self.pickup_at => return None,
+            Trigger::CancelledByShop(_) if self.is_over(at) => return None,
             Trigger::AuthenticationRequired(url)
                 if self.authentication_url.as_ref() == Some(url) =>
             {
@@ -527,18 +538,19 @@ impl Order {
             Trigger::RefundsChanged { version, refunds } => {
                 Some((self.refunds_after(*version, refunds)?, *version))
             }
-            Trigger::Cancelled => self.refunds_with_each(|refund| {
+            Trigger::Cancelled | Trigger::CancelledByShop(_) => self.refunds_with_each(|refund| {
                 if matches!(refund.state, RefundState::Requested | RefundState::Failed) {
                     refund.state = RefundState::Covered;
                 }
             }),
             Trigger::ErasureRequested => {
-                self.refunds_with_each(|refund| refund.reason = RefundReason::erased())
+                self.refunds_with_each(|refund| refund.reason = Reason::erased())
             }
             _ => None,
         };
         let mut rejection = None;
         let mut authentication_url = None;
+        let mut cancellation_reason = None;
         match trigger {
             Trigger::StockRejected(shortages) => {
                 rejection = Some(Rejection::OutOfStock { shortages });
@@ -547,6 +559,10 @@ impl Order {
                 rejection = Some(Rejection::PaymentDeclined { reason });
             }
             Trigger::AuthenticationRequired(url) => authentication_url = Some(url),
+            Trigger::CancelledByShop(reason) => cancellation_reason = Some(reason),
+            Trigger::ErasureRequested => {
+                cancellation_reason = self.cancellation_reason.as_ref().map(|_| Reason::erased());
+            }
             _ => {}
         }
         Some(Transition {
@@ -554,6 +570,7 @@ impl Order {
             payment,
             refunds,
             rejection,
+            cancellation_reason,
             authentication_url,
             forgets_charge: !status.awaits_charge(),
             erases_customer: event == OrderEventType::Erased,
@@ -590,12 +607,7 @@ impl Order {
             || self.refunds.iter().any(|refund| refund.state == RefundState::Failed)
     }
 
-    fn refunds_with(
-        &self,
-        amount: u64,
-        reason: &RefundReason,
-        at: Timestamp,
-    ) -> Option<Vec<Refund>> {
+    fn refunds_with(&self, amount: u64, reason: &Reason, at: Timestamp) -> Option<Vec<Refund>> {
         if !(1..=self.refundable()).contains(&amount) || self.refunds.len() >= MAX_REFUNDS {
             return None;
         }
@@ -660,6 +672,9 @@ impl Order {
         if transition.rejection.is_some() {
             self.rejection = transition.rejection;
         }
+        if transition.cancellation_reason.is_some() {
+            self.cancellation_reason = transition.cancellation_reason;
+        }
         if transition.authentication_url.is_some() {
             self.authentication_url = transition.authentication_url;
         }
@@ -701,6 +716,9 @@ const fn next(
         (Reserved, Trigger::PaymentDeclined(_)) => (Event::Rejected, Rejected, payment),
         (Placed | Reserved, Trigger::DeadlinePassed) => (Event::Expired, Expired, payment),
         (Placed | Reserved | Confirmed, Trigger::Cancelled) => {
+            (Event::Cancelled, Cancelled, payment)
+        }
+        (Placed | Reserved | Confirmed | Preparing | Ready, Trigger::CancelledByShop(_)) => {
             (Event::Cancelled, Cancelled, payment)
         }
         (Confirmed, Trigger::PreparationStarted) => (Event::Preparing, Preparing, payment),

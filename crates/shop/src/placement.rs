@@ -235,6 +235,7 @@ pub fn place(
         pickup_day: pickup.day,
         deadline: pickup.at.min(now + confirm_within),
         rejection: None,
+        cancellation_reason: None,
         fingerprint: request.fingerprint(),
         traceparent: None,
         history: vec![HistoryEntry {

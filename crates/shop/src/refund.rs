@@ -3,13 +3,11 @@
 //! The order's row holds what was asked for, in the order in which it was asked for. What became of
 //! it at the provider is in the payment's row, and comes back as [`RefundState`].
 
-use std::str::FromStr;
-
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::{self, Unprintable};
+use crate::reason::Reason;
 
 /// A refund of an order that goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,7 +17,7 @@ pub struct Refund {
     /// How much is given back, in minor units of the order's currency. Never 0.
     pub amount: u64,
     /// Why, for the customer.
-    pub reason: RefundReason,
+    pub reason: Reason,
     /// When it was asked for first.
     pub requested_at: Timestamp,
     /// How often it was asked for: once, and again after each failure that somebody wants to retry.
@@ -79,85 +77,9 @@ pub(crate) const fn is_zero(version: &u32) -> bool {
     *version == 0
 }
 
-/// The shop's words to the customer about a refund: 1 to 200 characters of [text].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
-pub struct RefundReason(String);
-
-impl RefundReason {
-    /// The length of the longest reason, in characters.
-    pub const MAX_LENGTH: usize = 200;
-
-    /// What stands instead of the reason once the order's customer is erased: a shop may have named
-    /// them.
-    #[must_use]
-    pub fn erased() -> Self {
-        Self("erased".to_owned())
-    }
-
-    /// The reason as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Why a text is not the reason of a refund.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum InvalidReason {
-    /// It is blank, or has too many characters.
-    #[error("must be 1 to {} characters, and not blank", RefundReason::MAX_LENGTH)]
-    Length,
-    /// A character is not printable.
-    #[error(transparent)]
-    Unprintable(#[from] Unprintable),
-}
-
-impl TryFrom<String> for RefundReason {
-    type Error = InvalidReason;
-
-    fn try_from(text: String) -> Result<Self, InvalidReason> {
-        if text.trim().is_empty() || text.chars().count() > Self::MAX_LENGTH {
-            return Err(InvalidReason::Length);
-        }
-        text::check(&text)?;
-        Ok(Self(text))
-    }
-}
-
-impl FromStr for RefundReason {
-    type Err = InvalidReason;
-
-    fn from_str(text: &str) -> Result<Self, InvalidReason> {
-        text.to_owned().try_into()
-    }
-}
-
-impl From<RefundReason> for String {
-    fn from(reason: RefundReason) -> Self {
-        reason.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reason_is_one_line_that_says_something() {
-        let longest = "é".repeat(RefundReason::MAX_LENGTH);
-        for (text, valid) in [
-            ("One croissant was burnt", true),
-            (longest.as_str(), true),
-            (&format!("{longest}!"), false),
-            ("", false),
-            (" \u{a0}", false),
-            ("two\nlines", false),
-        ] {
-            assert_eq!(text.parse::<RefundReason>().is_ok(), valid, "{text:?}");
-        }
-    }
 
     #[test]
     fn what_failed_or_is_covered_is_not_given_back() {

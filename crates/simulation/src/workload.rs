@@ -318,6 +318,12 @@ impl Workload {
             steps.truncate(1 + luck.below(steps.len()));
             self.staff_prepares(wish.id, start + soon(), steps);
         }
+        if luck.chance(100) {
+            let days = SignedDuration::from_hours(6 * 24);
+            let after = if luck.chance(800) { soon() } else { luck.wait(days) };
+            let reason = "the oven is broken".parse().expect("a reason");
+            self.staff_prepares(wish.id, start + after, vec![Trigger::CancelledByShop(reason)]);
+        }
         if luck.chance(200) {
             // One of the staff, or two at the same time.
             let at = start + soon();

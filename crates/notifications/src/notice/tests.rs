@@ -142,6 +142,25 @@ fn a_notice_of_refunds_names_each_amount_and_reason_and_what_is_still_owed() {
 }
 
 #[test]
+fn a_cancellation_by_the_shop_says_why_and_what_is_given_back() {
+    let text = text(
+        "order.cancelled",
+        json!({
+            "status": "cancelled",
+            "payment": "captured",
+            "cancellation_reason": "The oven is broken",
+            "refunds": [refund(1, "succeeded")],
+        }),
+    );
+    let expected = "We are sorry: Amélie Paris had to cancel your order for\n\
+                    Tuesday, 24 November 2026 at 09:00. The shop says: The oven is broken\n\n\
+                    You have paid 8.30 EUR. We will refund what is left of it, and write\n\
+                    to you again when that is done.\n\n\
+                    Order: 0b7c55f2-9d4e-4c6b-8a1f-3e2d7c9014aa\n\nAmelie";
+    assert_eq!(text, expected);
+}
+
+#[test]
 fn a_ready_order_whose_notice_overtakes_that_of_a_refund_names_the_refund() {
     let refunds = json!([refund(1, "succeeded")]);
     let text = text("order.ready", json!({"status": "ready", "refunds": refunds}));

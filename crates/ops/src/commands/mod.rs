@@ -1,6 +1,7 @@
 //! The command line.
 
 mod announce;
+mod cancel;
 mod customer_erase;
 mod customer_export;
 mod dlq_discard;
@@ -253,6 +254,13 @@ enum OrderAction {
     /// itself. The provider is asked at once, and the customer is told by mail. Who wanted it is
     /// kept in the stack's journal. Exits with status 0 once it is asked for, and 2 if it was not.
     Refund(refund::Arguments),
+    /// Cancels an order for its shop, which cannot make it
+    ///
+    /// Until the order is collected, also after its pickup time, for at most a week. What the
+    /// customer has paid goes back, its stock is released, and the customer is told the reason by
+    /// mail. Who wanted it is kept in the stack's journal. Exits with status 0 once the order is
+    /// cancelled, and 2 if it was not.
+    Cancel(cancel::Arguments),
     /// Tries again what the order waits for: publishes its last event from its row
     ///
     /// Use this if the order makes no progress and there is no dead letter about it, or to try
@@ -275,6 +283,11 @@ impl Cli {
                 action: Some(OrderAction::Refund(arguments)),
                 ..
             }) => refund::run(&deployment.await?, id, arguments).await,
+            Command::Order(OrderArguments {
+                id,
+                action: Some(OrderAction::Cancel(arguments)),
+                ..
+            }) => cancel::run(&deployment.await?, id, arguments).await,
             Command::Order(OrderArguments { id, json, action: None }) => {
                 order::run(&deployment.await?, id, json).await
             }

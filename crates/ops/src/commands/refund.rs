@@ -7,7 +7,8 @@ use shop::{
     id::OrderId,
     money::Money,
     order::{MAX_REFUNDS, Order, Trigger},
-    refund::{Refund, RefundReason},
+    reason::Reason,
+    refund::Refund,
 };
 use stack::Deployment;
 use tables::orders::{Outcome, apply_trigger};
@@ -30,7 +31,7 @@ pub(super) struct Arguments {
     all: bool,
     /// Why, for the customer, whom a mail tells the amount and the reason
     #[arg(long, value_name = "TEXT")]
-    reason: RefundReason,
+    reason: Reason,
     /// Give it back although the order has a refund of the same amount for the same reason
     #[arg(long)]
     again: bool,

@@ -38,6 +38,7 @@ pub(crate) fn order(status: Status, payment: PaymentStatus) -> Order {
         pickup_day: civil::date(2026, 11, 24),
         deadline: at("2026-11-24T08:15:00.120Z"),
         rejection: None,
+        cancellation_reason: None,
         fingerprint: "f".into(),
         traceparent: None,
         history: vec![HistoryEntry {
@@ -62,6 +63,7 @@ fn triggers() -> Vec<Trigger> {
         Trigger::RefundFailed,
         Trigger::DeadlinePassed,
         Trigger::Cancelled,
+        Trigger::CancelledByShop("The oven is broken".parse().unwrap()),
         Trigger::PreparationStarted,
         Trigger::PreparationFinished,
         Trigger::PickedUp,
@@ -408,10 +410,43 @@ fn an_order_that_is_cancelled_covers_the_refunds_that_were_not_made() {
 }
 
 #[test]
+fn a_shop_cancels_an_order_until_it_is_collected_or_over_and_says_why() {
+    let reason: Reason = "The oven is broken".parse().unwrap();
+    let cancel = || Trigger::CancelledByShop(reason.clone());
+    for status in Status::ALL {
+        let order = order(status, PaymentStatus::Captured);
+        let late = order.pickup_at + SignedDuration::from_hours(24);
+        let cancelled = order.transition(cancel(), late, None).map(|it| order.clone().after(it));
+        use Status::{Confirmed, Placed, Preparing, Ready, Reserved};
+        let expected = matches!(status, Placed | Reserved | Confirmed | Preparing | Ready);
+        assert_eq!(cancelled.is_some(), expected, "{status:?}");
+        if let Some(cancelled) = cancelled {
+            assert_eq!(cancelled.status, Status::Cancelled);
+            assert_eq!(cancelled.cancellation_reason.as_ref(), Some(&reason));
+            assert_eq!((cancelled.due(), cancelled.refundable()), (0, 0));
+        }
+        let week = order.pickup_at + UNREPORTED_AFTER;
+        let is_live = matches!(status, Placed | Reserved);
+        assert_eq!(order.transition(cancel(), week, None).is_some(), is_live, "{status:?}");
+    }
+    let by_customer =
+        walk(order(Status::Confirmed, PaymentStatus::Captured), &[Trigger::Cancelled]);
+    assert_eq!(by_customer.cancellation_reason, None);
+}
+
+#[test]
+fn the_reason_of_a_cancellation_is_erased_with_the_customer() {
+    let cancel = Trigger::CancelledByShop("Camille has moved away".parse().unwrap());
+    let ready = order(Status::Ready, PaymentStatus::Captured);
+    let erased = walk(ready, &[cancel, Trigger::ErasureRequested]);
+    assert_eq!(erased.cancellation_reason, Some(Reason::erased()));
+}
+
+#[test]
 fn the_reason_of_a_refund_is_erased_with_the_customer() {
     let paid = order(Status::Collected, PaymentStatus::Captured);
     let erased = walk(paid, &[refund(100), Trigger::ErasureRequested]);
-    assert_eq!(erased.refunds[0].reason, RefundReason::erased());
+    assert_eq!(erased.refunds[0].reason, Reason::erased());
 }
 
 #[test]

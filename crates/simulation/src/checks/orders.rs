@@ -216,6 +216,10 @@ fn deviation(before: Option<&Order>, after: &Order) -> Option<String> {
     {
         return Some(format!("revision {} follows {}", after.revision, before.revision));
     }
+    let is_under_work = matches!(before.status, Status::Preparing | Status::Ready);
+    if is_under_work && after.status == Status::Cancelled && after.cancellation_reason.is_none() {
+        return Some(format!("its customer cancels it while it is {:?}", before.status));
+    }
     if !may_follow(before.status, after.status) {
         return Some(format!("{:?} follows {:?}", after.status, before.status));
     }
@@ -236,8 +240,8 @@ const fn may_follow(before: Status, after: Status) -> bool {
         (Placed, Reserved | Rejected | Cancelled | Expired)
             | (Reserved, Reserved | Confirmed | Rejected | Cancelled | Expired)
             | (Confirmed, Confirmed | Preparing | Cancelled)
-            | (Preparing, Preparing | Ready)
-            | (Ready, Ready | Collected)
+            | (Preparing, Preparing | Ready | Cancelled)
+            | (Ready, Ready | Collected | Cancelled)
             | (Collected, Collected)
             | (Rejected, Rejected)
             | (Cancelled, Cancelled)

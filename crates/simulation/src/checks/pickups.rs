@@ -38,7 +38,8 @@ impl Check for Pickups {
             Observation::OrderWritten { by, after, .. } => {
                 let event = after.history.last().map(|entry| entry.event);
                 let is_late = by.started >= after.pickup_at;
-                if event == Some(OrderEventType::Cancelled) && is_late {
+                let by_customer = after.cancellation_reason.is_none();
+                if event == Some(OrderEventType::Cancelled) && is_late && by_customer {
                     return violation(after, "was cancelled by its customer after its pickup time");
                 }
                 Ok(())

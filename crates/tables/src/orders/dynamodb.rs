@@ -64,6 +64,11 @@ impl Orders for OrdersTable {
             update =
                 update.expression_attribute_values(":rejection", to_attribute_value(rejection)?);
         }
+        if let Some(reason) = &transition.cancellation_reason {
+            change.push_str(", cancellation_reason = :cancellation_reason");
+            update = update
+                .expression_attribute_values(":cancellation_reason", to_attribute_value(reason)?);
+        }
         if let Some(url) = &transition.authentication_url {
             change.push_str(", authentication_url = :authentication_url");
             update =
