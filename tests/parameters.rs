@@ -30,6 +30,8 @@ fn other(parameter: &str) -> Option<&'static str> {
         "OrderIntakeConcurrency" => "20",
         "ProviderUrl" => "http://127.0.0.1:1",
         "AuthenticationReturnUrl" => "https://amelie.example/orders",
+        "DeclinesPerCustomer" => "4",
+        "DeclineWindowSeconds" => "1800",
         "ProviderSecretName" | "BooksSecretName" => "amelie/other",
         "SenderAddress" => "others@amelie.example",
         "SenderIdentity" => "amelie.example",

@@ -188,3 +188,34 @@ async fn kronur_are_paid_and_refunded_with_the_two_decimals_that_the_provider_wa
     assert!(shown.text.contains("380 ISK given back"), "{shown:?}");
     assert!(shown.text.contains("nothing needs to be done"), "{shown:?}");
 }
+
+#[tokio::test]
+async fn after_five_declines_no_further_card_of_a_customer_is_tried() {
+    let system = System::shared().await;
+    let (camille, shop) = (system.customer().await, system.shop().await);
+    let decline = paid_with("pm_card_chargeDeclined", croissants(&shop, 1));
+    for _ in 0..5 {
+        let id = camille.place(&decline).await;
+        assert_eq!(camille.outcome(&id).await["rejection"]["reason"], "generic_decline");
+    }
+    let id = camille.place(&croissants(&shop, 1)).await;
+    let refused = camille.outcome(&id).await;
+    assert_eq!(refused["rejection"]["reason"], "too_many_declines");
+    assert!(system.ledger(&id).await.is_empty(), "the provider was asked");
+    let told = eventually("the mail", async || {
+        let mails = camille.mail().await;
+        mails.into_iter().find(|mail| mail.text.contains(&id))
+    })
+    .await;
+    assert!(told.text.contains("Too many of your payments were declined"), "{}", told.text);
+    let verdict = system.ops(&["order", &id]).await;
+    assert!(
+        verdict.text.contains("too many payments of the customer were declined"),
+        "{verdict:?}"
+    );
+
+    // Somebody else can order.
+    let other = system.customer().await;
+    let id = other.place(&croissants(&shop, 1)).await;
+    other.confirmed(&id).await;
+}

@@ -1,11 +1,16 @@
 //! [`Payments`]: the payment of an order and its intent.
 
 use futures::future::join_all;
-use jiff::Timestamp;
-use payment::{handler::Payments, memory::MemoryPayments, store::DynamoDb};
+use jiff::{SignedDuration, Timestamp};
+use payment::{
+    handler::Payments,
+    limit::{Claim, Limit, PlaceStore, Places, Use},
+    memory::MemoryPayments,
+    store::DynamoDb,
+};
 use platform::table::{StoreError, Write};
 use shop::{
-    id::OrderId,
+    id::{CustomerId, OrderId},
     money::{Currency, Money},
     payment::{IntentId, Payment, PaymentRecord, Progress, RefundEntry},
     refund::RefundState,
@@ -22,6 +27,8 @@ conformance!(
         a_row_without_a_version_is_stale_in_another_state,
         a_write_from_a_missing_row_fails_and_writes_nothing,
         one_of_several_concurrent_commitments_is_written,
+        a_customer_has_no_places_until_some_are_taken,
+        of_two_orders_at_once_one_takes_the_place,
     ];
     memory: MemoryPayments::default(),
     dynamodb: dynamodb().await,
@@ -165,4 +172,59 @@ async fn one_of_several_concurrent_commitments_is_written(payments: impl Payment
         3,
         "{outcomes:?}"
     );
+}
+
+const LIMIT: Limit = Limit { payments: 1, window: SignedDuration::from_hours(1) };
+
+fn new_customer() -> CustomerId {
+    CustomerId::new(new_order().to_string())
+}
+
+async fn write_places(
+    payments: &impl PlaceStore,
+    customer: &CustomerId,
+    places: &Places,
+) -> Write<Places> {
+    payments.write_places(customer, places, now() + LIMIT.window).await.unwrap()
+}
+
+fn claimed(places: &Places, order: OrderId) -> Places {
+    match LIMIT.claim(places, order, now()) {
+        Claim::Free(places) => places,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn a_customer_has_no_places_until_some_are_taken(payments: impl PlaceStore) {
+    let (customer, order) = (new_customer(), new_order());
+    assert_eq!(payments.places(&customer).await.unwrap(), Places::default());
+    let taken = claimed(&Places::default(), order);
+    assert_eq!(write_places(&payments, &customer, &taken).await, Write::Committed);
+    assert_eq!(payments.places(&customer).await.unwrap(), taken);
+    let counted = taken.after(order, Use::Counts).unwrap();
+    assert_eq!(write_places(&payments, &customer, &counted).await, Write::Committed);
+    assert_eq!(payments.places(&customer).await.unwrap(), counted);
+    assert_eq!(payments.places(&new_customer()).await.unwrap(), Places::default());
+}
+
+async fn of_two_orders_at_once_one_takes_the_place(payments: impl PlaceStore) {
+    // Without a row, and with one.
+    let customer = new_customer();
+    for _ in 0..2 {
+        let taken = payments.places(&customer).await.unwrap();
+        let claims: Vec<_> = (0..8).map(|_| claimed(&taken, new_order())).collect();
+        let writes = claims.iter().map(|claim| write_places(&payments, &customer, claim));
+        let written = join_all(writes).await;
+        let winner = claims
+            .iter()
+            .zip(&written)
+            .filter(|(_, written)| **written == Write::Committed)
+            .map(|(claim, _)| claim.clone())
+            .collect::<Vec<_>>();
+        let [winner] = &winner[..] else { panic!("{written:?}") };
+        assert_eq!(payments.places(&customer).await.unwrap(), *winner);
+        let (order, _) = winner.places.first_key_value().unwrap();
+        let free = winner.after(*order, Use::Harmless).unwrap();
+        assert_eq!(write_places(&payments, &customer, &free).await, Write::Committed);
+    }
 }

@@ -7,7 +7,7 @@ use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use axum::Router;
 use inventory::{handler::Inventory, memory::MemoryStock};
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use notifications::{
     handler::{Address, Contact, Notifications},
     memory::{MemoryCustomers, MemoryMailer, MemoryNotices},
@@ -16,6 +16,7 @@ use notifications::{
 use order_status::handler::{OrderStatus, Report};
 use payment::{
     handler::Cashier,
+    limit::Limit,
     memory::{MemoryPayments, MemoryProvider},
 };
 use platform::{
@@ -187,6 +188,7 @@ fn cashier() -> Cashier<MemoryPayments, MemoryProvider, MemoryBus> {
         payments: MemoryPayments::default(),
         provider: MemoryProvider::default(),
         bus: MemoryBus::default(),
+        limit: Limit { payments: 5, window: SignedDuration::from_hours(1) },
     }
 }
 

@@ -70,6 +70,7 @@ fn own_metrics() -> BTreeSet<Metric> {
                 "amount_too_small",
                 "amount_too_large",
                 "currency_not_accepted",
+                "too_many_declines",
                 "authentication_failed",
                 "expired_card",
             ]

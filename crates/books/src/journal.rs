@@ -12,11 +12,7 @@ use aws_sdk_sts::Client as Sts;
 use jiff::Timestamp;
 use platform::time::moment;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use shop::{
-    id::{CustomerId, OrderId},
-    money::Money,
-};
+use shop::{id::OrderId, money::Money};
 
 use crate::error::{Error, aws};
 
@@ -68,7 +64,7 @@ pub enum Decision {
     /// A customer's data was erased. Such entries are the ledger that is applied again after a
     /// restore.
     Erased {
-        /// The customer's [`pseudonym`].
+        /// The customer's [pseudonym](shop::id::CustomerId::pseudonym).
         customer: String,
         /// The orders that led to the customer.
         orders: Vec<OrderId>,
@@ -77,13 +73,6 @@ pub enum Decision {
 
 /// The last settlement of each difference, by the difference's key.
 pub type Settlements = BTreeMap<String, Entry>;
-
-/// What stands for a customer in the journal: it says whether somebody is that customer, and does
-/// not lead to them, since ids are random.
-#[must_use]
-pub fn pseudonym(customer: &CustomerId) -> String {
-    Sha256::digest(customer.as_str()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 impl Entry {
     /// The queue of which it discards a message about an order, if it does.
@@ -190,7 +179,7 @@ impl Journal {
         Ok(settled(self.entries(Timestamp::UNIX_EPOCH).await?))
     }
 
-    /// The [`pseudonym`]s of all customers whose data was erased.
+    /// The [pseudonyms](shop::id::CustomerId::pseudonym) of all customers whose data was erased.
     pub async fn erasures(&self) -> Result<BTreeSet<String>, Error> {
         let entries = self.entries(Timestamp::UNIX_EPOCH).await?.into_iter();
         Ok(entries
@@ -225,6 +214,7 @@ fn settled(entries: Vec<Entry>) -> Settlements {
 #[cfg(test)]
 mod tests {
     use fixtures::at;
+    use shop::id::CustomerId;
 
     use super::*;
 
@@ -277,20 +267,20 @@ mod tests {
     fn an_erasure_is_known_by_the_hash_of_the_customers_id_and_does_not_show_it() {
         let customer = CustomerId::new("5ad7c1e0-8e4b-4c7b-9d0f-2f1a6b3c4d5e");
         let other = CustomerId::new("5ad7c1e0-8e4b-4c7b-9d0f-2f1a6b3c4d5f");
-        assert_eq!(pseudonym(&customer), pseudonym(&customer));
-        assert_ne!(pseudonym(&customer), pseudonym(&other));
+        assert_eq!(customer.pseudonym(), customer.pseudonym());
+        assert_ne!(customer.pseudonym(), other.pseudonym());
         let entry = Entry {
             at: at("2026-11-24T08:00:00Z"),
             who: "arn:aws:iam::1:user/camille".to_owned(),
             decision: Decision::Erased {
-                customer: pseudonym(&customer),
+                customer: customer.pseudonym(),
                 orders: vec![fixtures::order().order_id],
             },
             reason: "the customer wants it".to_owned(),
         };
         let text = serde_json::to_string(&entry).unwrap();
         assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
-        assert!(!text.contains(customer.as_str()) && text.contains(&pseudonym(&customer)));
+        assert!(!text.contains(customer.as_str()) && text.contains(&customer.pseudonym()));
         assert!(entry.to_string().contains("erased the customer"), "{entry}");
         assert!(entry.to_string().contains("from 1 order: the"), "{entry}");
     }

@@ -59,6 +59,10 @@ pub(crate) fn decline(code: &str) -> &'static str {
             DeclineReason::CurrencyNotAccepted => {
                 "our account at the provider does not take the currency of the shop"
             }
+            DeclineReason::TooManyDeclines => {
+                "too many payments of the customer were declined lately, so that the provider was \
+                 not asked"
+            }
             DeclineReason::GenericDecline => "the bank gave no reason",
         },
     }
@@ -71,6 +75,9 @@ pub(crate) fn after_decline(code: &str) -> &'static str {
         DeclineReason::AmountTooLarge => "The customer can order less at once",
         DeclineReason::CurrencyNotAccepted => {
             "Nobody can pay this shop until the provider's dashboard enables its currency"
+        }
+        DeclineReason::TooManyDeclines => {
+            "The customer can order again once the declines are older than DeclineWindowSeconds"
         }
         DeclineReason::InsufficientFunds
         | DeclineReason::ExpiredCard

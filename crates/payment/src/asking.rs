@@ -15,6 +15,7 @@ use shop::{event::OrderEvent, order::OrderEventType};
 
 use crate::{
     handler::{Cashier, PaymentError, Payments},
+    limit::PlaceStore,
     provider::Provider,
 };
 
@@ -34,7 +35,7 @@ const EARLY_LOOKS: u32 = 120 / WHILE_UNDECIDED;
 ///
 /// # Errors
 /// Those of [`Cashier::handle`], with the next time to ask.
-pub async fn charge<S: Payments, P: Provider, B: EventBus>(
+pub async fn charge<S: Payments + PlaceStore, P: Provider, B: EventBus>(
     cashier: &Cashier<S, P, B>,
     event: OrderEvent,
     clock: impl Fn() -> Timestamp,
@@ -75,14 +76,20 @@ impl Retryable for ChargeError {
     }
 
     fn is_undecided(&self) -> bool {
-        self.deadline.is_some() && matches!(self.error, PaymentError::Unfinished)
+        self.deadline.is_some()
+            && matches!(self.error, PaymentError::Unfinished | PaymentError::TooManyOpen)
     }
 
     fn next_ask(&self, asks: u32, jitter: f64) -> Option<NextAsk> {
         let deadline = self.deadline?;
         let wait = match &self.error {
-            PaymentError::Unfinished if asks < EARLY_LOOKS => WHILE_UNDECIDED,
-            PaymentError::Unfinished => LONGEST,
+            PaymentError::Unfinished | PaymentError::TooManyOpen => {
+                if asks < EARLY_LOOKS {
+                    WHILE_UNDECIDED
+                } else {
+                    LONGEST
+                }
+            }
             PaymentError::Provider(error) if error.is_transient() => {
                 let index = usize::try_from(asks).unwrap_or(usize::MAX);
                 AFTER_FAILURES.get(index).copied().unwrap_or(LONGEST)

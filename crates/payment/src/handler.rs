@@ -25,6 +25,7 @@ use shop::{
 use stripe::{Intent, IntentStatus, NewIntent, Refund};
 
 use crate::{
+    limit::{Claim, Limit, PlaceStore, Places, Use},
     metrics,
     provider::{Provider, ProviderError},
 };
@@ -45,6 +46,9 @@ pub trait Payments {
     ) -> Result<Write<PaymentRecord>, StoreError>;
 }
 
+/// The reason of a refusal that is ours and not the provider's.
+const TOO_MANY_DECLINES: &str = "too_many_declines";
+
 /// Why an event could not be handled.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
@@ -57,6 +61,9 @@ pub enum PaymentError {
     /// The provider is still at work on the charge or the refund.
     #[error("the payment provider has not finished yet; the message is retried")]
     Unfinished,
+    /// As many of the customer's payments are open as may be at a time.
+    #[error("too many payments of the customer are open; the message is retried")]
+    TooManyOpen,
     #[error(
         "order.reserved has no payment method; \
          publish the order's event again while the order is reserved"
@@ -72,7 +79,7 @@ impl Retryable for PaymentError {
             Self::Store(error) => error.is_transient(),
             Self::Provider(error) => error.is_transient(),
             Self::Publish(error) => error.is_transient(),
-            Self::Unfinished => true,
+            Self::Unfinished | Self::TooManyOpen => true,
             Self::NoPaymentMethod | Self::NothingPaid => false,
         }
     }
@@ -84,9 +91,11 @@ pub struct Cashier<S, P, B> {
     pub payments: S,
     pub provider: P,
     pub bus: B,
+    /// How many payments of a customer may be open or declined.
+    pub limit: Limit,
 }
 
-impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
+impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     /// Charges for an order whose stock is held, undoes the charge of one that ended early, gives a
     /// part of it back if the shop wants that, and publishes the outcome. Other events of an order
     /// change nothing.
@@ -112,6 +121,7 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
             | OrderEventType::Erased => None,
         };
         let Some(record) = record else { return Ok(()) };
+        self.give_back_place(order, &record).await?;
         log(&record);
         if let Some(outcome) = outcome(record, event.event_type, order) {
             self.bus.publish(&[outcome]).await?;
@@ -181,7 +191,10 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
         // Before the row says so: nothing publishes it afterwards.
         self.bus.publish(&[event]).await?;
         let asked = self.advance(order, Some(record), Trigger::AuthenticationRequired).await?;
-        asked.iter().for_each(log);
+        if let Some(record) = asked {
+            self.give_back_place(order, &record).await?;
+            log(&record);
+        }
         Ok(())
     }
 
@@ -193,6 +206,10 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
     ) -> Result<(PaymentRecord, Option<IntentStatus>), PaymentError> {
         let OrderData { order_id, payment_method, .. } = order.data;
         let payment_method = payment_method.clone().ok_or(PaymentError::NoPaymentMethod)?;
+        if !self.take_place(order).await? {
+            let refused = Payment::Refused { reason: TOO_MANY_DECLINES.to_owned() };
+            return Ok((self.commit_refusal(order, refused).await?, None));
+        }
         let new = NewIntent { order_id: *order_id, price: order.data.price(), payment_method };
         let Intent { id, status } = match self.provider.create(&new).await {
             Ok(intent) => intent,
@@ -221,11 +238,78 @@ impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
     ) -> Result<PaymentRecord, PaymentError> {
         let Some(reason) = error.unchargeable() else { return Err(error.into()) };
         tracing::warn!(error = chain(&error), "the order's payment is refused for good");
-        let refused = PaymentRecord::new(Payment::Refused { reason: reason.to_owned() });
+        self.commit_refusal(order, Payment::Refused { reason: reason.to_owned() }).await
+    }
+
+    /// Commits the order to a refusal, and returns the row as it stands.
+    async fn commit_refusal(
+        &self,
+        order: Order<'_>,
+        refused: Payment,
+    ) -> Result<PaymentRecord, PaymentError> {
+        let refused = PaymentRecord::new(refused);
         match self.write(order, None, &refused).await? {
             Write::Committed => Ok(refused),
             Write::Conflict(first) => Ok(first),
         }
+    }
+
+    /// Takes a place among the payments of the order's customer. Returns whether there is one.
+    async fn take_place(&self, order: Order<'_>) -> Result<bool, PaymentError> {
+        let OrderData { order_id, customer_id, .. } = order.data;
+        let mut taken = self.payments.places(customer_id).await?;
+        loop {
+            let next = match self.limit.claim(&taken, *order_id, order.now) {
+                Claim::Free(next) => next,
+                Claim::Wait => return Err(PaymentError::TooManyOpen),
+                Claim::Refused => {
+                    tracing::warn!("not charged: too many payments of the customer were declined");
+                    return Ok(false);
+                }
+            };
+            match self.write_places(order, &next).await? {
+                Write::Committed => return Ok(true),
+                Write::Conflict(first) => taken = first,
+            }
+        }
+    }
+
+    /// Gives the order's place back, or makes it count, as its payment has come to. After a failure
+    /// in between, the place stays taken until the message is delivered again, or the window has
+    /// passed.
+    async fn give_back_place(
+        &self,
+        order: Order<'_>,
+        record: &PaymentRecord,
+    ) -> Result<(), PaymentError> {
+        let used = match &record.payment {
+            Payment::Forbidden | Payment::Refused { .. } => Use::Harmless,
+            Payment::Committed { progress, .. } => match progress {
+                Progress::Charging | Progress::Undoing => return Ok(()),
+                Progress::Authenticating | Progress::Declined { .. } => Use::Counts,
+                Progress::Voided => Use::Voided,
+                Progress::Captured | Progress::Refunded | Progress::RefundFailed { .. } => {
+                    Use::Harmless
+                }
+            },
+        };
+        let mut taken = self.payments.places(&order.data.customer_id).await?;
+        while let Some(next) = taken.after(order.data.order_id, used) {
+            match self.write_places(order, &next).await? {
+                Write::Committed => return Ok(()),
+                Write::Conflict(first) => taken = first,
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_places(
+        &self,
+        order: Order<'_>,
+        places: &Places,
+    ) -> Result<Write<Places>, StoreError> {
+        let expires = order.now + self.limit.window;
+        self.payments.write_places(&order.data.customer_id, places, expires).await
     }
 
     /// Returns the payment after the undo, or `None` if there is nothing to report.

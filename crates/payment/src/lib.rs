@@ -2,6 +2,7 @@
 
 pub mod asking;
 pub mod handler;
+pub mod limit;
 pub mod memory;
 mod metrics;
 pub mod provider;

@@ -1,9 +1,11 @@
 //! The function that the charge queue and the refund queue invoke.
 
 use aws_lambda_events::sqs::SqsEvent;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent};
-use payment::{asking, handler::Cashier, store::DynamoDb, stripe_provider::StripeProvider};
+use payment::{
+    asking, handler::Cashier, limit::Limit, store::DynamoDb, stripe_provider::StripeProvider,
+};
 use platform::{
     aws,
     bus::EventBridge,
@@ -37,6 +39,10 @@ async fn main() -> Result<(), Error> {
             settings::text("AUTHENTICATION_RETURN_URL").ok(),
         ),
         bus: EventBridge::new(&config, settings::text("EVENT_BUS")?, PAYMENT),
+        limit: Limit {
+            payments: settings::parsed("DECLINES_PER_CUSTOMER", "a whole number")?,
+            window: SignedDuration::from_secs(settings::seconds("DECLINE_WINDOW_SECONDS")?.into()),
+        },
     };
     cashier.provider.connect().await;
     function::run(async |event: LambdaEvent<SqsEvent>| {

@@ -2,7 +2,7 @@
 //! [`MemoryProvider`] as the payment provider.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use platform::table::{StoreError, Write};
 use shop::{
     authentication::AuthenticationUrl,
-    id::OrderId,
+    id::{CustomerId, OrderId},
     money::Money,
     payment::{IntentId, Payment, PaymentRecord},
     tombstone_expiry,
@@ -22,6 +22,7 @@ use stripe::{
 
 use crate::{
     handler::Payments,
+    limit::{PlaceStore, Places},
     provider::{Provider, ProviderError},
 };
 
@@ -29,6 +30,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct MemoryPayments {
     rows: Mutex<BTreeMap<OrderId, Row>>,
+    /// With the time from which each may be deleted, in seconds since the epoch.
+    places: Mutex<HashMap<CustomerId, (Places, i64)>>,
 }
 
 #[derive(Debug)]
@@ -41,14 +44,42 @@ struct Row {
 impl MemoryPayments {
     /// Deletes the rows whose time to live has passed, and returns their orders.
     pub fn expire(&self, now: Timestamp) -> Vec<OrderId> {
+        self.customers().retain(|_, (_, expires_at)| *expires_at > now.as_second());
         let is_over = |row: &Row| row.expires_at.is_some_and(|at| at <= now.as_second());
         let mut rows = self.rows();
         let expired = rows.extract_if(.., |_, row| is_over(row));
         expired.map(|(order, _)| order).collect()
     }
 
+    fn customers(&self) -> MutexGuard<'_, HashMap<CustomerId, (Places, i64)>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn rows(&self) -> MutexGuard<'_, BTreeMap<OrderId, Row>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PlaceStore for MemoryPayments {
+    async fn places(&self, customer: &CustomerId) -> Result<Places, StoreError> {
+        Ok(self.customers().get(customer).map(|(places, _)| places.clone()).unwrap_or_default())
+    }
+
+    async fn write_places(
+        &self,
+        customer: &CustomerId,
+        places: &Places,
+        expires: Timestamp,
+    ) -> Result<Write<Places>, StoreError> {
+        let mut customers = self.customers();
+        let last = places.version - 1;
+        match customers.get(customer) {
+            Some((taken, _)) if taken.version != last => return Ok(Write::Conflict(taken.clone())),
+            None if last > 0 => return Err(StoreError::MissingRow),
+            _ => {}
+        }
+        customers.insert(customer.clone(), (places.clone(), expires.as_second() + 1));
+        Ok(Write::Committed)
     }
 }
 

@@ -13,10 +13,11 @@ use stripe::{BookedRefund, BookedRefundStatus, NewRefund, RefundName};
 
 use crate::{
     handler::{Cashier, Order, PaymentError, Payments},
+    limit::PlaceStore,
     provider::Provider,
 };
 
-impl<S: Payments, P: Provider, B: EventBus> Cashier<S, P, B> {
+impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     /// Makes the refunds that the shop has asked for. Returns the payment after that.
     pub(crate) async fn give_back_parts(
         &self,

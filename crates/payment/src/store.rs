@@ -7,14 +7,17 @@ use platform::table::{Commit, StoreError, Table, Write};
 use serde::Serialize;
 use serde_dynamo::to_attribute_value;
 use shop::{
-    id::OrderId,
+    id::{CustomerId, OrderId},
     money::Money,
     payment::{Payment, PaymentRecord},
     tombstone_expiry,
 };
 use tables::payments;
 
-use crate::handler::Payments;
+use crate::{
+    handler::Payments,
+    limit::{PlaceStore, Places},
+};
 
 /// The Payments table in DynamoDB.
 #[derive(Clone, Debug)]
@@ -41,6 +44,43 @@ struct Row<'a> {
     /// Only a tombstone expires: every other row is the record of a customer's money.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct PlacesRow<'a> {
+    order_id: String,
+    #[serde(flatten)]
+    places: &'a Places,
+    expires_at: i64,
+}
+
+impl PlaceStore for DynamoDb {
+    async fn places(&self, customer: &CustomerId) -> Result<Places, StoreError> {
+        Ok(self.table.get(payments::places(customer)).await?.unwrap_or_default())
+    }
+
+    async fn write_places(
+        &self,
+        customer: &CustomerId,
+        places: &Places,
+        expires: Timestamp,
+    ) -> Result<Write<Places>, StoreError> {
+        let order_id = payments::places(customer);
+        // A second later, since DynamoDB deletes by the second.
+        let expires_at = expires.as_second() + 1;
+        let row = PlacesRow { order_id, places, expires_at };
+        let last = places.version - 1;
+        if last == 0 {
+            return self.table.put_if_absent(&row).await;
+        }
+        self.table
+            .put(&row)?
+            .condition_expression("#version = :version")
+            .expression_attribute_names("#version", payments::VERSION)
+            .expression_attribute_values(":version", to_attribute_value(last)?)
+            .commit(&self.table)
+            .await
+    }
 }
 
 impl Payments for DynamoDb {

@@ -36,13 +36,15 @@ pub enum DeclineReason {
     AmountTooLarge,
     /// The shop cannot take payments in its currency at this time.
     CurrencyNotAccepted,
+    /// Too many payments of the customer were declined within the last hour.
+    TooManyDeclines,
     /// Any other reason.
     GenericDecline,
 }
 
 impl DeclineReason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::InsufficientFunds,
         Self::ExpiredCard,
         Self::IncorrectCardDetails,
@@ -54,6 +56,7 @@ impl DeclineReason {
         Self::AmountTooSmall,
         Self::AmountTooLarge,
         Self::CurrencyNotAccepted,
+        Self::TooManyDeclines,
         Self::GenericDecline,
     ];
 
@@ -84,6 +87,7 @@ impl DeclineReason {
             "amount_too_small" => Self::AmountTooSmall,
             "amount_too_large" => Self::AmountTooLarge,
             "currency_not_accepted" => Self::CurrencyNotAccepted,
+            "too_many_declines" => Self::TooManyDeclines,
             _ => Self::GenericDecline,
         }
     }
@@ -103,6 +107,7 @@ impl DeclineReason {
             Self::AmountTooSmall => "amount_too_small",
             Self::AmountTooLarge => "amount_too_large",
             Self::CurrencyNotAccepted => "currency_not_accepted",
+            Self::TooManyDeclines => "too_many_declines",
             Self::GenericDecline => "generic_decline",
         }
     }

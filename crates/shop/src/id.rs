@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// Ids of orders are derived in this namespace.
@@ -123,6 +124,13 @@ impl CustomerId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What stands for the customer where their orders cannot be found any more: it says whether
+    /// somebody is that customer, and does not lead to them, since subjects are random.
+    #[must_use]
+    pub fn pseudonym(&self) -> String {
+        Sha256::digest(&self.0).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

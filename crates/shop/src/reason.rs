@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{self, Unprintable};
 
-/// Why a shop cancels an order or gives money back, in its words to the customer: 1 to 200 characters of [text].
+/// Why a shop cancels an order or gives money back, in its words to the customer: 1 to 200
+/// characters of [text].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]

@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
     fn new(scenario: Option<&'a Scenario>) -> Self {
         fastrand::seed(0);
         let core = Rc::new(Core::new(Luck::undisturbed(0), Verbosity::Silent));
-        let world = World::new(core, TOPOLOGY.defaults.clone(), workload::customers());
+        let world = World::new(core, TOPOLOGY.for_one_customer(), workload::customers());
         let own = OwnMetrics::default();
         let alarms = Alarms::read(&Template::on_aws()).expect("alarms that can be evaluated");
         let from = world.now() + BEFORE;

@@ -5,6 +5,7 @@ mod asks;
 mod authentications;
 mod check;
 mod events;
+mod limits;
 mod money;
 mod notices;
 mod orders;
@@ -15,11 +16,12 @@ mod tombstones;
 use std::collections::HashMap;
 
 use notifications::handler::Contact;
+use payment::limit::Limit;
 use shop::id::CustomerId;
 
 use self::{
     answers::Answers, asks::Asks, authentications::Authentications, check::Check, events::Events,
-    money::Money, notices::Notices, orders::Orders, pickups::Pickups, stock::Stock,
+    limits::Limits, money::Money, notices::Notices, orders::Orders, pickups::Pickups, stock::Stock,
     tombstones::Tombstones,
 };
 use crate::{
@@ -33,8 +35,8 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    /// Checks for a run with these customers.
-    pub(crate) fn new(customers: HashMap<CustomerId, Contact>) -> Self {
+    /// Checks for a run with these customers, and this limit of their payments.
+    pub(crate) fn new(customers: HashMap<CustomerId, Contact>, limit: Limit) -> Self {
         let reachable = customers.into_iter().filter_map(|(customer, contact)| match contact {
             Contact::Verified(address) => Some((customer, address)),
             Contact::Unverified | Contact::None => None,
@@ -51,6 +53,7 @@ impl Checks {
                 Box::new(Tombstones),
                 Box::new(Asks::default()),
                 Box::new(Authentications::default()),
+                Box::new(Limits::new(limit)),
             ],
         }
     }

@@ -19,6 +19,7 @@ use order_status::handler::{OrderStatus, Report};
 use payment::{
     asking,
     handler::Cashier,
+    limit::Limit,
     memory::{MemoryPayments, MemoryProvider},
 };
 use platform::{
@@ -36,7 +37,7 @@ use crate::{
     transport::{
         queues::{Received, Slot},
         stream::Reading,
-        topology::TOPOLOGY,
+        topology::{Parameters, TOPOLOGY},
     },
     world::World,
 };
@@ -62,6 +63,14 @@ pub(crate) struct Functions {
     notifications: Rc<Notifier>,
 }
 
+/// The limit of a customer's payments in a run.
+pub(crate) fn limit(parameters: &Parameters) -> Limit {
+    Limit {
+        payments: usize::try_from(parameters["DeclinesPerCustomer"]).expect("a number"),
+        window: SignedDuration::from_secs(parameters["DeclineWindowSeconds"]),
+    }
+}
+
 impl Functions {
     pub(crate) fn new(world: &Rc<World>) -> Self {
         let seconds = |name| SignedDuration::from_secs(world.parameters[name]);
@@ -85,6 +94,7 @@ impl Functions {
                 payments: Unreliable::new(world, &world.payments),
                 provider: Unreliable::new(world, &world.provider),
                 bus: Bus::new(world, PAYMENT),
+                limit: limit(&world.parameters),
             }),
             notifications: Rc::new(Notifications {
                 notices: Unreliable::new(world, &world.notices),

@@ -14,6 +14,7 @@ use crate::{
         luck::Luck,
         trace::Verbosity,
     },
+    functions,
     observation::Observation,
     ports::deliver,
     scheduler::Scheduler,
@@ -109,11 +110,11 @@ impl Run {
     fn new(loss: Loss, seed: u64) -> Self {
         fastrand::seed(seed);
         let core = Rc::new(Core::new(Luck::undisturbed(seed), Verbosity::Silent));
-        let world = World::new(core, TOPOLOGY.defaults.clone(), workload::customers());
+        let world = World::new(core, TOPOLOGY.for_one_customer(), workload::customers());
         let from = world.now() + BEGIN;
         Self {
             scheduler: Scheduler::new(world.clone()),
-            checks: Checks::new(workload::customers().0),
+            checks: Checks::new(workload::customers().0, functions::limit(&world.parameters)),
             outcome: Outcome::default(),
             world,
             loss,

@@ -89,10 +89,11 @@ pub(crate) enum Observation {
         order: OrderId,
         record: PaymentRecord,
     },
-    /// The provider created an intent.
+    /// The provider created an intent, or found the one that it had created for the order before.
     IntentCreated {
         by: Worker,
         intent: IntentId,
+        order: OrderId,
     },
     /// The provider refused for good to create an intent for an order.
     IntentRefused {

@@ -165,7 +165,7 @@ pub fn waits(scenario: Scenario, length: SignedDuration) -> Waits {
 fn play(scenario: Scenario, length: SignedDuration, seed: u64, verbosity: Verbosity) -> Waits {
     fastrand::seed(seed);
     let core = Rc::new(Core::new(Luck::undisturbed(seed), verbosity));
-    let world = World::new(core, TOPOLOGY.defaults.clone(), workload::customers());
+    let world = World::new(core, TOPOLOGY.for_one_customer(), workload::customers());
     let mut scheduler = Scheduler::new(world.clone());
     let shop = Shop::always_open(&world);
     let from = world.now() + BEGIN;

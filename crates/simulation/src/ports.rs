@@ -23,6 +23,7 @@ use order_relay::{
 };
 use payment::{
     handler::Payments,
+    limit::{PlaceStore, Places},
     memory::{MemoryPayments, MemoryProvider},
     provider::{Provider, ProviderError},
 };
@@ -262,6 +263,25 @@ impl Payments for Unreliable<MemoryPayments> {
     }
 }
 
+impl PlaceStore for Unreliable<MemoryPayments> {
+    async fn places(&self, customer: &CustomerId) -> Result<Places, StoreError> {
+        let (payments, customer) = (self.behind.clone(), customer.clone());
+        let read = move || block_on(payments.places(&customer));
+        self.world.calls.call(Port::Payments, "places", read, throttled).await
+    }
+
+    async fn write_places(
+        &self,
+        customer: &CustomerId,
+        places: &Places,
+        expires: Timestamp,
+    ) -> Result<Write<Places>, StoreError> {
+        let (payments, customer, places) = (self.behind.clone(), customer.clone(), places.clone());
+        let write = move || block_on(payments.write_places(&customer, &places, expires));
+        self.world.calls.call(Port::Payments, "write places", write, throttled).await
+    }
+}
+
 impl Unreliable<MemoryProvider> {
     fn trouble(&self) -> ProviderError {
         let troubles = [
@@ -283,8 +303,8 @@ impl Provider for Unreliable<MemoryProvider> {
             let created = block_on(provider.create(&new));
             match &created {
                 Ok(intent) => {
-                    let intent = intent.id.clone();
-                    world.log.add(Observation::IntentCreated { by, intent });
+                    let (intent, order) = (intent.id.clone(), new.order_id);
+                    world.log.add(Observation::IntentCreated { by, intent, order });
                 }
                 Err(ProviderError::Call(stripe::Error::Refused { code: Some(code), .. }))
                     if code == "amount_too_small" =>

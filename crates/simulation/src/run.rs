@@ -9,6 +9,7 @@ pub use crate::engine::trace::Verbosity;
 use crate::{
     checks::Checks,
     engine::{core::Core, luck::Luck},
+    functions,
     outages::{self, Waits},
     scheduler::Scheduler,
     transport::topology::{Parameters, TOPOLOGY},
@@ -60,7 +61,7 @@ pub fn run(seed: u64, verbosity: Verbosity) -> Outcome {
     let world = World::new(core, parameters, workload::customers());
     let scheduler = Scheduler::new(world.clone());
     let workload = Workload::start(&world, scheduler.functions());
-    let checks = Checks::new(workload::customers().0);
+    let checks = Checks::new(workload::customers().0, functions::limit(&world.parameters));
     let mut run = Run { world, scheduler, workload, checks };
     let violation = run.play().err().map(|violation| Violation {
         what: run.world.core.trace.with_names(violation.what),
@@ -81,6 +82,7 @@ fn parameters(luck: &Luck) -> Parameters {
     let confirm_within = *luck.pick(&[60, 300, 900]);
     parameters.insert("ConfirmWithinSeconds".into(), confirm_within);
     parameters.insert("ChargeRetryBudgetSeconds".into(), confirm_within + 60);
+    parameters.insert("DeclinesPerCustomer".into(), *luck.pick(&[1, 2, 5, 5, 5]));
     parameters
 }
 

@@ -31,6 +31,9 @@ pub enum Rule {
     /// A customer whose bank asks them to authenticate is told so, and shown the page no longer
     /// than the order can be paid.
     Authentication,
+    /// The provider is not asked for a payment while too many of its customer's are open or
+    /// declined.
+    Limit,
     /// A tombstone outlives every message that it has to stop.
     Tombstone,
 }

@@ -14,6 +14,7 @@ use shop::{
 };
 use tables::{
     orders::{self, PLACED_AT},
+    payments,
     stock::Key,
 };
 
@@ -86,8 +87,17 @@ struct Filter {
 
 impl Filter {
     /// Wants that the attribute compares with the value like this.
-    fn and(mut self, attribute: &str, comparison: &str, value: String) -> Self {
+    fn and(self, attribute: &str, comparison: &str, value: String) -> Self {
         let condition = format!("#{attribute} {comparison} :{attribute}");
+        self.with(attribute, condition, value)
+    }
+
+    /// Wants no rows whose keys begin like this.
+    fn without_keys(self, key: &str, prefix: &str) -> Self {
+        self.with(key, format!("NOT begins_with(#{key}, :{key})"), prefix.to_owned())
+    }
+
+    fn with(mut self, attribute: &str, condition: String, value: String) -> Self {
         self.names.insert(format!("#{attribute}"), attribute.to_owned());
         self.values.insert(format!(":{attribute}"), AttributeValue::S(value));
         self.expression = Some(match self.expression {
@@ -95,6 +105,16 @@ impl Filter {
             None => condition,
         });
         self
+    }
+}
+
+impl Table {
+    /// The rows that say something about orders.
+    fn about_orders(self, filter: Filter) -> Filter {
+        match self {
+            Self::Payments => filter.without_keys(payments::KEY, payments::PLACES),
+            Self::Orders | Self::Stock | Self::Menus | Self::Notices => filter,
+        }
     }
 }
 
@@ -303,7 +323,7 @@ impl Tables {
         filter: Filter,
         mut visit: impl AsyncFnMut(Vec<Result<T, UnreadableRow>>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Filter { expression, names, values } = filter;
+        let Filter { expression, names, values } = table.about_orders(filter);
         let mut pages = self
             .client
             .scan()

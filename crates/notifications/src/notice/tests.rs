@@ -219,6 +219,7 @@ fn a_decline_is_explained_only_if_the_customer_can_do_something_about_it() {
         "amount_too_small",
         "amount_too_large",
         "currency_not_accepted",
+        "too_many_declines",
         "generic_decline",
     ];
     let explained: BTreeSet<_> = codes.into_iter().map(declined).collect();

@@ -1,6 +1,6 @@
 //! `customer ID erase`: deletes what leads to a customer.
 
-use books::journal::{Decision, pseudonym};
+use books::journal::Decision;
 use jiff::Timestamp;
 use shop::{
     id::CustomerId,
@@ -110,7 +110,7 @@ async fn erase(
     }
     // First the ledger, so that whatever is erased is erased again after a restore.
     let decision = Decision::Erased {
-        customer: pseudonym(customer),
+        customer: customer.pseudonym(),
         orders: orders.iter().map(|order| order.order_id).collect(),
     };
     line(sources::journal(deployment)?.write(decision, "the customer wants it").await?)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use books::{UnreadableRow, journal::pseudonym, rows::OrderFilter};
+use books::{UnreadableRow, rows::OrderFilter};
 use clap::Args;
 use shop::order::Order;
 use stack::Deployment;
@@ -28,7 +28,7 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
     let erase_again = async |rows: Vec<Result<Order, UnreadableRow>>| {
         for row in rows {
             match row {
-                Ok(order) if !erased.contains(&pseudonym(&order.customer_id)) => {}
+                Ok(order) if !erased.contains(&order.customer_id.pseudonym()) => {}
                 Ok(order) if arguments.dry_run => {
                     line(format!("order {} would be erased", order.order_id))?;
                     done += 1;

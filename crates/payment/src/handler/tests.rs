@@ -4,7 +4,7 @@ use std::{
 };
 
 use fixtures::{DEADLINE, PLACED_AT, at};
-use jiff::ToSpan;
+use jiff::{SignedDuration, ToSpan};
 use platform::bus::MemoryBus;
 use serde::Serialize;
 use shop::{
@@ -21,11 +21,14 @@ use crate::{
 
 type TestCashier = Cashier<MemoryPayments, MemoryProvider, MemoryBus>;
 
+const LIMIT: Limit = Limit { payments: 5, window: SignedDuration::from_hours(1) };
+
 fn cashier() -> TestCashier {
     Cashier {
         payments: MemoryPayments::default(),
         provider: MemoryProvider::default(),
         bus: MemoryBus::default(),
+        limit: LIMIT,
     }
 }
 
@@ -686,6 +689,7 @@ async fn a_customer_is_told_later_if_the_bus_fails() {
         payments: MemoryPayments::default(),
         provider: MemoryProvider::default(),
         bus: Stumbling::default(),
+        limit: LIMIT,
     };
     let error = cashier.handle(paying_with(AUTHENTICATED), now()).await.unwrap_err();
     assert!(matches!(error, PaymentError::Publish(_)), "{error}");

@@ -52,7 +52,7 @@ impl Check for Money {
             Observation::Mishap(task) => {
                 self.mishaps.insert(*task);
             }
-            Observation::IntentCreated { by, intent } => {
+            Observation::IntentCreated { by, intent, .. } => {
                 self.creators.entry(intent.clone()).or_default().push(by.task);
             }
             Observation::IntentRefused { by, order, reason } => {
@@ -140,13 +140,17 @@ impl Money {
         Err(format!("its refunds are {shown:?}, but in its payment row {kept:?}"))
     }
 
-    /// An order is only declined if the provider declined a charge, or refused to begin one.
+    /// An order is only declined if the provider declined a charge, or refused to begin one, or
+    /// because of others of its customer, which is another check's concern.
     fn check_decline(&self, order: &Order, accounts: &[&Account]) -> Result<(), String> {
         let Some(Rejection::PaymentDeclined { reason }) = &order.rejection else { return Ok(()) };
         let has_refused =
             |refusal: &Refusal| refusal.order == order.order_id && refusal.reason == *reason;
         let declined = |account: &&Account| account.intent.status != IntentStatus::Succeeded;
-        if accounts.iter().any(declined) || self.refusals.iter().any(has_refused) {
+        if reason == "too_many_declines"
+            || accounts.iter().any(declined)
+            || self.refusals.iter().any(has_refused)
+        {
             return Ok(());
         }
         Err(format!("no charge was declined ({reason})"))

@@ -26,6 +26,15 @@ pub(crate) struct Topology {
     not_archived: Vec<String>,
 }
 
+impl Topology {
+    /// The template's parameters, for a run in which one customer places all orders.
+    pub(crate) fn for_one_customer(&self) -> Parameters {
+        let mut parameters = self.defaults.clone();
+        parameters.insert("DeclinesPerCustomer".into(), 1_000);
+        parameters
+    }
+}
+
 /// A queue that feeds a function.
 #[derive(Debug)]
 pub(crate) struct QueueSpec {
