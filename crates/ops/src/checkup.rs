@@ -161,7 +161,8 @@ pub(crate) struct OrdersNow {
     limits: Limits,
     /// Neither confirmed nor ended, long after the deadline.
     stuck: Vec<OrderId>,
-    /// Neither confirmed nor ended, and without a change for too long; the oldest with its age.
+    /// Neither confirmed nor ended, and without a change for too long, although they do not wait
+    /// for their customers to authenticate; the oldest with its age.
     waiting: Vec<OrderId>,
     longest_wait: SignedDuration,
     /// Ended early, and the money that was taken has been on its way back for too long.
@@ -200,7 +201,7 @@ impl OrdersNow {
                 let expires_at = order.deadline.max(order.placed_at + self.limits.confirm_within);
                 if self.now > expires_at + EXPIRY_LAG {
                     self.stuck.push(id);
-                } else if unchanged_for > PATIENCE {
+                } else if unchanged_for > PATIENCE && order.authentication_url.is_none() {
                     self.waiting.push(id);
                     self.longest_wait = self.longest_wait.max(unchanged_for);
                 }
@@ -311,6 +312,17 @@ mod tests {
             panic!("not stuck")
         };
         assert!(stuck.contains("neither confirmed nor expired"), "{stuck}");
+    }
+
+    #[test]
+    fn an_order_may_wait_for_its_customer_to_authenticate_until_its_deadline() {
+        let asked = || {
+            let page = "https://hooks.stripe.com/3d_secure_2/hosted".to_owned();
+            let page = Trigger::AuthenticationRequired(page.try_into().unwrap());
+            [after(&[Trigger::StockReserved, page])]
+        };
+        assert_eq!(found("2026-11-24T08:14:00Z", asked()), []);
+        assert_eq!(found("2026-11-24T08:18:00Z", asked()).len(), 1);
     }
 
     #[test]
