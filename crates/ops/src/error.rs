@@ -152,6 +152,13 @@ pub(crate) enum Error {
         moment(*until)
     )]
     RefundUnderWay { order: OrderId, until: Timestamp },
+    /// The same, and the provider decides how long it takes.
+    #[error(
+        "the provider has taken the refund of order {0} and not finished it, which may last for \
+         days: nobody must pay it back by hand, since the customer would get it twice. If it \
+         fails, `cargo ops reconcile` lists the order with what to do"
+    )]
+    RefundAtBank(OrderId),
     /// The text is no amount of money.
     #[error("--amount {0}")]
     Amount(#[from] InvalidAmount),

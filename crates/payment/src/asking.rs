@@ -1,8 +1,9 @@
-//! When a charge is asked for again whose provider is down or undecided.
+//! When a charge or a refund is looked at again whose provider is down or undecided.
 //!
-//! A customer waits for the outcome, so that the waits must stay short for as long as an outage
-//! lasts. The order's deadline ends them: whatever became of the charge, the expiry of the order
-//! undoes it.
+//! A customer waits for the outcome of a charge, so that the waits must stay short for as long as
+//! an outage lasts. The order's deadline ends them: whatever became of the charge, the expiry of
+//! the order undoes it. A refund may be pending for days, for example until our account at the
+//! provider has the money, and has no deadline.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -31,6 +32,17 @@ const WHILE_UNDECIDED: u32 = 5;
 /// The number of looks in the first two minutes.
 const EARLY_LOOKS: u32 = 120 / WHILE_UNDECIDED;
 
+/// The seconds from one look at a pending refund to the next: twice as long each time, from this to
+/// [`LONGEST_REFUND`], the longest delay of SQS.
+const FIRST_REFUND: u64 = 5;
+
+/// See [`FIRST_REFUND`].
+const LONGEST_REFUND: u64 = 900;
+
+/// The number of looks at a pending refund: about 30 days, after which it takes the way of a
+/// message that fails.
+const REFUND_LOOKS: u32 = 2_880;
+
 /// Handles an event from the charge queue as [`Cashier::handle`] does.
 ///
 /// # Errors
@@ -45,6 +57,43 @@ pub async fn charge<S: Payments + PlaceStore, P: Provider, B: EventBus>(
     let deadline = (event.event_type == OrderEventType::Reserved).then_some(deadline);
     let handled = cashier.handle(event, started).await;
     handled.map_err(|error| ChargeError { error, started, failed: clock(), deadline })
+}
+
+/// Handles an event from the refund queue as [`Cashier::handle`] does.
+///
+/// # Errors
+/// Those of [`Cashier::handle`], with the next time to look if the refund is pending.
+pub async fn refund<S: Payments + PlaceStore, P: Provider, B: EventBus>(
+    cashier: &Cashier<S, P, B>,
+    event: OrderEvent,
+    now: Timestamp,
+) -> Result<(), RefundError> {
+    cashier.handle(event, now).await.map_err(RefundError)
+}
+
+/// Why a refund failed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct RefundError(PaymentError);
+
+impl Retryable for RefundError {
+    fn is_transient(&self) -> bool {
+        self.0.is_transient()
+    }
+
+    fn is_undecided(&self) -> bool {
+        matches!(self.0, PaymentError::Unfinished)
+    }
+
+    fn next_ask(&self, asks: u32, jitter: f64) -> Option<NextAsk> {
+        if !self.is_undecided() || asks >= REFUND_LOOKS {
+            return None;
+        }
+        let wait = FIRST_REFUND.saturating_mul(1 << asks.min(16)).min(LONGEST_REFUND);
+        // Less by up to a quarter, since SQS delays by no more.
+        let wait = wait as f64 * (1.0 - jitter.clamp(0.0, 1.0) / 4.0);
+        Some(NextAsk::After(Duration::from_secs(wait.round() as u64)))
+    }
 }
 
 /// Why a charge failed.
@@ -196,5 +245,27 @@ mod tests {
             assert_eq!(error.next_ask(0, 0.0), None);
             assert!(!error.is_undecided());
         }
+    }
+
+    #[test]
+    fn a_pending_refund_is_looked_at_every_quarter_of_an_hour_for_a_month() {
+        let pending = RefundError(PaymentError::Unfinished);
+        let wait = |asks| match pending.next_ask(asks, 0.0) {
+            Some(NextAsk::After(wait)) => wait.as_secs(),
+            other => panic!("{other:?}"),
+        };
+        let waits: Vec<_> = (0..9).map(wait).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 900]);
+        assert_eq!(wait(REFUND_LOOKS - 1), 900);
+        assert_eq!(pending.next_ask(1_000, 1.0), Some(NextAsk::After(Duration::from_secs(675))));
+        assert_eq!(pending.next_ask(REFUND_LOOKS, 0.0), None);
+        assert!(pending.is_undecided());
+    }
+
+    #[test]
+    fn a_refund_whose_provider_is_down_backs_off() {
+        let error = RefundError(PaymentError::Provider(stripe::Error::from(DOWN).into()));
+        assert_eq!(error.next_ask(0, 0.0), None);
+        assert!(error.is_transient() && !error.is_undecided());
     }
 }

@@ -13,7 +13,7 @@ use platform::{
     queue::{Backoff, Queue},
     settings,
 };
-use shop::event::{OrderEvent, PAYMENT};
+use shop::event::PAYMENT;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Error> {
     function::run(async |event: LambdaEvent<SqsEvent>| {
         let batch = event.payload;
         Ok(if refunds.is_source_of(&batch) {
-            let undo = async |event: OrderEvent| cashier.handle(event, Timestamp::now()).await;
+            let undo = async |event| asking::refund(&cashier, event, Timestamp::now()).await;
             refunds.process(&event.context, batch, undo).await
         } else {
             let charge = async |event| asking::charge(&cashier, event, Timestamp::now).await;

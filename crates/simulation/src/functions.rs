@@ -143,7 +143,7 @@ impl Functions {
             }
             "RefundQueue" => {
                 self.batch(queue, "RefundRetryBudgetSeconds", async move |event: OrderEvent| {
-                    this.cashier.handle(event, world.now()).await
+                    asking::refund(&this.cashier, event, world.now()).await
                 })
             }
             "ResultsQueue" => {

@@ -132,6 +132,7 @@ pub(crate) enum Observation {
     MessageCopied {
         /// The id of the message.
         of: String,
+        queue: &'static str,
         order: OrderId,
         until: Timestamp,
     },

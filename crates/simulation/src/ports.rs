@@ -568,7 +568,8 @@ impl Redelivery for Visible {
             let event = EventTag::of(&serde_json::from_str(&body).expect("a copy of an event"));
             let order = event.order;
             let until = asked_at + wait;
-            world.log.add(Observation::MessageCopied { of: of.clone(), order, until });
+            let (of, id) = (of.clone(), &TOPOLOGY.queues[queue].id);
+            world.log.add(Observation::MessageCopied { of, queue: id, order, until });
             let content = Content::Event(event);
             Ok(world.queues.send_copy(queue, &body, &content, ask, wait))
         };

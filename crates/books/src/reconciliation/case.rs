@@ -10,7 +10,7 @@ use shop::{
     refund::RefundState,
     stock::{Demand, Reservation, stock_expiry},
 };
-use stripe::IntentStatus;
+use stripe::{BookedRefund, BookedRefundStatus, IntentStatus};
 
 use super::{
     difference::{Difference, Pending, RefundByHand},
@@ -92,6 +92,9 @@ impl Case<'_> {
                 }
                 let until = changed + self.limits.undo_within;
                 let may_be_undone = self.read_at < until && !self.dead;
+                if !found.is_empty() && self.is_at_bank() && !self.dead {
+                    return Some(Pending::AtBank);
+                }
                 if !found.is_empty() && may_be_undone && self.undo_is_outstanding() {
                     return Some(Pending::Undoing(until));
                 }
@@ -113,6 +116,17 @@ impl Case<'_> {
         matches!(payment, Some(Payment::Committed { progress, .. }) if is_open(progress))
             || payment.is_some_and(|payment| expected_field(payment) != Some(self.order.payment))
             || matches!(self.reservation, Some(Reservation::Held(_)))
+    }
+
+    /// Whether all that the customer has paid is given back, and a part of it is still pending.
+    fn is_at_bank(&self) -> bool {
+        let payment = self.payment.map(|row| &row.payment);
+        let is_undoing =
+            matches!(payment, Some(Payment::Committed { progress: Progress::Undoing, .. }));
+        let is_pending = |refund: &&BookedRefund| refund.status == BookedRefundStatus::Pending;
+        is_undoing
+            && self.accounts.iter().any(|account| account.refunds.iter().any(is_pending))
+            && self.accounts.iter().all(|account| account.kept() == 0)
     }
 
     /// Whether a refund by the shop is still under way: until then, a message that makes it may be.

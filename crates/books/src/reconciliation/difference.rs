@@ -25,6 +25,8 @@ pub enum Pending {
     /// It ended early, and its stock or money has not been returned yet. Until this time, a message
     /// that does so may be under way.
     Undoing(Timestamp),
+    /// It ended early, and its money is on the way back: the provider or the bank has not finished.
+    AtBank,
     /// Its shop gives money back. Until this time, a message that does so may be under way.
     Refunding(Timestamp),
     /// One of its rows cannot be read, or what the provider has about it.
@@ -39,6 +41,10 @@ impl fmt::Display for Pending {
             Self::Deciding(deadline) => {
                 write!(f, "will be confirmed, or expires at {}", moment(*deadline))
             }
+            Self::AtBank => f.write_str(
+                "gives all back, which the provider has taken and not finished; that may last for \
+                 days: do not pay it back by hand",
+            ),
             Self::Refunding(until) => write!(
                 f,
                 "is being refunded in part: do not pay it back by hand before {}",

@@ -439,6 +439,22 @@ fn an_undo_is_pending_until_it_is_given_up_or_takes_too_long() {
 }
 
 #[test]
+fn an_undo_that_the_provider_has_not_finished_is_pending_for_days() {
+    let books = |amount| {
+        Books::empty()
+            .with_cancelled("o", "captured", |intent| Payment::Committed {
+                intent,
+                progress: Progress::Undoing,
+            })
+            .with_refund("o", amount, BookedRefundStatus::Pending)
+            .read_at("2026-11-28T09:00:00Z")
+    };
+    assert_eq!(books(380).reconcile().pending, [(id("o"), Pending::AtBank)]);
+    assert_eq!(books(380).reconcile().differences, []);
+    assert!(!books(190).reconcile().differences.is_empty(), "half of it is still ours");
+}
+
+#[test]
 fn an_order_whose_refund_is_not_recorded_yet_is_pending_for_a_while() {
     let refunded = Books::empty()
         .with_cancelled("o", "captured", |intent| Payment::Committed {

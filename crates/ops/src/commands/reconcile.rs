@@ -86,8 +86,12 @@ async fn settle(
     meant.retain(is_meant);
     if meant.is_empty() {
         let under_way = pending.into_iter().find(|(order, _)| order.to_string() == what);
-        if let Some((order, Pending::Undoing(until))) = under_way {
-            return Err(Error::RefundUnderWay { order, until });
+        match under_way {
+            Some((order, Pending::Undoing(until))) => {
+                return Err(Error::RefundUnderWay { order, until });
+            }
+            Some((order, Pending::AtBank)) => return Err(Error::RefundAtBank(order)),
+            _ => {}
         }
         meant = books.refunded().into_iter().rfind(is_meant).into_iter().collect();
     }
