@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_iam::Client as Iam;
 use aws_sdk_lambda::{Client as Lambda, types::FunctionConfiguration};
-use futures::future::{join, join_all, join3};
+use futures::future::{join, join_all, join3, join4};
 use local::{
     sandbox::{Fault, FaultyAnswer, Route},
     shops::Shop,
@@ -60,8 +60,13 @@ async fn everything(system: &System) {
         place_with_fault(&camille, &shop, Fault { route: Some(Route::Confirm), ..failing(503) })
             .await;
     let confirmed = confirmed(&camille, &shop).await;
-    join3(early_ends(&camille, &shop), bad_requests(&camille, &shop), poison(&camille, &confirmed))
-        .await;
+    join4(
+        early_ends(&camille, &shop),
+        slowly_refunded(&camille, &shop),
+        bad_requests(&camille, &shop),
+        poison(&camille, &confirmed),
+    )
+    .await;
     // It is cancelled last, since the poison was made from its events.
     cancelled(&camille, &confirmed).await;
     assert_eq!(camille.outcome(&expiring).await["status"], "expired");
@@ -137,6 +142,14 @@ async fn early_ends(customer: &Customer<'_>, shop: &Shop) {
         eventually("the charge that the provider refuses among the dead letters", found).await;
     };
     join3(rejected, delayed, refused).await;
+}
+
+/// Cancels an order whose refund is pending when it is looked at first.
+async fn slowly_refunded(customer: &Customer<'_>, shop: &Shop) {
+    let order = customer.order_with_address(shop, "pm_card_pendingRefund");
+    let id = customer.place(&order).await;
+    customer.confirmed(&id).await;
+    cancelled(customer, &id).await;
 }
 
 /// Sends requests that are refused.

@@ -242,8 +242,11 @@ async fn every_role_is_denied_everything_in_the_tables_of_other_domains() {
 }
 
 /// What each role may send to. What else is in a queue comes from a rule.
-const SENDS_TO: [(&str, &str); 2] =
-    [("OrderRelayRole", "RelayDeadLetters"), ("PaymentRole", "ChargeQueue")];
+const SENDS_TO: [(&str, &str); 3] = [
+    ("OrderRelayRole", "RelayDeadLetters"),
+    ("PaymentRole", "ChargeQueue"),
+    ("PaymentRole", "RefundQueue"),
+];
 
 #[tokio::test]
 async fn every_role_is_denied_sending_to_queues_other_than_its_own() {

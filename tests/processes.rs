@@ -145,7 +145,7 @@ async fn a_detached_stack_takes_commands_and_leaves_no_process_when_stopped_or_k
         &[
             "order",
             "--location",
-            "tokyo-ginza",
+            "paris-marais",
             "--item",
             "croissant=1",
             "--payment-method",

@@ -103,7 +103,7 @@ fn a_function_may_read_the_source_that_feeds_it() {
 }
 
 #[test]
-fn a_function_sends_only_to_the_queue_of_charges_or_of_dead_letters() {
+fn a_function_sends_only_to_the_queues_of_charges_and_refunds_or_of_dead_letters() {
     let template = Template::on_aws();
     let mut senders = BTreeSet::new();
     for (role, _) in template.all("AWS::IAM::Role") {
@@ -114,7 +114,11 @@ fn a_function_sends_only_to_the_queue_of_charges_or_of_dead_letters() {
             }
         }
     }
-    let expected = [("OrderRelayRole", "RelayDeadLetters"), ("PaymentRole", "ChargeQueue")];
+    let expected = [
+        ("OrderRelayRole", "RelayDeadLetters"),
+        ("PaymentRole", "ChargeQueue"),
+        ("PaymentRole", "RefundQueue"),
+    ];
     assert_eq!(senders, BTreeSet::from(expected));
 }
 

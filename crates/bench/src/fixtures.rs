@@ -155,6 +155,8 @@ fn settings(aws: &Aws, user_pool: String, provider: String) -> Result<Vec<(&'sta
         ("CONFIGURATION_SET", NAME.to_owned()),
         ("PROVIDER_SECRET", NAME.to_owned()),
         ("PROVIDER_URL", provider),
+        ("DECLINES_PER_CUSTOMER", "5".to_owned()),
+        ("DECLINE_WINDOW_SECONDS", "3600".to_owned()),
         ("DEAD_LETTER_QUEUE_URL", queue("relay-dead-letters")),
         ("STOCK_QUEUE_URL", queue("stock")),
         ("CHARGE_QUEUE_URL", queue("charge")),

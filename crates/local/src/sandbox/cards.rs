@@ -21,7 +21,7 @@ pub(super) enum Charge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refunding {
     Succeeds,
-    /// Pending in the answer, succeeded afterwards.
+    /// Pending in the answer and when it is looked at first, succeeded afterwards.
     StartsPending,
     /// Succeeded in the answer, failed afterwards.
     FailsLater,

@@ -376,8 +376,8 @@ impl Ledger {
 
     /// Gives back money that an intent has taken.
     ///
-    /// Returns the refund in the state that Stripe answers first. The ledger has its final state at
-    /// once, which the next request sees.
+    /// Returns the refund in the state that Stripe answers first. The ledger has the next state at
+    /// once, which the next request sees; a pending refund has succeeded after that.
     pub(super) fn refund(&mut self, id: &str, new: NewRefund, now: i64) -> Result<Refund, Refusal> {
         let intent = self.find(id)?;
         let (IntentStatus::Succeeded, Some(charge), Some(method)) =
@@ -395,7 +395,7 @@ impl Ledger {
         }
         let (answered, settled) = match method.card.refund {
             Refunding::Succeeds => (RefundStatus::Succeeded, RefundStatus::Succeeded),
-            Refunding::StartsPending => (RefundStatus::Pending, RefundStatus::Succeeded),
+            Refunding::StartsPending => (RefundStatus::Pending, RefundStatus::Pending),
             Refunding::FailsLater => (RefundStatus::Succeeded, RefundStatus::Failed),
         };
         let (charge, currency) = (charge.clone(), intent.currency.clone());
@@ -412,6 +412,15 @@ impl Ledger {
         };
         self.refunds.push(refund.clone());
         Ok(Refund { status: answered, ..refund })
+    }
+
+    /// Lets the pending refunds of an intent succeed.
+    pub(super) fn settle(&mut self, intent: &str) {
+        for refund in self.refunds.iter_mut().filter(|refund| refund.intent == intent) {
+            if refund.status == RefundStatus::Pending {
+                refund.status = RefundStatus::Succeeded;
+            }
+        }
     }
 
     fn find_mut(&mut self, id: &str) -> Result<&mut Intent, Refusal> {

@@ -375,7 +375,9 @@ impl Books {
                 let refunds = match &intent {
                     Some(intent) => {
                         ledger.find(intent).map_err(named_in_form)?;
-                        ledger.refunds_of(intent).map(wire::refund).collect()
+                        let shown = ledger.refunds_of(intent).map(wire::refund).collect();
+                        ledger.settle(intent);
+                        shown
                     }
                     None => ledger.refunds().map(wire::refund).collect(),
                 };

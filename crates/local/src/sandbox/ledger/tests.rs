@@ -163,6 +163,9 @@ fn a_pending_refund_is_found_succeeded_afterwards() {
         ledger.refund(&id, NewRefund::default(), NOW).unwrap().status,
         RefundStatus::Pending
     );
+    assert_eq!(ledger.refunds_of(&id).next().unwrap().status, RefundStatus::Pending);
+    assert_eq!(ledger.refunded(&id), 580);
+    ledger.settle(&id);
     assert_eq!(ledger.refunds_of(&id).next().unwrap().status, RefundStatus::Succeeded);
 }
 
@@ -253,7 +256,7 @@ proptest! {
                 }
                 Step::Refund(i, amount) => if let Some(id) = at(&i)
                     && let Ok(refund) = ledger.refund(&id, refund_of(amount), NOW)
-                    && ledger.refunds_of(&id).next().unwrap().status == RefundStatus::Succeeded {
+                    && ledger.refunds_of(&id).next().unwrap().status != RefundStatus::Failed {
                     returned += refund.amount;
                 }
             }
