@@ -80,6 +80,8 @@ async fn the_invariants_hold_for_a_thousand_orders_while_everything_goes_wrong()
     let mut random = Rng::with_seed(seed);
 
     let mut options = options("chaos");
+    // Few customers place all orders within minutes.
+    options.parameters.insert("DeclinesPerCustomer".to_owned(), "1000".to_owned());
     options.template = changed_template(&options, shorten_visibility);
     let running = Running::start(&options).await.unwrap();
     let binaries = Binaries::build(&[], Progress::Silent).await.unwrap();

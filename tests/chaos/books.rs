@@ -254,7 +254,7 @@ impl Books {
             let settled: &[&str] = match order.status.ended_early() {
                 false => &["captured"],
                 // A void leaves a row even if nothing was ever charged.
-                true => &["declined", "forbidden", "voided", "refunded"],
+                true => &["declined", "refused", "forbidden", "voided", "refunded"],
             };
             let open = [
                 IntentStatus::RequiresPaymentMethod,

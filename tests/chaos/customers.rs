@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use fastrand::Rng;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use jiff::{SignedDuration, Timestamp};
 use local::{
     sandbox::{Fault, FaultyAnswer, Route},
@@ -14,6 +14,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::harness::{Answer, Customer, System, order, paid_with};
+
+/// The card whose bank asks its customer to authenticate.
+const AUTHENTICATED: &str = "pm_card_authenticationRequired";
 
 /// The pause before a customer retries.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -32,8 +35,18 @@ pub(super) struct PlannedOrder<'a> {
     reuses_key: bool,
     /// How long after its acceptance it is cancelled, if at all.
     cancelled_after: Option<Duration>,
+    /// What its customer does if the bank asks them to authenticate.
+    authentication: Authentication,
     /// The provider's fault that affects its payment.
     trouble: Trouble,
+}
+
+/// What a customer does on the page of their bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Authentication {
+    Completes,
+    Fails,
+    Leaves,
 }
 
 /// A provider's fault that affects one payment, in addition to those that affect all.
@@ -86,7 +99,7 @@ impl<'a> PlannedOrder<'a> {
         let card = match random.u8(..20) {
             0 => "pm_card_chargeDeclined",
             1 => "pm_card_chargeDeclinedInsufficientFunds",
-            2 => "pm_card_authenticationRequired",
+            2 => AUTHENTICATED,
             _ => "pm_card_visa",
         };
         let mut order = paid_with(card, order(shop, lines));
@@ -100,6 +113,11 @@ impl<'a> PlannedOrder<'a> {
             reuses_key: random.u8(..20) == 0,
             cancelled_after: (random.f64() < super::CANCELLED)
                 .then(|| CANCELLATION_DELAY.mul_f64(random.f64())),
+            authentication: match random.u8(..10) {
+                0 => Authentication::Leaves,
+                1..=2 => Authentication::Fails,
+                _ => Authentication::Completes,
+            },
             trouble: Trouble::random(random),
         }
     }
@@ -149,6 +167,35 @@ impl<'a> PlannedOrder<'a> {
                 ));
             }
         }
+        join(self.change_mind(), self.authenticate()).await.0
+    }
+
+    /// Goes to the page of the bank once the order shows it.
+    async fn authenticate(&self) {
+        let outcome = match self.authentication {
+            _ if self.order["payment_method"] != AUTHENTICATED => return,
+            Authentication::Completes => "complete",
+            Authentication::Fails => "fail",
+            Authentication::Leaves => return,
+        };
+        loop {
+            let answer = self.customer.get(&format!("/orders/{}", self.order_id())).await;
+            if let Some(page) = answer.body["authentication_url"].as_str() {
+                // The order may end at the same time.
+                let form = reqwest::Client::new().post(page).form(&[("outcome", outcome)]);
+                form.send().await.ok();
+                return;
+            }
+            let status = &answer.body["status"];
+            if answer.status == 200 && status != "placed" && status != "reserved" {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Cancels the order if that is planned. Returns a description of a wrong answer.
+    async fn change_mind(&self) -> Option<String> {
         tokio::time::sleep(self.cancelled_after?).await;
         let answer = retry(async || self.customer.cancel(&self.order_id()).await).await;
         let valid = match answer.status {

@@ -114,6 +114,9 @@ pub(super) async fn copies(system: &System, mut placed: Placed, mut random: Rng)
         }
         for event in repeated {
             let queues = queues_of(&template, &event);
+            if queues.is_empty() {
+                continue;
+            }
             let queue =
                 system.queue(&format!("{}Queue", queues[random.usize(..queues.len())])).await;
             queue.send_delayed(&[event.to_string()], [0, 0, 3, 20][random.usize(..4)]).await;

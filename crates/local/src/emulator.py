@@ -82,25 +82,34 @@ def trace_requests():
 
 
 def deploy_archives():
-    """Lets CloudFormation create archives of event buses, which the emulator has."""
+    """Lets CloudFormation create and change archives of event buses, which the emulator has."""
 
-    def create(logical_id, properties, stack):
-        name = properties.get("ArchiveName") or f"{stack}-{logical_id}"
-        request = {
+    def settings(name, properties):
+        return {
             "ArchiveName": name,
             "EventSourceArn": properties["SourceArn"],
             "EventPattern": json.dumps(properties["EventPattern"]),
             "RetentionDays": properties["RetentionDays"],
         }
-        status, _, answer = eventbridge._create_archive(request)
+
+    def described(name, answered):
+        status, _, answer = answered
         if status != 200:
             raise ValueError(answer)
         return name, {"Arn": json.loads(answer)["ArchiveArn"], "ArchiveName": name}
 
+    def create(logical_id, properties, stack):
+        name = properties.get("ArchiveName") or f"{stack}-{logical_id}"
+        return described(name, eventbridge._create_archive(settings(name, properties)))
+
+    def update(name, _old, properties, _stack):
+        return described(name, eventbridge._update_archive(settings(name, properties)))
+
     def delete(name, _properties):
         eventbridge._delete_archive({"ArchiveName": name})
 
-    provisioners._RESOURCE_HANDLERS["AWS::Events::Archive"] = {"create": create, "delete": delete}
+    handlers = {"create": create, "update": update, "delete": delete}
+    provisioners._RESOURCE_HANDLERS["AWS::Events::Archive"] = handlers
 
 
 def replay_to_some_rules():
