@@ -171,9 +171,16 @@ pub(crate) enum Error {
     NotRefundable { order: OrderId, status: Status, amount: Money, left: Money },
     /// An order is cancelled before its customer has it.
     #[error(
-        "order {order} is {} and cannot be cancelled: what a customer has collected, or should \
-         have collected a week ago, is only refunded, with `cargo ops order {order} refund`",
-        name(status)
+        "order {order} is {} and cannot be cancelled: {}",
+        name(status),
+        if status.ended_early() {
+            "what the customer has paid goes back by itself".to_owned()
+        } else {
+            format!(
+                "what a customer has collected, or should have collected a week ago, is only \
+                 refunded, with `cargo ops order {order} refund`"
+            )
+        }
     )]
     NotCancellable { order: OrderId, status: Status },
     /// The row of an order stays small.

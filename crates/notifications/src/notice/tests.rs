@@ -248,6 +248,13 @@ fn a_refund_says_how_the_order_ended_because_that_notice_may_never_have_been_sen
     let refunded =
         |status| text("order.payment_changed", json!({"payment": "refunded", "status": status}));
     assert!(refunded("cancelled").contains("You had cancelled it."));
+    for payment in ["refunded", "refund_failed"] {
+        let by_shop = json!({
+            "status": "cancelled", "payment": payment, "cancellation_reason": "The oven is broken"
+        });
+        let text = text("order.payment_changed", by_shop);
+        assert!(text.contains("The shop had to cancel it: The oven is broken"), "{text}");
+    }
     assert!(refunded("expired").contains("It could not be confirmed in time."));
     assert!(refunded("rejected").contains("We could not take it."));
 }
