@@ -137,15 +137,18 @@ impl Diagnosis {
             }
         }
         if judgement.unchecked.is_some() {
-            self.add_failed_refund(&report.order);
+            self.add_failed_refund(&report.order, "once the provider answers");
+        } else if judgement.pending == Some(Pending::Changing) {
+            self.add_failed_refund(&report.order, "in a moment");
         }
     }
 
-    /// A failed refund of which the provider does not say whether it was made by hand since.
-    fn add_failed_refund(&mut self, order: &Order) {
+    /// A failed refund of which it is not known whether it was made by hand since, until somebody
+    /// looks again.
+    fn add_failed_refund(&mut self, order: &Order, again: &str) {
         if order.has_failed_refund() {
             self.problems.push("its refund failed".to_owned());
-            self.remedies.push("run this command again once the provider answers".to_owned());
+            self.remedies.push(format!("run this command again {again}"));
         }
     }
 
