@@ -160,13 +160,18 @@ pub(crate) enum Error {
     )]
     RefundAtBank(OrderId),
     /// The text is no amount of money.
-    #[error("--amount {0}")]
+    #[error("--amount is not an amount of money")]
     Amount(#[from] InvalidAmount),
     /// An order gives back at most what is left of what was paid.
     #[error(
-        "order {order} is {} and {left} of it can be given back, not {amount}: only a paid order \
-         that goes on can be refunded by hand; one that has ended gives all back by itself",
-        name(status)
+        "order {order} is {} and {left} of it can be given back, not {amount}{}",
+        name(status),
+        if left.amount > 0 {
+            ""
+        } else {
+            ": only a paid order that goes on can be refunded by hand; one that has ended gives \
+             all back by itself"
+        }
     )]
     NotRefundable { order: OrderId, status: Status, amount: Money, left: Money },
     /// An order is cancelled before its customer has it.
