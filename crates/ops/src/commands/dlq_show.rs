@@ -45,7 +45,8 @@ pub(super) async fn run(deployment: &Deployment, arguments: &Arguments) -> Resul
         let (name, link) = (&queue.name, Section::dead(&queue.name).link());
         line(format!(
             "\ndo: remove the cause, then run `cargo ops dlq redrive {name}`; with --dry-run it \
-             says what it would do with each; {link}"
+             says what it would do with each. What nobody can read it keeps: `cargo ops dlq \
+             discard {name} --message ID --reason TEXT` deletes that; {link}"
         ))?;
     }
     Ok(Verdict::Healthy)
