@@ -14,7 +14,7 @@ use crate::{checkup::Section, dead_letters::DeadLetterQueues, error::Error};
 fn causes(alarm: &str) -> Option<&'static [Section]> {
     use Section::{
         DeadLettered, DeadOrders, DeadOthers, DeadRefunds, OrdersWaiting, OthersWaiting,
-        RecordsFailing, RefundFailed, StreamBehind,
+        RecordsFailing, RefundFailed, StreamBehind, Unconfirmed,
     };
     Some(match alarm {
         "StreamBehind" => &[StreamBehind, RecordsFailing],
@@ -25,7 +25,9 @@ fn causes(alarm: &str) -> Option<&'static [Section]> {
         "Undelivered" | "DeadOrders" => &[DeadOrders],
         "DeadRefunds" => &[DeadRefunds],
         "DeadOthers" => &[DeadOthers],
-        "Expired" => &[StreamBehind, OrdersWaiting, DeadOrders, DeadLettered, RecordsFailing],
+        "Unconfirmed" | "Expired" => {
+            &[StreamBehind, Unconfirmed, OrdersWaiting, DeadOrders, DeadLettered, RecordsFailing]
+        }
         "RefundFailed" => &[RefundFailed],
         _ => return None,
     })
@@ -128,7 +130,8 @@ mod tests {
         };
         assert!(is_over(&["OrderStuck", "DeadLettered"], &[]));
         assert!(!is_over(&["OrderStuck", "DeadLettered"], &[Section::DeadOrders]));
-        assert!(!is_over(&["OrderStuck", "DeadLettered", "Unconfirmed"], &[]));
+        let both = &["OrderStuck", "DeadLettered", "Unconfirmed"];
+        assert!(is_over(both, &[]) && !is_over(both, &[Section::Unconfirmed]));
         assert!(!is_over(&["MoneyWrong", "BooksDiffer"], &[]));
     }
 
@@ -138,7 +141,7 @@ mod tests {
         let alarms = template.ids("AWS::CloudWatch::Alarm");
         let judged: Vec<_> = alarms.iter().filter(|alarm| causes(alarm).is_some()).collect();
         // As many as `causes` names.
-        assert_eq!(judged.len(), 11, "{judged:?}");
+        assert_eq!(judged.len(), 12, "{judged:?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is wrong with a stack at a moment.
 
+use std::collections::BTreeSet;
+
 use books::{
     UnreadableRow,
     reconciliation::{EXPIRY_LAG, Limits},
@@ -42,11 +44,23 @@ pub(crate) struct Finding {
     pub(crate) is_over: bool,
 }
 
+/// What is left of what functions reported as errors.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Left {
+    /// Whether a dead-letter queue holds something.
+    pub(crate) dead_letters: bool,
+    /// Whether a customer is owed the money of a refund that failed.
+    pub(crate) failed_refunds: bool,
+    /// The messages that failed and did not get further since.
+    pub(crate) open_messages: BTreeSet<String>,
+}
+
 /// The section of the documents about a finding: first what stands now, worst first, then what was
 /// reported, then alarms, which say no more than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Section {
     StreamBehind,
+    Unconfirmed,
     OrdersWaiting,
     DeadOrders,
     DeadRefunds,
@@ -86,12 +100,13 @@ impl Section {
         }
     }
 
-    /// The section about errors of a function, which a retry may help or not.
-    pub(crate) fn errors(function: &str, is_lasting: bool) -> Self {
-        match function {
+    /// The section about errors of a function.
+    pub(crate) fn errors(group: &Group) -> Self {
+        match &*group.function {
             "order-intake" => Self::ApiErrors,
             BOOKS => Self::BooksDiffer,
-            _ if is_lasting => Self::DeadLettered,
+            _ if group.is_refund => Self::RefundFailed,
+            _ if group.is_lasting => Self::DeadLettered,
             _ => Self::RecordsFailing,
         }
     }
@@ -102,6 +117,7 @@ impl Section {
             Self::Alarm => "docs/runbook.md",
             Self::ApiErrors => "docs/runbook.md#api-errors",
             Self::StreamBehind => "docs/runbook.md#stream-behind",
+            Self::Unconfirmed => "docs/runbook.md#unconfirmed",
             Self::OrdersWaiting => "docs/runbook.md#orders-waiting",
             Self::DeadOrders => "docs/runbook.md#dead-orders",
             Self::DeadRefunds => "docs/runbook.md#dead-refunds",
@@ -132,12 +148,17 @@ impl Finding {
     }
 
     /// Errors of a function with one cause. What no retry helps is over once it was redriven or
-    /// discarded, and a difference of the books once they are compared again.
-    pub(crate) fn errors(group: &Group, has_dead_letters: bool, now: Timestamp) -> Self {
+    /// discarded, a failed refund once somebody has given the money back, and a difference of the
+    /// books once they are compared again.
+    pub(crate) fn errors(group: &Group, left: &Left, now: Timestamp) -> Self {
         let Group { function, cause, is_lasting, count: number, last, .. } = group;
-        let stands = function == BOOKS || (*is_lasting && has_dead_letters);
-        let is_over = group.is_over(now) && !stands;
-        let section = Section::errors(function, *is_lasting);
+        let stands = function == BOOKS || (*is_lasting && left.dead_letters);
+        let is_over = if group.is_refund {
+            !left.failed_refunds
+        } else {
+            group.is_over(&left.open_messages, now) && !stands
+        };
+        let section = Section::errors(group);
         let number = count(*number, "error");
         let becomes = if *is_lasting { " of records that no retry helps" } else { "" };
         let ago = age(*last, now);
@@ -219,12 +240,12 @@ impl OrdersNow {
         let longest = age(self.now - self.longest_wait, self.now);
         let kinds = [
             (
-                Section::OrdersWaiting,
+                Section::Unconfirmed,
                 self.stuck,
                 "neither confirmed nor expired, long after the deadline".to_owned(),
             ),
             (
-                Section::OrdersWaiting,
+                Section::Unconfirmed,
                 self.waiting,
                 format!("waiting for stock or payment, the longest for {longest}"),
             ),
@@ -302,13 +323,12 @@ mod tests {
     fn an_order_waits_after_a_minute_and_is_stuck_after_its_deadline() {
         let reserved = || [after(&[Trigger::StockReserved])];
         assert_eq!(found("2026-11-24T08:00:59Z", reserved()), []);
-        let [(Section::OrdersWaiting, waiting)] = &found("2026-11-24T08:02:01Z", reserved())[..]
+        let [(Section::Unconfirmed, waiting)] = &found("2026-11-24T08:02:01Z", reserved())[..]
         else {
             panic!("not waiting")
         };
         assert!(waiting.contains("the longest for 2 min 0 s"), "{waiting}");
-        let [(Section::OrdersWaiting, stuck)] = &found("2026-11-24T08:18:00Z", reserved())[..]
-        else {
+        let [(Section::Unconfirmed, stuck)] = &found("2026-11-24T08:18:00Z", reserved())[..] else {
             panic!("not stuck")
         };
         assert!(stuck.contains("neither confirmed nor expired"), "{stuck}");
@@ -370,8 +390,9 @@ mod tests {
             });
             LogLine { at: at(0), function: function.to_owned(), message: message.to_string() }
         };
-        let found = |line: LogLine, has_dead_letters: bool| {
-            Finding::errors(&groups(&[line])[0], has_dead_letters, at(5))
+        let found = |line: LogLine, dead_letters: bool| {
+            let left = Left { dead_letters, ..Left::default() };
+            Finding::errors(&groups(&[line])[0], &left, at(5))
         };
         let over = found(line("payment", true), true);
         assert!(over.is_over, "{over:?}");
@@ -381,6 +402,20 @@ mod tests {
         assert!(!lasting.is_over && lasting.what.contains("the last one 5 min 0 s ago"));
         let books = found(line("books", true), false);
         assert!(!books.is_over && books.link.ends_with("#books-differ"), "{books:?}");
+    }
+
+    #[test]
+    fn a_refund_that_failed_is_over_once_somebody_has_given_the_money_back() {
+        let message = r#"{"level": "ERROR", "message": "refund failed: give the money back"}"#;
+        let at = at("2026-11-24T08:00:00Z");
+        let line = LogLine { at, function: "payment".to_owned(), message: message.to_owned() };
+        let found = |failed_refunds: bool| {
+            let left = Left { failed_refunds, ..Left::default() };
+            Finding::errors(&groups(std::slice::from_ref(&line))[0], &left, at)
+        };
+        let stands = found(true);
+        assert!(!stands.is_over && stands.link.ends_with("#refund-failed"), "{stands:?}");
+        assert!(found(false).is_over);
     }
 
     #[test]

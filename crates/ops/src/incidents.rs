@@ -1,6 +1,6 @@
-//! Errors in the functions' logs, grouped by function and cause.
+//! Errors in the functions' logs, grouped by function and cause, each outage for itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use stack::LogLine;
 
 use crate::retries::{Failure, LATENESS, last_failures};
 
-/// Errors of one function with one cause.
+/// Errors of one function with one cause, without a pause that would say that the cause had gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) function: String,
@@ -20,18 +20,51 @@ pub(crate) struct Group {
     pub(crate) last: Timestamp,
     /// The order of the last one that names an order.
     pub(crate) order: Option<String>,
-    /// When the last message that failed with it, and has not failed in another way since, is
-    /// received again.
+    /// Whether they say that the money of an order could not be given back.
+    pub(crate) is_refund: bool,
+    /// The messages that failed with it, and have not failed in another way since.
+    messages: BTreeSet<String>,
+    /// Whether each error is the failure of a message.
+    is_of_messages: bool,
+    /// When the last of the messages, or what a crashed function worked on, is received again.
     next_try: Option<Timestamp>,
+    /// When it is quiet if nothing else happens.
+    quiet_at: Timestamp,
 }
 
 impl Group {
-    /// Whether nothing says that the cause is still there: there was no such error lately, and
-    /// every message has been received again without it.
-    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
-        self.last + QUIET <= now && self.next_try.is_none_or(|next| next + LATENESS <= now)
+    /// Whether nothing says that the cause is still there: every message got further since, if
+    /// those that did not are `open`; or there was no such error lately, and every message has been
+    /// received again without it.
+    pub(crate) fn is_over(&self, open: &BTreeSet<String>, now: Timestamp) -> bool {
+        (self.is_of_messages && self.messages.is_disjoint(open))
+            || (self.last + QUIET <= now && self.next_try.is_none_or(|next| next + LATENESS <= now))
+    }
+
+    /// Takes note of when what the line is about is tried again.
+    fn add(&mut self, line: &LogLine, last_failures: &BTreeMap<String, Failure>) {
+        let is_own = line.fields().is_some_and(|fields| fields.contains_key("level"));
+        let failure = Failure::of(line);
+        self.is_of_messages &= failure.is_some();
+        let next_try = if is_own {
+            failure.as_ref().and_then(Failure::next_try)
+        } else {
+            // Lambda's report of a crash does not say what the function worked on.
+            Some(line.at + HIDDEN_FOR)
+        };
+        self.quiet_at = self.quiet_at.max(next_try.unwrap_or(line.at) + QUIET);
+        let failed_since = failure
+            .as_ref()
+            .is_some_and(|failure| last_failures.get(&failure.message_id) != Some(failure));
+        if !failed_since {
+            self.messages.extend(failure.map(|failure| failure.message_id));
+            self.next_try = self.next_try.max(next_try);
+        }
     }
 }
+
+/// What payment logs of a refund that the provider has refused.
+const REFUND_FAILED: &str = "refund failed";
 
 /// How long it has been quiet once an error is over.
 const QUIET: SignedDuration = SignedDuration::from_mins(2);
@@ -41,42 +74,38 @@ const HIDDEN_FOR: SignedDuration = SignedDuration::from_mins(3);
 
 /// Groups lines that are sorted by time; the most frequent group comes first.
 pub(crate) fn groups(lines: &[LogLine]) -> Vec<Group> {
-    let mut groups: BTreeMap<(String, String, bool), Group> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, String, bool), Vec<Group>> = BTreeMap::new();
     let last_failures = last_failures(lines);
     for line in lines {
         let (cause, order) = described(line);
         let is_lasting = is_lasting(line);
         let key = (line.function.clone(), cause.clone(), is_lasting);
-        let group = groups.entry(key).or_insert_with(|| Group {
-            function: line.function.clone(),
-            cause,
-            is_lasting,
-            count: 0,
-            first: line.at,
-            last: line.at,
-            order: None,
-            next_try: None,
-        });
+        let outages = groups.entry(key).or_default();
+        if outages.last().is_none_or(|last| last.quiet_at <= line.at) {
+            outages.push(Group {
+                function: line.function.clone(),
+                is_refund: cause.starts_with(REFUND_FAILED),
+                cause,
+                is_lasting,
+                count: 0,
+                first: line.at,
+                last: line.at,
+                order: None,
+                messages: BTreeSet::new(),
+                is_of_messages: true,
+                next_try: None,
+                quiet_at: line.at,
+            });
+        }
+        let group = outages.last_mut().expect("one was pushed");
         group.count += 1;
         group.last = line.at;
         group.order = order.or_else(|| group.order.take());
-        group.next_try = group.next_try.max(next_try(line, &last_failures));
+        group.add(line, &last_failures);
     }
-    let mut groups: Vec<_> = groups.into_values().collect();
+    let mut groups: Vec<_> = groups.into_values().flatten().collect();
     groups.sort_by_key(|group| std::cmp::Reverse((group.count, group.last)));
     groups
-}
-
-/// When what a line is about is tried again, unless it failed once more since.
-fn next_try(line: &LogLine, last_failures: &BTreeMap<String, Failure>) -> Option<Timestamp> {
-    let is_own = line.fields().is_some_and(|fields| fields.contains_key("level"));
-    if !is_own {
-        // Lambda's report of a crash does not say what the function worked on.
-        return Some(line.at + HIDDEN_FOR);
-    }
-    let failure = Failure::of(line)?;
-    let is_last = last_failures.get(&failure.message_id) == Some(&failure);
-    failure.next_try().filter(|_| is_last)
 }
 
 /// Whether a line reports that a record failed, and would fail the same way again. It is then a
@@ -189,7 +218,8 @@ mod tests {
         let is_over = |lines: &[LogLine], seconds: i64| {
             let now = at("2026-11-24T08:00:00Z") + SignedDuration::from_secs(seconds);
             let groups = groups(lines);
-            groups.iter().find(|it| it.cause.ends_with("timed out")).unwrap().is_over(now)
+            let open = ["m".to_owned()].into();
+            groups.iter().find(|it| it.cause.ends_with("timed out")).unwrap().is_over(&open, now)
         };
         let short = [error(0, "payment", &failed(1, 2, "timed out"))];
         assert!(!is_over(&short, 119) && is_over(&short, 120));
@@ -201,9 +231,45 @@ mod tests {
         assert!(is_over(&otherwise, 120), "the message fails in another way");
         let crash = [error(0, "payment", &json!({"record": {"status": "timeout"}}))];
         let crash = |seconds: i64| {
-            groups(&crash)[0].is_over(crash[0].at + SignedDuration::from_secs(seconds))
+            groups(&crash)[0]
+                .is_over(&BTreeSet::new(), crash[0].at + SignedDuration::from_secs(seconds))
         };
         assert!(!crash(239) && crash(240));
+    }
+
+    #[test]
+    fn an_error_is_over_as_soon_as_its_message_gets_further() {
+        let failed = |message: &str| {
+            json!({
+                "level": "ERROR", "message": "record failed", "message_id": message,
+                "receives": 1, "transient": true, "wait_seconds": 300, "error": "timed out"
+            })
+        };
+        let group =
+            &groups(&[error(0, "payment", &failed("m")), error(0, "payment", &failed("n"))]);
+        let is_over = |open: &[&str]| {
+            let open = open.iter().map(|id| (*id).to_owned()).collect();
+            group[0].is_over(&open, at("2026-11-24T08:00:02Z"))
+        };
+        assert!(!is_over(&["m", "n"]) && !is_over(&["n"]) && is_over(&["another"]));
+    }
+
+    #[test]
+    fn outages_are_told_apart_by_the_pause_between_them() {
+        let failed = |wait: u32| {
+            let message = "record failed";
+            json!({
+                "level": "ERROR", "message": message, "message_id": "m", "receives": 1,
+                "transient": true, "wait_seconds": wait, "error": "timed out"
+            })
+        };
+        let counts = |seconds: &[i64], wait| {
+            let line = |second: &i64| error(*second, "payment", &failed(wait));
+            let lines: Vec<_> = seconds.iter().map(line).collect();
+            groups(&lines).into_iter().map(|group| group.count).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(&[0, 60, 180, 400, 401], 2), [3, 2]);
+        assert_eq!(counts(&[0, 60, 180, 400, 401], 300), [5], "the message was waited for");
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! `health`: what is wrong now, worst first, each with its section of the runbook.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::{try_join, try_join3};
 use jiff::{SignedDuration, Timestamp};
-use stack::Deployment;
+use stack::{Deployment, Selection};
 
 use crate::{
     alarms::{over, ringing},
-    checkup::{Finding, OrdersNow, Section},
+    checkup::{Finding, Left, OrdersNow, Section},
     dead_letters::{DeadLetterQueues, WorkQueue},
     error::Error,
-    incidents::groups,
+    incidents::{Group, groups},
     mappings::{Standing, standing},
     output::{count, line},
-    refunds, sources,
+    refunds,
+    retries::open_failures,
+    sources,
     verdict::Verdict,
 };
 
@@ -27,13 +32,16 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
 pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
     let now = Timestamp::now();
     let stored = try_join3(orders(deployment, now), unreadable(deployment), queues(deployment));
-    let errors = async { Ok(deployment.logs().errors(now - ERRORS_WITHIN).await?) };
-    let running = try_join3(ringing(deployment, now), mappings(deployment), errors);
-    let ((orders, unreadable, queues), (ringing, mappings, errors)) =
+    let running =
+        try_join3(ringing(deployment, now), mappings(deployment), errors(deployment, now));
+    let ((orders, unreadable, queues), (ringing, mappings, (errors, open_messages))) =
         try_join(stored, running).await?;
-    let has_dead_letters = queues.iter().any(|finding| finding.section.is_of_dead_letters());
-    let errors = groups(&errors);
-    let errors = errors.iter().map(|group| Finding::errors(group, has_dead_letters, now));
+    let left = Left {
+        dead_letters: queues.iter().any(|finding| finding.section.is_of_dead_letters()),
+        failed_refunds: orders.iter().any(|finding| finding.section == Section::RefundFailed),
+        open_messages,
+    };
+    let errors = errors.iter().map(|group| Finding::errors(group, &left, now));
     let mut findings = [mappings, orders, unreadable, queues, errors.collect()].concat();
     let standing = findings.iter().filter(|finding| !finding.is_over);
     let over = over(&ringing, &standing.map(|finding| finding.section).collect());
@@ -55,6 +63,19 @@ pub(super) async fn run(deployment: &Deployment) -> Result<Verdict, Error> {
         count(found, "problem")
     ))?;
     Ok(Verdict::healthy_if(found == 0))
+}
+
+/// What the functions reported lately, and the messages that failed and did not get further since.
+async fn errors(
+    deployment: &Deployment,
+    now: Timestamp,
+) -> Result<(Vec<Group>, BTreeSet<String>), Error> {
+    let errors = deployment.logs().errors(now - ERRORS_WITHIN).await?;
+    let Some(first) = errors.first() else { return Ok(Default::default()) };
+    let since_then = Selection { since: Some(first.at), ..Selection::default() };
+    let lines = deployment.logs().only(since_then).written().await?;
+    let open = open_failures(&lines).into_iter().map(|failure| failure.message_id);
+    Ok((groups(&errors), open.collect()))
 }
 
 /// Queues from which nothing is taken.
