@@ -36,6 +36,8 @@ async fn a_shop_gives_back_a_part_and_then_the_rest_and_never_more() {
     refund(&system, &id, "1.90").await;
     let order = shown(&camille, &id, &["succeeded"]).await;
     assert_eq!(order["payment"], "partly_refunded");
+    let found = system.ops(&["orders", "--payment", "partly_refunded"]).await;
+    assert_eq!(found.lines(&id).len(), 1, "{found:?}");
     let refund_shown = &order["refunds"][0];
     assert_eq!((&refund_shown["amount"], &refund_shown["reason"]), (&json!(190), &json!(REASON)));
     assert_eq!(system.net_paid(&id).await, 190);

@@ -9,7 +9,8 @@ use shop::{
     id::{ItemId, LocationId, OrderId},
     menu::Location,
     money::Currency,
-    order::{HistoryEntry, Line, Note, Order, OrderEventType, PaymentStatus, Rejection, Status},
+    order::{HistoryEntry, Line, Note, Order, OrderEventType, Rejection, Status},
+    payment_summary::PaymentSummary,
     reason::Reason,
     refund::{Refund, RefundState},
     stock::Shortage,
@@ -24,7 +25,7 @@ pub(crate) struct OrderView {
     /// The order's state.
     status: Status,
     /// What happened to the customer's money.
-    payment: PaymentView,
+    payment: PaymentSummary,
     /// Where the customer authenticates the payment; only while `payment` is
     /// `authentication_required`. Show the page to nobody else.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,60 +61,6 @@ pub(crate) struct OrderView {
     note: Option<Note>,
     /// All changes of the order, oldest first.
     history: Vec<Step>,
-}
-
-/// What happened to the customer's money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "PaymentStatus")]
-enum PaymentView {
-    /// No money was taken.
-    None,
-    /// No money is taken before the customer has authenticated the payment on the page at
-    /// `authentication_url`, before `deadline`.
-    AuthenticationRequired,
-    /// The full amount was taken.
-    Captured,
-    /// The charge was voided before it took anything.
-    Voided,
-    /// A part of the amount was refunded: `refunds`.
-    PartlyRefunded,
-    /// The full amount was refunded.
-    Refunded,
-    /// The provider could not refund what is owed, so staff have to.
-    RefundFailed,
-}
-
-impl PaymentView {
-    fn of(order: &Order) -> Self {
-        match order.payment {
-            PaymentStatus::None if order.authentication_url.is_some() => {
-                Self::AuthenticationRequired
-            }
-            PaymentStatus::None => Self::None,
-            PaymentStatus::Voided => Self::Voided,
-            PaymentStatus::Refunded => Self::Refunded,
-            PaymentStatus::RefundFailed => Self::RefundFailed,
-            PaymentStatus::Captured => Self::captured(order),
-        }
-    }
-
-    fn captured(order: &Order) -> Self {
-        let sum = |states: &[RefundState]| -> u64 {
-            let refunds = order.refunds.iter().filter(|refund| states.contains(&refund.state));
-            refunds.map(|refund| refund.amount).sum()
-        };
-        let given = sum(&[RefundState::Pending, RefundState::Succeeded]);
-        if order.has_failed_refund() {
-            Self::RefundFailed
-        } else if given == order.total {
-            Self::Refunded
-        } else if given > 0 {
-            Self::PartlyRefunded
-        } else {
-            Self::Captured
-        }
-    }
 }
 
 /// What a shop gives back of an order that goes on.
@@ -206,7 +153,7 @@ impl From<Order> for OrderView {
         Self {
             order_id: order.order_id,
             status: order.status,
-            payment: PaymentView::of(&order),
+            payment: PaymentSummary::of(&order),
             authentication_url: order.authentication_url,
             refunds: order.refunds.into_iter().map(RefundView::from).collect(),
             rejection: order.rejection.map(RejectionView::from),

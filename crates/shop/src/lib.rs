@@ -16,6 +16,7 @@ pub mod money;
 pub mod name;
 pub mod order;
 pub mod payment;
+pub mod payment_summary;
 pub mod placement;
 pub mod reason;
 pub mod refund;

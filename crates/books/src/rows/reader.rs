@@ -9,7 +9,7 @@ use jiff::{Timestamp, civil};
 use shop::{
     id::{CustomerId, ItemId, LocationId, OrderId},
     menu::Menu,
-    order::{Order, PaymentStatus, Status},
+    order::{Order, Status},
     stock::{BakePlan, Reservation},
 };
 use tables::{
@@ -73,7 +73,6 @@ pub struct OrderFilter {
     /// The oldest wanted time of placing.
     pub since: Timestamp,
     pub status: Option<Status>,
-    pub payment: Option<PaymentStatus>,
     pub location: Option<LocationId>,
 }
 
@@ -125,10 +124,6 @@ impl OrderFilter {
         let filter = Filter::default().and(PLACED_AT, ">=", since);
         let filter = match self.status {
             Some(status) => filter.and("status", "=", name(status)),
-            None => filter,
-        };
-        let filter = match self.payment {
-            Some(payment) => filter.and("payment", "=", name(payment)),
             None => filter,
         };
         match &self.location {

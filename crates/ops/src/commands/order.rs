@@ -4,7 +4,9 @@ use books::{ledger::Account, rows::NoticeRow};
 use futures::future::{join, join4, try_join, try_join5};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shop::{id::OrderId, money::Money, order::Order, stock::Reservation};
+use shop::{
+    id::OrderId, money::Money, order::Order, payment_summary::PaymentSummary, stock::Reservation,
+};
 use stack::Deployment;
 use tables::notices::Outcome;
 
@@ -161,7 +163,7 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 11] {
                 "{} (revision {}), payment {}",
                 name(order.status),
                 order.revision,
-                name(order.payment)
+                name(PaymentSummary::of(order))
             ),
         ),
         ("items", items(order)),

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shop::{
     id::{LocationId, OrderId},
-    order::{Order, PaymentStatus, Status},
+    order::{Order, Status},
+    payment_summary::PaymentSummary,
 };
 use stack::{Deployment, time};
 
@@ -28,9 +29,9 @@ pub(super) struct Arguments {
     /// Only orders in this state, such as reserved
     #[arg(long, value_parser = status)]
     status: Option<Status>,
-    /// Only orders whose payment is in this state, such as refund_failed
+    /// Only orders whose payment is in this state, as customers see it, such as refund_failed
     #[arg(long, value_name = "STATUS", value_parser = payment)]
-    payment: Option<PaymentStatus>,
+    payment: Option<PaymentSummary>,
     /// Only orders of this shop, such as paris-marais
     #[arg(long, value_name = "SHOP")]
     location: Option<LocationId>,
@@ -41,13 +42,13 @@ pub(super) struct Arguments {
 
 /// Parses the state of an order as rows spell it.
 fn status(text: &str) -> Result<Status, String> {
-    let other = format!("; --payment takes {}", PaymentStatus::ALL.map(name).join(", "));
+    let other = format!("; --payment takes {}", PaymentSummary::ALL.map(name).join(", "));
     one_of(Status::ALL, text).map_err(|error| error + &other)
 }
 
 /// Parses the state of a payment as rows spell it.
-fn payment(text: &str) -> Result<PaymentStatus, String> {
-    one_of(PaymentStatus::ALL, text)
+fn payment(text: &str) -> Result<PaymentSummary, String> {
+    one_of(PaymentSummary::ALL, text)
 }
 
 fn one_of<T: Copy + Serialize, const N: usize>(known: [T; N], text: &str) -> Result<T, String> {
@@ -78,10 +79,13 @@ pub(super) async fn run(deployment: &Deployment, arguments: Arguments) -> Result
     let mut newest = Newest { limit, orders: BTreeMap::new(), older: 0 };
     let mut unreadable = Vec::new();
     let visit = |row| match row {
-        Ok(order) => newest.add(order),
+        Ok(order) if payment.is_none_or(|wanted| PaymentSummary::of(&order) == wanted) => {
+            newest.add(order);
+        }
+        Ok(_) => {}
         Err(row) => unreadable.push(row),
     };
-    let filter = OrderFilter { since, status, payment, location };
+    let filter = OrderFilter { since, status, location };
     sources::tables(deployment)?.each_order(&filter, visit).await?;
 
     let now = Timestamp::now();
@@ -105,7 +109,7 @@ fn row(order: &Order, now: Timestamp) -> [String; 7] {
     [
         order.order_id.to_string(),
         name(order.status),
-        name(order.payment),
+        name(PaymentSummary::of(order)),
         order.location.to_string(),
         moment(order.pickup_at),
         order.price().to_string(),
@@ -136,9 +140,10 @@ mod tests {
     fn a_state_is_parsed_as_rows_spell_it() {
         assert_eq!(status("cancelled"), Ok(Status::Cancelled));
         assert!(status("canceled").unwrap_err().contains("placed, reserved, confirmed"));
-        assert_eq!(payment("refund_failed"), Ok(PaymentStatus::RefundFailed));
+        assert_eq!(payment("refund_failed"), Ok(PaymentSummary::RefundFailed));
         let elsewhere = status("refund_failed").unwrap_err();
-        let named = "; --payment takes none, captured, voided, refunded, refund_failed";
+        let named = "; --payment takes none, authentication_required, captured, voided, \
+                     partly_refunded, refunded, refund_failed";
         assert!(elsewhere.ends_with(named), "{elsewhere}");
     }
 }
