@@ -15,13 +15,13 @@ use serde::Serialize;
 use shop::{
     id::CustomerId,
     money::Money,
-    order::{Order, PaymentStatus},
+    order::{Order, PaymentStatus, Status},
     payment::{Payment, Progress},
     refund::RefundState,
 };
 use stack::{Deployment, error::aws};
 
-use crate::{error::Error, refunds, sources};
+use crate::{error::Error, output::moment, refunds, sources};
 
 /// The user pool of a stack.
 pub(crate) struct Customers {
@@ -215,15 +215,26 @@ pub(crate) async fn obstacle(
 }
 
 /// Why an order or its payment goes on by itself, if it does.
-fn under_way(order: &Order, payment: Option<&Payment>, now: Timestamp) -> Option<&'static str> {
+fn under_way(order: &Order, payment: Option<&Payment>, now: Timestamp) -> Option<String> {
     use Progress::{Authenticating, Captured, Charging, Undoing};
     if !order.is_over(now) {
-        return Some("is under way");
+        let end = match order.status {
+            Status::Placed | Status::Reserved => {
+                format!("it is confirmed or expires by {}", moment(order.deadline))
+            }
+            _ => format!(
+                "it is over once its shop reports that it was collected, at {} at the latest; \
+                 `cargo ops order {} cancel` ends it now",
+                moment(order.over_by()),
+                order.order_id
+            ),
+        };
+        return Some(format!("is under way: {end}"));
     }
     if !order.status.ended_early() {
         return None;
     }
-    match payment {
+    let reason = match payment {
         // The event of the order's end, which leaves a row and forbids a charge, is under way.
         None if now < order.deadline => Some("has ended, and may be charged until that is known"),
         Some(Payment::Committed {
@@ -234,7 +245,8 @@ fn under_way(order: &Order, payment: Option<&Payment>, now: Timestamp) -> Option
             Some("has ended, and its money is still to be given back")
         }
         _ => None,
-    }
+    };
+    reason.map(str::to_owned)
 }
 
 #[cfg(test)]

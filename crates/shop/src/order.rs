@@ -496,11 +496,15 @@ impl Order {
     pub fn is_over(&self, at: Timestamp) -> bool {
         match self.status {
             Status::Rejected | Status::Cancelled | Status::Expired | Status::Collected => true,
-            Status::Confirmed | Status::Preparing | Status::Ready => {
-                at >= self.pickup_at + UNREPORTED_AFTER
-            }
+            Status::Confirmed | Status::Preparing | Status::Ready => at >= self.over_by(),
             Status::Placed | Status::Reserved => false,
         }
+    }
+
+    /// When an order that was confirmed [is over](Self::is_over) at the latest.
+    #[must_use]
+    pub fn over_by(&self) -> Timestamp {
+        self.pickup_at + UNREPORTED_AFTER
     }
 
     /// The transition that `trigger` causes, decided at `at` because of the event `cause`.
