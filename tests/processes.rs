@@ -1,6 +1,11 @@
 //! `cargo local` at the command line. No process outlives its stack.
 
-use std::{fs, net::TcpStream, path::Path, process::Stdio};
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Stdio,
+};
 
 use aws_sdk_lambda::Client as Lambda;
 use local::{Binaries, Found, Options, Progress, Stack};
@@ -128,11 +133,12 @@ async fn a_detached_stack_takes_commands_and_leaves_no_process_when_stopped_or_k
     assert!(functions(&killed, &local.options.state_dir) >= CONFIRMING, "{killed:?}");
     assert!(kill("-KILL", killed[0].id).await);
     all_ended(&killed).await;
-    assert_eq!(local.call(1, &["status"]).await.result, "nothing is running\n");
+    let nothing = format!("nothing is running in {}", local.options.state_dir.display());
+    assert_eq!(local.call(1, &["status"]).await.result, format!("{nothing}\n"));
     // A killed stack has left its events.
     assert!(local.left().contains(&"events.jsonl".to_owned()));
     let down = local.call(0, &["down"]).await.messages;
-    assert_eq!(down, "nothing is running; what an earlier stack left is removed\n");
+    assert_eq!(down, format!("{nothing}; what an earlier stack left is removed\n"));
     assert_eq!(local.left(), ["host.lock"]);
 
     local.run(&["up", "--detach"]).await;
@@ -166,7 +172,21 @@ async fn a_detached_stack_takes_commands_and_leaves_no_process_when_stopped_or_k
     local.run(&["down"]).await;
     all_ended(&stopped).await;
     assert_eq!(local.left(), ["host.lock"]);
-    assert_eq!(local.call(0, &["down"]).await.messages, "nothing is running\n");
+    assert_eq!(local.call(0, &["down"]).await.messages, format!("{nothing}\n"));
+
+    // Such as a stack whose state directory was deleted.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let in_use = format!("port {port} (--port) is in use");
+    for command in ["status", "down"] {
+        let status = i32::from(command == "status");
+        let said = local.call(status, &[command, "--port", &port]).await;
+        let said = said.result + &said.messages;
+        assert!(said.starts_with(&format!("{nothing}, but {in_use}")), "{said}");
+    }
+    // Before anything is built.
+    let refused = local.call(1, &["up", "--detach", "--port", &port]).await.messages;
+    assert!(refused.starts_with(&format!("error: {in_use}")), "{refused}");
 }
 
 #[tokio::test]

@@ -65,7 +65,8 @@ pub enum Error {
     /// Other processes listen on the ports, each with the option that sets it.
     #[error(
         "{} in use, perhaps by another stack: choose free ports with --port and --sandbox-port; 0 \
-         takes any",
+         takes any. If it is a stack whose state directory was deleted, `ss -ltnp` names its \
+         process: end that with `kill`",
         ports(.0)
     )]
     PortsInUse(Vec<(&'static str, u16)>),

@@ -60,6 +60,14 @@ impl Host {
         Ok(Self { address, stop: Some(stop), failure: Some(failure), thread: Some(thread) })
     }
 
+    /// Makes sure that a host can listen on its ports, before anything else is done for it.
+    ///
+    /// # Errors
+    /// A port is in use, or the address is not one of this machine.
+    pub async fn check_ports(options: &Options) -> Result<(), Error> {
+        listener(options).await.map(drop)
+    }
+
     /// Removes what the last host of a state directory left there: files that hold data of
     /// customers, such as events and logs. Returns whether there was anything.
     ///
@@ -354,11 +362,13 @@ mod tests {
             ),
         ] {
             let error = Host::start(&options).await.unwrap_err().to_string();
+            assert_eq!(Host::check_ports(&options).await.unwrap_err().to_string(), error);
             assert_eq!(
                 error,
                 format!(
                     "{ports} in use, perhaps by another stack: choose free ports with --port and \
-                     --sandbox-port; 0 takes any"
+                     --sandbox-port; 0 takes any. If it is a stack whose state directory was \
+                     deleted, `ss -ltnp` names its process: end that with `kill`"
                 )
             );
         }

@@ -40,11 +40,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// Builds the functions, starts a host and deploys to it.
+    /// Builds the functions, unless another process uses the ports; starts a host and deploys to it.
     ///
     /// # Errors
     /// Any of these steps fails. Nothing is left running then.
     pub async fn start(options: &Options) -> Result<Self, Error> {
+        Host::check_ports(options).await?;
         let binaries = Binaries::build(&[], options.progress).await?;
         let host = Host::start(options).await?;
         let (stack, _) = Stack::deploy(host.address(), &binaries, options).await?;

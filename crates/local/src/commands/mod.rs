@@ -177,7 +177,7 @@ impl Cli {
         let options = self.place.options();
         let stack = || Stack::find(&options.state_dir);
         let done = match self.command.unwrap_or(Command::Up { detach: false }) {
-            Command::Status => return status(&options),
+            Command::Status => return status(&options).await,
             Command::Order(arguments) => return order::run(&stack()?, &arguments).await,
             Command::Cancel(arguments) => order::cancel(&stack()?, &arguments).await,
             Command::Url => output::line(stack()?.api_url),
@@ -245,11 +245,20 @@ fn loaded(shops: usize, stack: &str) {
 /// How long a host may take to end: it waits up to ten seconds for its functions.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Says that no stack runs with these options, and who may use its ports nevertheless.
+async fn nothing_runs(options: &Options) -> String {
+    let directory = options.state_dir.display();
+    match Host::check_ports(options).await {
+        Err(in_use) => format!("nothing is running in {directory}, but {in_use}"),
+        Ok(()) => format!("nothing is running in {directory}"),
+    }
+}
+
 async fn down(options: &Options) -> Result<(), Error> {
     let Some(found) = Found::in_directory(&options.state_dir) else {
         let found = Host::remove_data(&options.state_dir)?;
         let left = if found { "; what an earlier stack left is removed" } else { "" };
-        output::message(format!("nothing is running{left}"));
+        output::message(format!("{}{left}", nothing_runs(options).await));
         return Ok(());
     };
     found.terminate()?;
@@ -269,9 +278,9 @@ async fn down(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-fn status(options: &Options) -> Result<ExitCode, Error> {
+async fn status(options: &Options) -> Result<ExitCode, Error> {
     let Some(found) = Found::in_directory(&options.state_dir) else {
-        output::line("nothing is running")?;
+        output::line(nothing_runs(options).await)?;
         return Ok(ExitCode::FAILURE);
     };
     match Stack::find(&options.state_dir) {

@@ -35,6 +35,7 @@ async fn attached(options: &Options) -> Result<(), Error> {
 }
 
 async fn detached(options: &Options) -> Result<(), Error> {
+    Host::check_ports(options).await?;
     // Here rather than in the background process, so that the progress is shown.
     local::prepare(options.progress).await?;
     let binaries = Binaries::build(&[], options.progress).await?;
