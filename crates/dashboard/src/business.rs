@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use monitor::Metric;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use shop::money::Money;
 
 /// What order-intake logs for each order, with its shop and its total.
 const ORDER_PLACED: &str = "order placed";
@@ -23,8 +24,8 @@ pub(crate) struct Business {
 #[derive(Debug, Default)]
 pub(crate) struct Shop {
     pub(crate) orders: u64,
-    /// What they cost, in minor units of the shop's currency.
-    pub(crate) total: u64,
+    /// What they cost; `None` if their log lines do not say it.
+    pub(crate) total: Option<Money>,
     pub(crate) placed: PerMinute,
 }
 
@@ -36,7 +37,10 @@ impl Business {
         let Some(location) = fields.get("location").and_then(Value::as_str) else { return };
         let shop = self.shops.entry(location.to_owned()).or_default();
         shop.orders += 1;
-        shop.total += fields.get("total").and_then(Value::as_u64).unwrap_or_default();
+        if let Some(price) = price(fields) {
+            let before = shop.total.map_or(0, |total| total.amount);
+            shop.total = Some(Money { amount: before + price.amount, ..price });
+        }
         shop.placed.add(at, 1);
     }
 
@@ -56,6 +60,14 @@ impl Business {
         shops.sort_by_key(|(_, shop)| std::cmp::Reverse(shop.orders));
         shops
     }
+}
+
+fn price(fields: &Map<String, Value>) -> Option<Money> {
+    serde_json::from_value(json!({
+        "amount": fields.get("total")?,
+        "currency": fields.get("currency")?,
+    }))
+    .ok()
 }
 
 /// A count for each minute since the epoch in which anything was counted.

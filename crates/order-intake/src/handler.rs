@@ -117,6 +117,7 @@ impl<S: Orders + Menus + Clone> OrderIntake<S> {
                     tracing::info!(
                         location = %order.location,
                         total = order.total,
+                        currency = order.currency.code(),
                         "order placed"
                     );
                     order

@@ -8,10 +8,13 @@ use ratatui::{
 };
 
 use super::*;
+use crate::business::Shop;
 
 fn placed(seconds: i64, location: &str, total: u64) -> LogLine {
+    let currency = if location == "tokyo-ginza" { "JPY" } else { "EUR" };
     let placed = json!({
-        "level": "INFO", "message": "order placed", "location": location, "total": total
+        "level": "INFO", "message": "order placed", "location": location, "total": total,
+        "currency": currency
     });
     line(seconds, "order-intake", &placed)
 }
@@ -89,10 +92,10 @@ collected               2   28 %  cancelled                      1  JPY         
                                   expired                        0  refunds failed                 0
                                   not authenticated              0
 Orders by shop ─────────────────  Declines ───────────────────────  Placed to confirmed ────────────
-                orders cents/yen  insufficient funds             1  median                    250 ms
-paris-marais         5      6460                                    99 of 100                4100 ms
-lyon-croix-ro…       1       760
-tokyo-ginza          1       900                                    notices sent                   7
+               orders      total  insufficient funds             1  median                    250 ms
+paris-marais        5  64.60 EUR                                    99 of 100                4100 ms
+lyon-croix-r…       1   7.60 EUR
+tokyo-ginza         1    900 JPY                                    notices sent                   7
                                                                     notices dropped                0
 Alarms: 15 of 28, which have figures here ──────────────────────────────────────────────────────────
 ALARM DeadLettered  since 08:59Z  docs/runbook.md#dead-lettered
@@ -238,7 +241,7 @@ fn a_name_that_is_too_long_ends_early_and_keeps_its_figures_in_their_columns() {
     let mut dashboard = empty();
     dashboard.add(&placed(10, "saint-rémy-en-bouzemont-saint-genest-et-isson", 380));
     let page = frame(&dashboard, Page::Business, 100, 30);
-    assert!(page.contains("\nsaint-rémy-en…       1       380  "), "{page}");
+    assert!(page.contains("\nsaint-rémy-e…       1   3.80 EUR  "), "{page}");
     let error = json!({"level": "ERROR", "message": "too long ".repeat(30)});
     dashboard.add(&line(5, "payment", &error));
     let page = frame(&dashboard, Page::System, 80, 24);
@@ -273,7 +276,7 @@ fn a_page_as_text_leaves_nothing_out() {
         "{business}"
     );
     let row = business.lines().find(|line| line.starts_with(shop)).expect("the shop");
-    assert!(row.contains("1       380"), "{row}");
+    assert!(row.contains("1   3.80 EUR"), "{row}");
     let system = text(Page::System);
     for error in &errors {
         assert!(system.contains(error.trim_end()), "{system}");
@@ -350,6 +353,8 @@ fn lines_of_a_real_stack_are_counted() {
     assert_eq!(sums.by_value("Declines"), [("generic_decline", 1)]);
     assert_eq!(dashboard.business.waits, [675.0, 352.0, 364.0]);
     let shops = dashboard.business.shops().into_iter();
-    let shops: Vec<_> = shops.map(|(id, shop)| (id, shop.orders, shop.total)).collect();
-    assert_eq!(shops, [("paris-marais", 3, 1170), ("tokyo-ginza", 1, 380)]);
+    let total = |shop: &Shop| shop.total.unwrap().to_string();
+    let shops: Vec<_> = shops.map(|(id, shop)| (id, shop.orders, total(shop))).collect();
+    let expected = [("paris-marais", 3, "11.70 EUR"), ("tokyo-ginza", 1, "380 JPY")];
+    assert_eq!(shops, expected.map(|(id, orders, total)| (id, orders, total.to_owned())));
 }

@@ -157,15 +157,16 @@ fn shops(dashboard: &Dashboard, width: u16) -> Panel<'static> {
     let has_totals = width >= 30;
     let cells = |orders: String, total: String, bars: String| {
         let mut cells = vec![(orders, 7)];
-        cells.extend(has_totals.then_some((total, 10)));
+        cells.extend(has_totals.then_some((total, 11)));
         cells.extend(chart.map(|minutes| (bars, minutes + 2)));
         cells
     };
-    let [orders, units, minutes] = ["orders", "cents/yen", "last 15 min"].map(str::to_owned);
-    let mut lines = vec![Line::from(row(width, "", &cells(orders, units, minutes))).dim()];
+    let [orders, ordered, minutes] = ["orders", "total", "last 15 min"].map(str::to_owned);
+    let mut lines = vec![Line::from(row(width, "", &cells(orders, ordered, minutes))).dim()];
     lines.extend(dashboard.business.shops().into_iter().map(|(id, shop)| {
         let bars = bars(&shop.placed.last(MINUTES_OF_SHOP, dashboard.now));
-        let cells = cells(shop.orders.to_string(), shop.total.to_string(), bars);
+        let total = shop.total.map_or_else(|| "-".to_owned(), |total| total.to_string());
+        let cells = cells(shop.orders.to_string(), total, bars);
         Line::from(row(width, id, &cells))
     }));
     Panel::new("Orders by shop", lines)
