@@ -57,7 +57,7 @@ pub enum Decision {
     },
     /// A settlement was a mistake: the difference counts again.
     Withdrawn { key: String, difference: String },
-    /// A part of a paid order was given back.
+    /// The provider was asked to give a part of a paid order back.
     Refunded { order: OrderId, amount: Money },
     /// An order was cancelled for its shop.
     Cancelled { order: OrderId },
@@ -107,7 +107,7 @@ impl fmt::Display for Entry {
                 write!(f, "withdrew the settlement of {key} ({difference})")?;
             }
             Decision::Refunded { order, amount } => {
-                write!(f, "gave {amount} of order {order} back")?
+                write!(f, "asked for {amount} of order {order} to be given back")?
             }
             Decision::Cancelled { order } => write!(f, "cancelled order {order}")?,
             Decision::Erased { customer, orders } => {
