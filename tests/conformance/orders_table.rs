@@ -3,6 +3,7 @@
 use futures::future::join_all;
 use platform::table::{StoreError, Write};
 use shop::{
+    dispute::{Dispute, DisputeState},
     order::{Order, Trigger},
     stock::Shortage,
 };
@@ -61,15 +62,17 @@ async fn an_unknown_order_is_not_found_and_takes_no_transition(book: Book<impl O
 
 async fn an_order_reads_back_with_its_transitions_applied(book: Book<impl Orders>) {
     use Trigger::{
-        Cancelled, ErasureRequested, PaymentCaptured, PaymentDeclined, PaymentRefunded,
-        PaymentVoided, PickedUp, PreparationFinished, PreparationStarted, StockRejected,
-        StockReserved,
+        Cancelled, ErasureRequested, PaymentCaptured, PaymentChanged, PaymentDeclined,
+        PaymentRefunded, PaymentVoided, PickedUp, PreparationFinished, PreparationStarted,
+        StockRejected, StockReserved,
     };
+    let dispute = Some(Dispute { state: DisputeState::Inquiry, amount: 380 });
     let short = Shortage { item: "eclair".parse().unwrap(), requested: 2, left: 1 };
     let lives = [
         vec![
             StockReserved,
             PaymentCaptured,
+            PaymentChanged { version: 3, refunds: vec![], dispute },
             PreparationStarted,
             PreparationFinished,
             PickedUp,
@@ -77,7 +80,7 @@ async fn an_order_reads_back_with_its_transitions_applied(book: Book<impl Orders
         ],
         vec![StockRejected(vec![short])],
         vec![StockReserved, PaymentDeclined("insufficient_funds".to_owned()), PaymentVoided],
-        vec![StockReserved, PaymentCaptured, Cancelled, ErasureRequested, PaymentRefunded],
+        vec![StockReserved, PaymentCaptured, Cancelled, ErasureRequested, PaymentRefunded(0)],
     ];
     for (mut order, life) in book.placed.into_iter().zip(lives) {
         for trigger in life {

@@ -10,9 +10,10 @@ use payment::{
 };
 use platform::table::{StoreError, Write};
 use shop::{
+    dispute::{Dispute, DisputeState},
     id::{CustomerId, OrderId},
     money::{Currency, Money},
-    payment::{IntentId, Payment, PaymentRecord, Progress, RefundEntry},
+    payment::{DisputeEntry, IntentId, Payment, PaymentRecord, Progress, RefundEntry},
     refund::RefundState,
 };
 
@@ -92,7 +93,16 @@ fn rows(version: u32) -> Vec<PaymentRecord> {
         state: RefundState::Failed,
         reason: Some("expired_or_canceled_card".to_owned()),
     };
-    let row = |payment| PaymentRecord { version, payment, refunds: vec![refund.clone()] };
+    let dispute = DisputeEntry {
+        id: "dp_1".to_owned(),
+        dispute: Dispute { state: DisputeState::Won, amount: 380 },
+    };
+    let row = |payment| PaymentRecord {
+        version,
+        refunds: vec![refund.clone()],
+        disputes: vec![dispute.clone()],
+        ..PaymentRecord::new(payment)
+    };
     payments().into_iter().map(row).collect()
 }
 
@@ -102,6 +112,9 @@ async fn an_order_has_no_payment_until_one_is_written(payments: impl Payments) {
     assert_eq!(write(&payments, order, None, &charging("pi_1")).await, Write::Committed);
     assert_eq!(payments.find(order).await.unwrap(), Some(charging("pi_1")));
     assert_eq!(payments.find(new_order()).await.unwrap(), None);
+    let priced = Some((charging("pi_1"), price()));
+    assert_eq!(payments.find_with_price(order).await.unwrap(), priced);
+    assert_eq!(payments.find_with_price(new_order()).await.unwrap(), None);
 }
 
 async fn a_payment_in_any_state_reads_back_and_can_be_changed(payments: impl Payments) {

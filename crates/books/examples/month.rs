@@ -35,6 +35,7 @@ fn main() {
         payments: Vec::new(),
         intents: Vec::new(),
         refunds: Vec::new(),
+        disputes: Vec::new(),
         stock: Stock::default(),
         unreadable: Vec::new(),
         unreadable_objects: Vec::new(),

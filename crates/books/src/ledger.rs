@@ -4,11 +4,22 @@ use std::fmt;
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client as SecretsManager;
+use futures::future::try_join3;
 use serde::Serialize;
-use shop::money::Money;
-use stripe::{BookedIntent, BookedRefund, BookedRefundStatus, Client, IntentStatus, RetrySettings};
+use shop::{
+    dispute::{Dispute, DisputeState},
+    money::Money,
+    payment::IntentId,
+};
+use stripe::{
+    BookedDispute, BookedIntent, BookedRefund, BookedRefundStatus, Client, IntentStatus,
+    RetrySettings,
+};
 
-use crate::error::{Error, aws};
+use crate::{
+    error::{Error, aws},
+    words::name,
+};
 
 /// A client of the payment provider at `url`, whose key is the value of a secret.
 ///
@@ -25,22 +36,61 @@ pub async fn open(config: &SdkConfig, secret: &str, url: &str) -> Result<Client,
     Ok(Client::new(url, &secret, RetrySettings::default())?)
 }
 
-/// An intent with its refunds.
+/// What the provider has booked about one intent.
+#[derive(Clone, Debug)]
+pub struct Bookings {
+    pub intent: BookedIntent,
+    /// Newest first.
+    pub refunds: Vec<BookedRefund>,
+    pub disputes: Vec<BookedDispute>,
+}
+
+impl Bookings {
+    /// Looks them up.
+    ///
+    /// # Errors
+    /// The provider is unavailable, or rejects the key, or does not know the intent.
+    pub async fn look_up(provider: &Client, intent: &IntentId) -> Result<Self, Error> {
+        let lists = (provider.refunds_of(intent), provider.disputes_of(intent));
+        let (intent, refunds, disputes) =
+            try_join3(provider.intent(intent), lists.0, lists.1).await?;
+        Ok(Self { intent, refunds, disputes })
+    }
+
+    #[must_use]
+    pub fn account(&self) -> Account<'_> {
+        Account::of(&self.intent, &self.refunds, &self.disputes)
+    }
+}
+
+/// An intent with its refunds and disputes.
 #[derive(Clone, Debug)]
 pub struct Account<'a> {
     pub intent: &'a BookedIntent,
     /// Those that have succeeded or are pending.
     pub refunds: Vec<&'a BookedRefund>,
+    pub disputes: Vec<&'a BookedDispute>,
 }
 
 impl<'a> Account<'a> {
     pub fn of(
         intent: &'a BookedIntent,
         refunds: impl IntoIterator<Item = &'a BookedRefund>,
+        disputes: impl IntoIterator<Item = &'a BookedDispute>,
     ) -> Self {
         let refunds = refunds.into_iter();
         let refunds = refunds.filter(|refund| refund.status != BookedRefundStatus::Failed);
-        Self { intent, refunds: refunds.collect() }
+        Self { intent, refunds: refunds.collect(), disputes: disputes.into_iter().collect() }
+    }
+
+    /// The amount that the bank has given back in disputes, in minor units.
+    pub fn lost(&self) -> u64 {
+        self.disputes.iter().map(|booked| booked.dispute.lost()).sum()
+    }
+
+    /// Whether the bank is still to decide a dispute.
+    pub fn is_disputed(&self) -> bool {
+        self.disputes.iter().any(|booked| booked.dispute.state == DisputeState::Open)
     }
 
     /// The amount that was given back or is on its way, in minor units.
@@ -68,7 +118,7 @@ impl<'a> Account<'a> {
 
     /// The amount that the customer has paid in the end, in minor units.
     pub fn kept(&self) -> i128 {
-        i128::from(self.intent.taken) - i128::from(self.returned())
+        i128::from(self.intent.taken) - i128::from(self.returned()) - i128::from(self.lost())
     }
 }
 
@@ -81,7 +131,12 @@ impl fmt::Display for Account<'_> {
             self.status(),
             self.amount(taken),
             self.amount(returned)
-        )
+        )?;
+        for booked in &self.disputes {
+            let Dispute { state, amount } = booked.dispute;
+            write!(f, ", and {} in a dispute, which is {}", self.amount(amount), name(state))?;
+        }
+        Ok(())
     }
 }
 

@@ -23,7 +23,9 @@ use shop::{
     payment::IntentId,
     stock::{Demand, Reservation, stock_expiry},
 };
-use stripe::{BookedIntent, BookedRefund, IntentStatus, ObjectKind, UnreadableObject};
+use stripe::{
+    BookedDispute, BookedIntent, BookedRefund, IntentStatus, ObjectKind, UnreadableObject,
+};
 use tables::stock::Key;
 
 pub use self::{
@@ -51,6 +53,7 @@ pub struct Books {
     pub payments: Vec<PaymentRow>,
     pub intents: Vec<BookedIntent>,
     pub refunds: Vec<BookedRefund>,
+    pub disputes: Vec<BookedDispute>,
     pub stock: Stock,
     /// The rows that cannot be read.
     pub unreadable: Vec<UnreadableRow>,
@@ -167,6 +170,7 @@ impl Books {
         let others = tables.unreadable_menus_and_notices().await?;
         let (intents, unreadable_intents) = separate(provider.intents(since).await?);
         let (refunds, unreadable_refunds) = separate(provider.refunds(since).await?);
+        let (disputes, unreadable_disputes) = separate(provider.disputes(since).await?);
         let mut older = HashSet::new();
         let mut orders = Rows::default();
         let visit = |row: Result<Order, UnreadableRow>| match row {
@@ -185,9 +189,11 @@ impl Books {
             payments: payments.rows,
             intents,
             refunds,
+            disputes,
             stock: stock.rows.into_iter().collect(),
             unreadable: [orders.unreadable, payments.unreadable, stock.unreadable, others].concat(),
-            unreadable_objects: [unreadable_intents, unreadable_refunds].concat(),
+            unreadable_objects: [unreadable_intents, unreadable_refunds, unreadable_disputes]
+                .concat(),
             dead: BTreeSet::new(),
             settlements: Settlements::new(),
         })
@@ -279,23 +285,21 @@ impl Books {
                     continue;
                 }
                 (None, Some(_), _) => continue,
-                (None, None, ObjectKind::Refund) => {}
+                (None, None, ObjectKind::Refund | ObjectKind::Dispute) => {}
             }
             result.differences.push(Difference::UnreadableObject(object.clone()));
         }
     }
 
-    /// The provider's intents by the order in their metadata, each with its refunds.
+    /// The provider's intents by the order in their metadata, each with its refunds and disputes.
     fn accounts(&self) -> BTreeMap<OrderId, Vec<Account<'_>>> {
-        let mut refunds: HashMap<&str, Vec<&BookedRefund>> = HashMap::new();
-        for refund in &self.refunds {
-            let intent = refund.intent.as_ref().map_or("", IntentId::as_str);
-            refunds.entry(intent).or_default().push(refund);
-        }
+        let refunds = by_intent(&self.refunds, |refund| refund.intent.as_ref());
+        let disputes = by_intent(&self.disputes, |dispute| dispute.intent.as_ref());
         let mut accounts: BTreeMap<OrderId, Vec<Account<'_>>> = BTreeMap::new();
         for (order, intent) in self.ours() {
-            let refunds = refunds.get(intent.id.as_str()).into_iter().flatten().copied();
-            accounts.entry(order).or_default().push(Account::of(intent, refunds));
+            let refunds = refunds.get(&intent.id).into_iter().flatten().copied();
+            let disputes = disputes.get(&intent.id).into_iter().flatten().copied();
+            accounts.entry(order).or_default().push(Account::of(intent, refunds, disputes));
         }
         accounts
     }
@@ -371,6 +375,20 @@ impl Books {
             }
         }
     }
+}
+
+/// The objects that belong to each intent.
+fn by_intent<T>(
+    objects: &[T],
+    intent: impl Fn(&T) -> Option<&IntentId>,
+) -> HashMap<&IntentId, Vec<&T>> {
+    let mut by_intent: HashMap<&IntentId, Vec<&T>> = HashMap::new();
+    for object in objects {
+        if let Some(intent) = intent(object) {
+            by_intent.entry(intent).or_default().push(object);
+        }
+    }
+    by_intent
 }
 
 /// Separates what could be read from what could not.

@@ -119,12 +119,13 @@ fn is_about_money(event: &OrderEvent) -> bool {
         | Event::Preparing
         | Event::Collected
         | Event::RefundRequested
+        | Event::DisputeChanged
         | Event::Erased => false,
     }
 }
 
 /// The template of the notice about an event, if there is one.
-const fn template(event: OrderEventType, order: &OrderData) -> Option<&'static str> {
+fn template(event: OrderEventType, order: &OrderData) -> Option<&'static str> {
     use OrderEventType as Event;
     match event {
         Event::Confirmed => Some("confirmed.txt"),
@@ -135,6 +136,12 @@ const fn template(event: OrderEventType, order: &OrderData) -> Option<&'static s
         // Of an order that goes on, what the shop gives back is all that changes.
         Event::PaymentChanged if !order.status.ended_early() => Some("partly_refunded.txt"),
         Event::PaymentChanged => match order.payment {
+            // The bank has given the money back, and we have not.
+            PaymentStatus::Refunded
+                if order.dispute.is_some_and(|dispute| dispute.state.blocks_refunds()) =>
+            {
+                None
+            }
             PaymentStatus::Refunded => Some("refunded.txt"),
             PaymentStatus::RefundFailed => Some("refund_failed.txt"),
             // The notice about the order's end has already said that the customer does not pay: a
@@ -147,6 +154,7 @@ const fn template(event: OrderEventType, order: &OrderData) -> Option<&'static s
         | Event::Preparing
         | Event::Collected
         | Event::RefundRequested
+        | Event::DisputeChanged
         | Event::Erased => None,
     }
 }

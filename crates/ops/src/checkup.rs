@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(found("2026-11-24T08:05:00Z", [after(&cancelled)]), []);
         let owed = found("2026-11-24T08:06:00Z", [after(&cancelled)]);
         assert_eq!(owed[0].0, Section::OthersWaiting);
-        let failed = [&cancelled[..], &[Trigger::RefundFailed]].concat();
+        let failed = [&cancelled[..], &[Trigger::RefundFailed(0)]].concat();
         let failed = found("2026-11-24T08:00:10Z", [after(&failed)]);
         assert_eq!((failed[0].0, failed.len()), (Section::RefundFailed, 1));
         let confirmed = [Trigger::StockReserved, Trigger::PaymentCaptured];

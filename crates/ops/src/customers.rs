@@ -270,7 +270,7 @@ mod tests {
         let then = |more: &[Trigger]| is_under_way(&[&paid[..], more].concat());
         assert!(is_under_way(&[]) && then(&[]) && then(&[PreparationStarted]));
         assert!(then(&[Cancelled]));
-        assert!(!then(&[Cancelled, PaymentRefunded]) && !then(&[Cancelled, RefundFailed]));
+        assert!(!then(&[Cancelled, PaymentRefunded(0)]) && !then(&[Cancelled, RefundFailed(0)]));
         assert!(!is_under_way(&[Cancelled]));
         assert!(!then(&[PreparationStarted, PreparationFinished, PickedUp]));
     }

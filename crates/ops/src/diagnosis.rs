@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use books::{
     journal::Settlements,
-    ledger::Account,
+    ledger::Bookings,
     reconciliation::{Case, Difference, Group, Limits, Pending},
     rows::PaymentRow,
 };
@@ -47,6 +47,7 @@ impl Diagnosis {
         let mut diagnosis = Self { state: vec![outcome(&report.order)], ..Self::default() };
         diagnosis.state.extend(report.payment.as_ref().and_then(|row| money(&row.payment)));
         diagnosis.state.extend(report.payment.iter().flat_map(failed_refunds));
+        diagnosis.state.extend(report.order.dispute.map(words::dispute));
         let judgement = Judgement::of(report, limits, settlements);
         let awaited = judgement.awaited(report, settlements);
         diagnosis.add_unreadable(report);
@@ -215,7 +216,7 @@ impl Judgement {
                 None
             }
         };
-        let account = account.map(|(intent, refunds)| Account::of(intent, refunds.iter()));
+        let account = account.map(Bookings::account);
         let case = Case {
             read_at: report.read_at,
             limits,

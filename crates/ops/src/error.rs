@@ -159,6 +159,12 @@ pub(crate) enum Error {
          fails, `cargo ops reconcile` lists the order with what to do"
     )]
     RefundAtBank(OrderId),
+    /// The bank decides who gets the money.
+    #[error(
+        "the customer of order {0} disputes the payment: nobody must give it back before the bank \
+         has decided, since they would get it twice. Answer the dispute in the provider's dashboard"
+    )]
+    Disputed(OrderId),
     /// The text is no amount of money.
     #[error("--amount is not an amount of money")]
     Amount(#[from] InvalidAmount),

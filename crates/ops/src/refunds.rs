@@ -1,7 +1,6 @@
 //! Refunds that the provider has refused, and what has become of them since.
 
-use books::ledger::Account;
-use futures::future::try_join;
+use books::ledger::Bookings;
 use shop::id::OrderId;
 use stack::Deployment;
 
@@ -28,10 +27,9 @@ pub(crate) async fn still_open(
             open.push(*order);
             continue;
         };
-        let books = try_join(provider.intent(intent), provider.refunds_of(intent)).await;
-        let given_back = books.is_ok_and(|(intent, refunds)| {
-            Account::of(&intent, &refunds).kept() <= i128::from(due)
-        });
+        let bookings = Bookings::look_up(&provider, intent).await;
+        let given_back =
+            bookings.is_ok_and(|bookings| bookings.account().kept() <= i128::from(due));
         if !given_back {
             open.push(*order);
         }

@@ -4,19 +4,21 @@ use std::collections::HashSet;
 
 use books::{
     UnreadableRow, journal,
+    ledger::Bookings,
     rows::{NoticeRow, PaymentRow},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shop::{
+    dispute::Dispute,
     event::{InventoryEvent, PaymentEvent},
     money::Money,
     order::{HistoryEntry, Order, OrderEventType},
     stock::Reservation,
 };
 use stack::{LogLine, RECORDED_AT};
-use stripe::{BookedIntent, BookedRefund, BookedRefundStatus};
+use stripe::BookedRefundStatus;
 use uuid::Uuid;
 
 use crate::{
@@ -47,7 +49,7 @@ pub(crate) struct OrderReport {
     pub(crate) unreadable: Vec<UnreadableRow>,
     /// The provider's record of the payment's intent, if there is one. If the provider does not
     /// answer, everything else is still worth knowing.
-    pub(crate) account: Result<Option<(BookedIntent, Vec<BookedRefund>)>, Error>,
+    pub(crate) account: Result<Option<Bookings>, Error>,
     /// Each with the name of its queue.
     pub(crate) dead_letters: Vec<(String, DeadLetter)>,
     /// The entries of the journal about its messages that were discarded, oldest first.
@@ -78,8 +80,8 @@ impl OrderReport {
             let text = format!("{name}, as last written: {meaning}");
             Entry { at: row.updated_at, source: "payment row".to_owned(), text }
         }));
-        if let Ok(Some((intent, refunds))) = &self.account {
-            entries.extend(self.provider(intent, refunds));
+        if let Ok(Some(bookings)) = &self.account {
+            entries.extend(self.provider(bookings));
         }
         entries.extend(self.dead_letters.iter().map(|(queue, letter)| dead_letter(queue, letter)));
         entries.extend(self.log.iter().map(|line| Entry {
@@ -106,7 +108,7 @@ impl OrderReport {
         entries
     }
 
-    fn provider(&self, intent: &BookedIntent, refunds: &[BookedRefund]) -> Vec<Entry> {
+    fn provider(&self, Bookings { intent, refunds, disputes }: &Bookings) -> Vec<Entry> {
         let money = |amount| Money { amount, currency: self.order.currency };
         let entry = |at, text| Entry { at, source: "provider".to_owned(), text };
         let created = format!("{} created for {}", intent.id.as_str(), money(intent.amount));
@@ -120,6 +122,11 @@ impl OrderReport {
             };
             let at = self.within(refund.created, &REFUNDING);
             entry(at, format!("{} of {}: {status}", refund.id, money(refund.amount)))
+        }));
+        entries.extend(disputes.iter().map(|booked| {
+            let Dispute { state, amount } = booked.dispute;
+            let text = format!("{} over {}: {}", booked.id, money(amount), name(state));
+            entry(booked.created, text)
         }));
         entries
     }

@@ -2,6 +2,7 @@
 
 use shop::{
     decline::DeclineReason,
+    dispute::{Dispute, DisputeState},
     payment::{Payment, Progress},
 };
 
@@ -26,6 +27,25 @@ pub(crate) fn payment(payment: &Payment) -> &'static str {
         Progress::Refunded => "the money was given back",
         Progress::RefundFailed { .. } => "the money could not be given back",
     }
+}
+
+/// What a dispute of the payment means for its order.
+pub(crate) fn dispute(dispute: Dispute) -> String {
+    match dispute.state {
+        DisputeState::Inquiry => {
+            "its customer's bank asks about the payment: answer it in the \
+                                  provider's dashboard, or give the money back"
+        }
+        DisputeState::Open => {
+            "its customer disputes the payment, and the bank has taken the money \
+                               back: answer it in the provider's dashboard, and give nothing back \
+                               meanwhile"
+        }
+        DisputeState::Won => "its customer disputed the payment, and the bank decided for the shop",
+        DisputeState::Lost => "its customer disputed the payment, and the bank gave them the money",
+        DisputeState::Closed => "its customer's bank asked about the payment, and took nothing",
+    }
+    .to_owned()
 }
 
 /// Why a charge was declined, by the provider's code.

@@ -55,6 +55,7 @@ pub(crate) fn record(event: &OrderEvent, origin: Origin) {
         | OrderEventType::Ready
         | OrderEventType::RefundRequested
         | OrderEventType::PaymentChanged
+        | OrderEventType::DisputeChanged
         | OrderEventType::Erased => {}
     }
 }

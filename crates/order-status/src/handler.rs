@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use platform::{queue::Retryable, table::StoreError};
 use serde::Deserialize;
 use shop::{
-    event::{InventoryEvent, OrderEvent, PaymentChanged, PaymentEvent},
+    event::{
+        InventoryEvent, OrderEvent, PaymentChanged, PaymentEvent, PaymentRefunded, RefundFailed,
+    },
     id::OrderId,
     order::Trigger,
 };
@@ -118,14 +120,17 @@ fn triggered(report: Report) -> (OrderId, Trigger, Uuid) {
             (event.data.order_id, Trigger::PaymentVoided, event.metadata.event_id)
         }
         Report::Payment(Payment::Refunded(event)) => {
-            (event.data.order_id, Trigger::PaymentRefunded, event.metadata.event_id)
+            let PaymentRefunded { order_id, version, .. } = event.data;
+            (order_id, Trigger::PaymentRefunded(version), event.metadata.event_id)
         }
         Report::Payment(Payment::RefundFailed(event)) => {
-            (event.data.order_id, Trigger::RefundFailed, event.metadata.event_id)
+            let RefundFailed { order_id, version, .. } = event.data;
+            (order_id, Trigger::RefundFailed(version), event.metadata.event_id)
         }
         Report::Payment(Payment::Changed(event)) => {
-            let PaymentChanged { order_id, version, refunds } = event.data;
-            (order_id, Trigger::RefundsChanged { version, refunds }, event.metadata.event_id)
+            let PaymentChanged { order_id, version, refunds, dispute } = event.data;
+            let trigger = Trigger::PaymentChanged { version, refunds, dispute };
+            (order_id, trigger, event.metadata.event_id)
         }
     }
 }

@@ -15,6 +15,7 @@ use platform::{
 use shop::{event::OrderEvent, order::OrderEventType};
 
 use crate::{
+    following::IntentChanged,
     handler::{Cashier, PaymentError, Payments},
     limit::PlaceStore,
     provider::Provider,
@@ -71,6 +72,18 @@ pub async fn refund<S: Payments + PlaceStore, P: Provider, B: EventBus>(
     cashier.handle(event, now).await.map_err(RefundError)
 }
 
+/// Handles a message from the queue of the provider's events as [`Cashier::follow`] does.
+///
+/// # Errors
+/// Those of [`Cashier::follow`], with the next time to look if a refund is pending.
+pub async fn follow<S: Payments + PlaceStore, P: Provider, B: EventBus>(
+    cashier: &Cashier<S, P, B>,
+    changed: IntentChanged,
+    now: Timestamp,
+) -> Result<(), RefundError> {
+    cashier.follow(changed, now).await.map_err(RefundError)
+}
+
 /// Why a refund failed.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -82,7 +95,7 @@ impl Retryable for RefundError {
     }
 
     fn is_undecided(&self) -> bool {
-        matches!(self.0, PaymentError::Unfinished)
+        matches!(self.0, PaymentError::Unfinished | PaymentError::NoBalance)
     }
 
     fn next_ask(&self, asks: u32, jitter: f64) -> Option<NextAsk> {

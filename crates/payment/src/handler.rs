@@ -12,11 +12,12 @@ use platform::{
 };
 use shop::{
     authentication::AuthenticationUrl,
+    dispute::{Dispute, DisputeState},
     event::{
-        AuthenticationRequired, Metadata, OrderData, OrderEvent, PaymentChanged, PaymentEvent,
-        PaymentFailed, PaymentMade,
+        AuthenticationRequired, Detail, Metadata, OrderData, OrderEvent, PaymentChanged,
+        PaymentEvent, PaymentFailed, PaymentMade, PaymentRefunded, RefundFailed,
     },
-    id::OrderId,
+    id::{CustomerId, OrderId},
     money::Money,
     order::OrderEventType,
     payment::{IntentId, Payment, PaymentRecord, Progress, RefundEntry, Trigger},
@@ -34,6 +35,12 @@ use crate::{
 pub trait Payments {
     /// Reads the payment of an order consistently.
     async fn find(&self, order: OrderId) -> Result<Option<PaymentRecord>, StoreError>;
+
+    /// As [`Self::find`], with what the order costs.
+    async fn find_with_price(
+        &self,
+        order: OrderId,
+    ) -> Result<Option<(PaymentRecord, Money)>, StoreError>;
 
     /// Writes `next` at `now`, on the condition that nobody has written the row since `from`.
     async fn write(
@@ -61,6 +68,11 @@ pub enum PaymentError {
     /// The provider is still at work on the charge or the refund.
     #[error("the payment provider has not finished yet; the message is retried")]
     Unfinished,
+    #[error(
+        "our account at the payment provider has too little money for the refund; pay in, or wait \
+         for further charges: the message is retried"
+    )]
+    NoBalance,
     /// As many of the customer's payments are open as may be at a time.
     #[error("too many payments of the customer are open; the message is retried")]
     TooManyOpen,
@@ -79,7 +91,7 @@ impl Retryable for PaymentError {
             Self::Store(error) => error.is_transient(),
             Self::Provider(error) => error.is_transient(),
             Self::Publish(error) => error.is_transient(),
-            Self::Unfinished | Self::TooManyOpen => true,
+            Self::Unfinished | Self::NoBalance | Self::TooManyOpen => true,
             Self::NoPaymentMethod | Self::NothingPaid => false,
         }
     }
@@ -104,13 +116,18 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     /// The table, the provider or the bus fails, or the provider has not finished. The event can be
     /// handled again.
     pub async fn handle(&self, event: OrderEvent, now: Timestamp) -> Result<(), PaymentError> {
-        let order = Order { data: &event.detail.data, cause: &event.detail.metadata, now };
+        let Detail { metadata, data } = &event.detail;
+        let (id, price) = (data.order_id, data.price());
+        let order = Order { id, price, cause: Some(metadata), now };
         let record = match event.event_type {
-            OrderEventType::Reserved => self.charge(order).await?,
+            OrderEventType::Reserved => self.charge(order, data).await?,
             OrderEventType::Rejected | OrderEventType::Cancelled | OrderEventType::Expired => {
                 self.undo(order).await?
             }
-            OrderEventType::RefundRequested => Some(self.give_back_parts(order).await?),
+            OrderEventType::RefundRequested => {
+                let record = self.payments.find(id).await?.ok_or(PaymentError::NothingPaid)?;
+                Some(self.give_back_parts(order, record, &data.refunds).await?)
+            }
             OrderEventType::Placed
             | OrderEventType::AuthenticationRequired
             | OrderEventType::Confirmed
@@ -118,27 +135,52 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
             | OrderEventType::Ready
             | OrderEventType::Collected
             | OrderEventType::PaymentChanged
+            | OrderEventType::DisputeChanged
             | OrderEventType::Erased => None,
         };
         let Some(record) = record else { return Ok(()) };
-        self.give_back_place(order, &record).await?;
+        self.give_back_place(order, data, &record).await?;
+        let is_refund = event.event_type == OrderEventType::RefundRequested;
+        self.report(order, record, is_refund).await
+    }
+
+    /// Logs a payment, and publishes what has become of it: with `shows_refunds`, also the refunds
+    /// of one that goes on.
+    pub(crate) async fn report(
+        &self,
+        order: Order<'_>,
+        record: PaymentRecord,
+        shows_refunds: bool,
+    ) -> Result<(), PaymentError> {
         log(&record);
-        if let Some(outcome) = outcome(record, event.event_type, order) {
-            self.bus.publish(&[outcome]).await?;
+        let is_captured =
+            matches!(record.payment, Payment::Committed { progress: Progress::Captured, .. });
+        // The refunds of an order that has ended are of no interest: it gets all back.
+        let shows_refunds = is_captured && shows_refunds;
+        let changed =
+            (shows_refunds || record.dispute().is_some()).then(|| changed(&record, order));
+        let outcome = if shows_refunds { None } else { committed(record, order) };
+        let events: Vec<_> = changed.into_iter().chain(outcome).collect();
+        if !events.is_empty() {
+            self.bus.publish(&events).await?;
         }
         Ok(())
     }
 
     /// Returns the payment after the charge, or `None` if the deadline passed before it began.
-    async fn charge(&self, order: Order<'_>) -> Result<Option<PaymentRecord>, PaymentError> {
-        let expired = order.now >= order.data.deadline;
-        let (record, known) = match self.payments.find(order.data.order_id).await? {
+    async fn charge(
+        &self,
+        order: Order<'_>,
+        data: &OrderData,
+    ) -> Result<Option<PaymentRecord>, PaymentError> {
+        let expired = order.now >= data.deadline;
+        let (record, known) = match self.payments.find(order.id).await? {
             Some(record) => (record, None),
             None if expired => {
                 tracing::info!("not charged: the deadline has passed");
                 return Ok(None);
             }
-            None => self.begin(order).await?,
+            None => self.begin(order, data).await?,
         };
         let Payment::Committed { intent, progress: Progress::Charging | Progress::Authenticating } =
             &record.payment
@@ -165,7 +207,7 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
             IntentStatus::Cancelled => Trigger::Declined("cancelled".into()),
             IntentStatus::AuthenticationRequired(page) => {
                 if !expired {
-                    self.request_authentication(order, record, page).await?;
+                    self.request_authentication(order, data, record, page).await?;
                 }
                 return Err(PaymentError::Unfinished);
             }
@@ -180,19 +222,20 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     async fn request_authentication(
         &self,
         order: Order<'_>,
+        data: &OrderData,
         record: PaymentRecord,
         authentication_url: AuthenticationUrl,
     ) -> Result<(), PaymentError> {
         if matches!(record.payment, Payment::Committed { progress: Progress::Authenticating, .. }) {
             return Ok(());
         }
-        let required = AuthenticationRequired { order_id: order.data.order_id, authentication_url };
+        let required = AuthenticationRequired { order_id: order.id, authentication_url };
         let event = PaymentEvent::authentication_required(required, order.now, order.cause);
         // Before the row says so: nothing publishes it afterwards.
         self.bus.publish(&[event]).await?;
         let asked = self.advance(order, Some(record), Trigger::AuthenticationRequired).await?;
         if let Some(record) = asked {
-            self.give_back_place(order, &record).await?;
+            self.give_back_place(order, data, &record).await?;
             log(&record);
         }
         Ok(())
@@ -203,14 +246,14 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     async fn begin(
         &self,
         order: Order<'_>,
+        data: &OrderData,
     ) -> Result<(PaymentRecord, Option<IntentStatus>), PaymentError> {
-        let OrderData { order_id, payment_method, .. } = order.data;
-        let payment_method = payment_method.clone().ok_or(PaymentError::NoPaymentMethod)?;
-        if !self.take_place(order).await? {
+        let payment_method = data.payment_method.clone().ok_or(PaymentError::NoPaymentMethod)?;
+        if !self.take_place(order, &data.customer_id).await? {
             let refused = Payment::Refused { reason: TOO_MANY_DECLINES.to_owned() };
             return Ok((self.commit_refusal(order, refused).await?, None));
         }
-        let new = NewIntent { order_id: *order_id, price: order.data.price(), payment_method };
+        let new = NewIntent { order_id: order.id, price: order.price, payment_method };
         let Intent { id, status } = match self.provider.create(&new).await {
             Ok(intent) => intent,
             Err(error) => return Ok((self.refuse(order, error).await?, None)),
@@ -255,11 +298,14 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     }
 
     /// Takes a place among the payments of the order's customer. Returns whether there is one.
-    async fn take_place(&self, order: Order<'_>) -> Result<bool, PaymentError> {
-        let OrderData { order_id, customer_id, .. } = order.data;
-        let mut taken = self.payments.places(customer_id).await?;
+    async fn take_place(
+        &self,
+        order: Order<'_>,
+        customer: &CustomerId,
+    ) -> Result<bool, PaymentError> {
+        let mut taken = self.payments.places(customer).await?;
         loop {
-            let next = match self.limit.claim(&taken, *order_id, order.now) {
+            let next = match self.limit.claim(&taken, order.id, order.now) {
                 Claim::Free(next) => next,
                 Claim::Wait => return Err(PaymentError::TooManyOpen),
                 Claim::Refused => {
@@ -267,7 +313,7 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
                     return Ok(false);
                 }
             };
-            match self.write_places(order, &next).await? {
+            match self.write_places(order, customer, &next).await? {
                 Write::Committed => return Ok(true),
                 Write::Conflict(first) => taken = first,
             }
@@ -280,6 +326,7 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     async fn give_back_place(
         &self,
         order: Order<'_>,
+        data: &OrderData,
         record: &PaymentRecord,
     ) -> Result<(), PaymentError> {
         let used = match &record.payment {
@@ -293,9 +340,10 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
                 }
             },
         };
-        let mut taken = self.payments.places(&order.data.customer_id).await?;
-        while let Some(next) = taken.after(order.data.order_id, used) {
-            match self.write_places(order, &next).await? {
+        let customer = &data.customer_id;
+        let mut taken = self.payments.places(customer).await?;
+        while let Some(next) = taken.after(order.id, used) {
+            match self.write_places(order, customer, &next).await? {
                 Write::Committed => return Ok(()),
                 Write::Conflict(first) => taken = first,
             }
@@ -306,26 +354,24 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     async fn write_places(
         &self,
         order: Order<'_>,
+        customer: &CustomerId,
         places: &Places,
     ) -> Result<Write<Places>, StoreError> {
         let expires = order.now + self.limit.window;
-        self.payments.write_places(&order.data.customer_id, places, expires).await
+        self.payments.write_places(customer, places, expires).await
     }
 
     /// Returns the payment after the undo, or `None` if there is nothing to report.
     async fn undo(&self, order: Order<'_>) -> Result<Option<PaymentRecord>, PaymentError> {
-        let current = self.payments.find(order.data.order_id).await?;
+        let current = self.payments.find(order.id).await?;
         let Some(record) = self.advance(order, current, Trigger::UndoRequested).await? else {
             return Ok(None);
         };
         match &record.payment {
             Payment::Committed {
-                intent,
                 progress: Progress::Undoing | Progress::RefundFailed { .. },
-            } => {
-                let trigger = self.give_back(intent).await?;
-                self.advance(order, Some(record), trigger).await
-            }
+                ..
+            } => self.give_back(order, record).await.map(Some),
             Payment::Committed { intent, progress: Progress::Declined { .. } } => {
                 // The intent has taken nothing. Cancelled, it never will.
                 self.provider.cancel(intent).await?;
@@ -336,14 +382,63 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
         }
     }
 
-    /// Voids or refunds an intent, so that it keeps no money.
-    async fn give_back(&self, intent: &IntentId) -> Result<Trigger, PaymentError> {
+    /// Voids or refunds the charge of an order that ended early, so that it keeps no money. While
+    /// the customer disputes it, nothing is given back, and what the bank has given back counts.
+    /// Returns the payment after that.
+    pub(crate) async fn give_back(
+        &self,
+        order: Order<'_>,
+        mut record: PaymentRecord,
+    ) -> Result<PaymentRecord, PaymentError> {
+        let Some(intent) = record.payment.intent().cloned() else { return Ok(record) };
+        if record.is_disputed() {
+            record = self.look_at_disputes(order, &intent, record).await?;
+        }
+        if !record.is_disputed() {
+            match self.void_or_refund(&intent).await {
+                Ok(trigger) => return self.advance_record(order, record, trigger).await,
+                Err(PaymentError::Provider(error)) if error.is_dispute() => {
+                    record = self.look_at_disputes(order, &intent, record).await?;
+                    if !record.is_disputed() {
+                        return Err(error.into());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match record.dispute() {
+            Some(Dispute { state: DisputeState::Lost, .. }) => {
+                self.advance_record(order, record, Trigger::Refunded).await
+            }
+            _ => Ok(record),
+        }
+    }
+
+    /// Takes note of how far the disputes of a charge got. Returns the payment after that.
+    pub(crate) async fn look_at_disputes(
+        &self,
+        order: Order<'_>,
+        intent: &IntentId,
+        record: PaymentRecord,
+    ) -> Result<PaymentRecord, PaymentError> {
+        let disputes = self.provider.disputes(intent).await?;
+        let known = record.dispute();
+        let record = self.change(order, record, |record| record.with_disputes(&disputes)).await?;
+        if let Some(Dispute { state, amount }) = record.dispute().filter(|it| known != Some(*it)) {
+            tracing::warn!(?state, amount, "the payment is disputed; see the provider's dashboard");
+        }
+        Ok(record)
+    }
+
+    async fn void_or_refund(&self, intent: &IntentId) -> Result<Trigger, PaymentError> {
         match self.provider.cancel(intent).await?.status {
             IntentStatus::Cancelled => Ok(Trigger::Voided),
-            IntentStatus::Succeeded => match self.provider.refund(intent).await? {
-                Refund::Succeeded => Ok(Trigger::Refunded),
-                Refund::Failed { reason } => Ok(Trigger::RefundFailed(reason)),
-                Refund::Pending => Err(PaymentError::Unfinished),
+            IntentStatus::Succeeded => match self.provider.refund(intent).await {
+                Ok(Refund::Succeeded) => Ok(Trigger::Refunded),
+                Ok(Refund::Failed { reason }) => Ok(Trigger::RefundFailed(reason)),
+                Ok(Refund::Pending) => Err(PaymentError::Unfinished),
+                Err(error) if error.awaits_balance() => Err(PaymentError::NoBalance),
+                Err(error) => Err(error.into()),
             },
             IntentStatus::Unconfirmed
             | IntentStatus::Declined(_)
@@ -371,6 +466,17 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
         Ok(current)
     }
 
+    /// As [`Self::advance`], for a payment that has a row.
+    pub(crate) async fn advance_record(
+        &self,
+        order: Order<'_>,
+        current: PaymentRecord,
+        trigger: Trigger,
+    ) -> Result<PaymentRecord, PaymentError> {
+        self.change(order, current, |record| PaymentRecord::next(Some(record), trigger.clone()))
+            .await
+    }
+
     /// Writes what `next` makes of the row, unless that is nothing. Returns the row as it stands.
     pub(crate) async fn change(
         &self,
@@ -393,20 +499,22 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
         from: Option<&PaymentRecord>,
         next: &PaymentRecord,
     ) -> Result<Write<PaymentRecord>, StoreError> {
-        let (id, price) = (order.data.order_id, order.data.price());
-        let written = self.payments.write(id, price, from, next, order.now).await?;
+        let written = self.payments.write(order.id, order.price, from, next, order.now).await?;
         if written == Write::Committed {
-            metrics::record(from, next, price);
+            metrics::record(from, next, order.price);
         }
         Ok(written)
     }
 }
 
-/// The order of an event, and the time at which the event is handled.
+/// What is known of an order, whatever brought the message about it.
 #[derive(Clone, Copy)]
 pub(crate) struct Order<'a> {
-    pub(crate) data: &'a OrderData,
-    pub(crate) cause: &'a Metadata,
+    pub(crate) id: OrderId,
+    pub(crate) price: Money,
+    /// The event that brought it; `None` if it was no event of ours.
+    pub(crate) cause: Option<&'a Metadata>,
+    /// When the message is handled.
     pub(crate) now: Timestamp,
 }
 
@@ -422,38 +530,30 @@ fn log(record: &PaymentRecord) {
     tracing::info!(state = record.payment.name(), version = record.version, "payment");
 }
 
-/// The event that reports a payment: none while its outcome is open, or if it never began.
-fn outcome(
-    record: PaymentRecord,
-    event_type: OrderEventType,
-    order: Order<'_>,
-) -> Option<PaymentEvent> {
-    let is_captured =
-        matches!(record.payment, Payment::Committed { progress: Progress::Captured, .. });
-    // An order that has ended gets all back, whatever was given back before.
-    if event_type != OrderEventType::RefundRequested || !is_captured {
-        return committed(record.payment, order);
-    }
+/// The event that shows the refunds and the dispute of a payment.
+fn changed(record: &PaymentRecord, order: Order<'_>) -> PaymentEvent {
     let report = |entry: &RefundEntry| RefundReport {
         id: entry.id,
         attempt: entry.attempt,
         state: entry.state,
     };
     let changed = PaymentChanged {
-        order_id: order.data.order_id,
+        order_id: order.id,
         version: record.version,
         refunds: record.refunds.iter().map(report).collect(),
+        dispute: record.dispute(),
     };
-    Some(PaymentEvent::changed(changed, order.now, order.cause))
+    PaymentEvent::changed(changed, order.now, order.cause)
 }
 
-/// The event that reports what the order is committed to, if that is decided.
-fn committed(payment: Payment, order: Order<'_>) -> Option<PaymentEvent> {
-    let Order { data, cause, now } = order;
-    let OrderData { order_id, total: amount, currency, .. } = *data;
+/// The event that reports what the order is committed to, if that is decided: none while the
+/// outcome is open, or if the payment never began.
+fn committed(record: PaymentRecord, order: Order<'_>) -> Option<PaymentEvent> {
+    let Order { id: order_id, price: Money { amount, currency }, cause, now } = order;
+    let version = record.version;
     let made = PaymentMade { order_id, amount, currency };
     let failed = |reason| PaymentFailed { order_id, reason };
-    let progress = match payment {
+    let progress = match record.payment {
         Payment::Forbidden => return None,
         Payment::Refused { reason } => {
             return Some(PaymentEvent::declined(failed(reason), now, cause));
@@ -465,12 +565,15 @@ fn committed(payment: Payment, order: Order<'_>) -> Option<PaymentEvent> {
         Progress::Captured => PaymentEvent::captured(made, now, cause),
         Progress::Declined { reason } => PaymentEvent::declined(failed(reason), now, cause),
         Progress::Voided => PaymentEvent::voided(made, now, cause),
-        Progress::Refunded => PaymentEvent::refunded(made, now, cause),
+        Progress::Refunded => {
+            let refunded = PaymentRefunded { order_id, amount, currency, version };
+            PaymentEvent::refunded(refunded, now, cause)
+        }
         Progress::RefundFailed { reason } => {
-            PaymentEvent::refund_failed(failed(reason), now, cause)
+            PaymentEvent::refund_failed(RefundFailed { order_id, reason, version }, now, cause)
         }
     })
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,4 +1,5 @@
-//! The function that the charge queue and the refund queue invoke.
+//! The function that the charge queue, the refund queue and the queue of the provider's events
+//! invoke.
 
 use aws_lambda_events::sqs::SqsEvent;
 use jiff::{SignedDuration, Timestamp};
@@ -30,6 +31,11 @@ async fn main() -> Result<(), Error> {
         settings::text("REFUND_QUEUE_URL")?,
         outlasting("REFUND_RETRY_BUDGET_SECONDS")?,
     );
+    let intents = Queue::new(
+        &config,
+        settings::text("INTENT_QUEUE_URL")?,
+        outlasting("REFUND_RETRY_BUDGET_SECONDS")?,
+    );
     let cashier = Cashier {
         payments: DynamoDb::new(&config, settings::text("PAYMENTS_TABLE")?),
         provider: StripeProvider::new(
@@ -50,6 +56,9 @@ async fn main() -> Result<(), Error> {
         Ok(if refunds.is_source_of(&batch) {
             let undo = async |event| asking::refund(&cashier, event, Timestamp::now()).await;
             refunds.process(&event.context, batch, undo).await
+        } else if intents.is_source_of(&batch) {
+            let follow = async |changed| asking::follow(&cashier, changed, Timestamp::now()).await;
+            intents.process(&event.context, batch, follow).await
         } else {
             let charge = async |event| asking::charge(&cashier, event, Timestamp::now).await;
             charges.process(&event.context, batch, charge).await

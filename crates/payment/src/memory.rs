@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use platform::table::{StoreError, Write};
 use shop::{
     authentication::AuthenticationUrl,
+    dispute::{Dispute, DisputeState},
     id::{CustomerId, OrderId},
     money::Money,
-    payment::{IntentId, Payment, PaymentRecord},
+    payment::{DisputeEntry, IntentId, Payment, PaymentRecord},
     tombstone_expiry,
 };
 use stripe::{
@@ -37,6 +38,7 @@ pub struct MemoryPayments {
 #[derive(Debug)]
 struct Row {
     record: PaymentRecord,
+    price: Money,
     /// In seconds since the epoch; `None` for a row that never expires.
     expires_at: Option<i64>,
 }
@@ -88,10 +90,17 @@ impl Payments for MemoryPayments {
         Ok(self.rows().get(&order).map(|row| row.record.clone()))
     }
 
+    async fn find_with_price(
+        &self,
+        order: OrderId,
+    ) -> Result<Option<(PaymentRecord, Money)>, StoreError> {
+        Ok(self.rows().get(&order).map(|row| (row.record.clone(), row.price)))
+    }
+
     async fn write(
         &self,
         order: OrderId,
-        _price: Money,
+        price: Money,
         from: Option<&PaymentRecord>,
         next: &PaymentRecord,
         now: Timestamp,
@@ -110,7 +119,7 @@ impl Payments for MemoryPayments {
         }
         let is_tombstone = next.payment == Payment::Forbidden;
         let expires_at = is_tombstone.then(|| tombstone_expiry(now));
-        rows.insert(order, Row { record: next.clone(), expires_at });
+        rows.insert(order, Row { record: next.clone(), price, expires_at });
         Ok(Write::Committed)
     }
 }
@@ -168,9 +177,10 @@ struct StoredIntent {
     authenticated: bool,
     /// Oldest first.
     refunds: Vec<BookedRefund>,
+    disputes: Vec<DisputeEntry>,
 }
 
-/// One intent with its charge and refund.
+/// One intent with its charge, its refunds and its disputes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub intent: Intent,
@@ -179,14 +189,23 @@ pub struct Account {
     pub price: Money,
     /// Oldest first.
     pub refunds: Vec<BookedRefund>,
+    pub disputes: Vec<DisputeEntry>,
 }
 
 impl Account {
-    /// The amount that was taken and not refunded, in minor units.
+    /// The amount that was taken, and neither refunded nor lost in a dispute, in minor units.
     #[must_use]
     pub fn taken(&self) -> u64 {
-        let is_paid = self.intent.status == IntentStatus::Succeeded;
-        if is_paid { left(self.price.amount, &self.refunds) } else { 0 }
+        if self.intent.status != IntentStatus::Succeeded {
+            return 0;
+        }
+        left(self.price.amount, &self.refunds).saturating_sub(self.lost())
+    }
+
+    /// The amount that the bank has given back in disputes, in minor units.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.disputes.iter().map(|entry| entry.dispute.lost()).sum()
     }
 
     /// Whether the intent might still take money.
@@ -252,13 +271,43 @@ impl MemoryProvider {
         self.state().refund_failure = code.map(str::to_owned);
     }
 
-    /// The customer's bank sends back what was refunded.
+    /// The customer's bank sends back all that was refunded of any intent.
     pub fn send_back_refunds(&self) {
+        self.state().intents.values_mut().for_each(StoredIntent::send_back);
+    }
+
+    /// The customer's bank sends back what was refunded of an intent. Returns whether there was
+    /// anything.
+    pub fn send_back(&self, intent: &IntentId) -> bool {
         let mut state = self.state();
-        for refund in state.intents.values_mut().flat_map(|intent| &mut intent.refunds) {
-            refund.status = BookedRefundStatus::Failed;
-            refund.failure = Some("expired_or_canceled_card".to_owned());
+        let Some(stored) = state.intents.get_mut(intent) else { return false };
+        let was_left = left(stored.price.amount, &stored.refunds);
+        stored.send_back();
+        was_left < stored.price.amount
+    }
+
+    /// The customer disputes a payment of which nothing was given back, or their bank decides a
+    /// dispute. Returns whether that is possible.
+    pub fn dispute(&self, intent: &IntentId, state: DisputeState) -> bool {
+        let mut provider = self.state();
+        let Some(stored) = provider.intents.get_mut(intent) else { return false };
+        let amount = left(stored.price.amount, &stored.refunds);
+        if let Some(entry) = stored.disputes.last_mut() {
+            let is_kept = amount == stored.price.amount || state != DisputeState::Open;
+            let goes_on = !entry.dispute.state.is_over() && is_kept;
+            if goes_on {
+                entry.dispute.state = state;
+            }
+            return goes_on;
         }
+        let can_begin = stored.status == IntentStatus::Succeeded
+            && amount == stored.price.amount
+            && !state.is_over();
+        if can_begin {
+            let id = format!("dp_{}", intent.as_str());
+            stored.disputes.push(DisputeEntry { id, dispute: Dispute { state, amount } });
+        }
+        can_begin
     }
 
     /// Fails each of the next `times` requests for a part with status 500, after doing its work or
@@ -287,6 +336,7 @@ impl MemoryProvider {
             order_id: stored.order_id,
             price: stored.price,
             refunds: stored.refunds.clone(),
+            disputes: stored.disputes.clone(),
         };
         self.state().intents.iter().map(account).collect()
     }
@@ -394,6 +444,7 @@ impl Provider for MemoryProvider {
                 status: intent.status.clone(),
                 authenticated: false,
                 refunds: vec![],
+                disputes: vec![],
             };
             state.intents.insert(intent.id.clone(), stored);
             state.keys.insert(new.order_id, intent.clone());
@@ -442,6 +493,9 @@ impl Provider for MemoryProvider {
                 return Err(refused(400, "payment_intent_unexpected_state"));
             }
             let left = left(stored.price.amount, &stored.refunds);
+            if left > 0 && stored.is_disputed() {
+                return Err(refused(400, "charge_disputed"));
+            }
             if left > 0 {
                 stored.refund(left, None, failure);
             }
@@ -469,6 +523,7 @@ impl Provider for MemoryProvider {
             if works {
                 let stored = state.intent(&new.intent)?;
                 match left(stored.price.amount, &stored.refunds) {
+                    _ if stored.is_disputed() => return Err(refused(400, "charge_disputed")),
                     0 => return Err(refused(400, "charge_already_refunded")),
                     left if left < new.amount.amount => return Err(exceeds()),
                     _ => stored.refund(new.amount.amount, Some(new.name), failure),
@@ -487,9 +542,28 @@ impl Provider for MemoryProvider {
             Ok(listed)
         })
     }
+
+    async fn disputes(&self, intent: &IntentId) -> Result<Vec<DisputeEntry>, ProviderError> {
+        self.answer(|state| Ok(state.intent(intent)?.disputes.clone()))
+    }
+
+    async fn order_of(&self, intent: &IntentId) -> Result<Option<OrderId>, ProviderError> {
+        self.answer(|state| Ok(state.intents.get(intent).map(|stored| stored.order_id)))
+    }
 }
 
 impl StoredIntent {
+    fn send_back(&mut self) {
+        for refund in &mut self.refunds {
+            refund.status = BookedRefundStatus::Failed;
+            refund.failure = Some("expired_or_canceled_card".to_owned());
+        }
+    }
+
+    fn is_disputed(&self) -> bool {
+        self.disputes.iter().any(|entry| entry.dispute.state.blocks_refunds())
+    }
+
     fn refund(&mut self, amount: u64, name: Option<RefundName>, failure: Option<String>) {
         let (status, failure) = match self.payment_method.as_str() {
             "pm_card_refundFail" => {

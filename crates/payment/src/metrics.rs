@@ -41,6 +41,7 @@ fn record_progress(record: &PaymentRecord, price: Money) {
                 // One for two that are alike, since each costs a metric.
                 DeclineReason::AuthenticationFailed => DeclineReason::AuthenticationRequired,
                 DeclineReason::ExpiredCard => DeclineReason::IncorrectCardDetails,
+                DeclineReason::PaymentMethodUnusable => DeclineReason::CardNotSupported,
                 reason => reason,
             };
             counter!("Declines", "Reason" => class.as_str()).increment(1);

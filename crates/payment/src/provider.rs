@@ -1,7 +1,10 @@
 //! The payment provider as the use cases see it.
 
 use platform::queue::Retryable;
-use shop::payment::IntentId;
+use shop::{
+    id::OrderId,
+    payment::{DisputeEntry, IntentId},
+};
 use stripe::{BookedRefund, ConfigError, Intent, NewIntent, NewRefund, Refund};
 
 /// The calls that charge, void and refund. [`stripe::Client`] describes what each does; all but
@@ -29,6 +32,13 @@ pub trait Provider {
 
     /// Lists all refunds of an intent, newest first.
     async fn refunds(&self, intent: &IntentId) -> Result<Vec<BookedRefund>, ProviderError>;
+
+    /// Lists all disputes of an intent.
+    async fn disputes(&self, intent: &IntentId) -> Result<Vec<DisputeEntry>, ProviderError>;
+
+    /// The order that an intent was created for. `None` if it was not created by this system, or
+    /// if the provider does not know it.
+    async fn order_of(&self, intent: &IntentId) -> Result<Option<OrderId>, ProviderError>;
 }
 
 /// Why a call of the provider failed.
@@ -55,6 +65,16 @@ impl ProviderError {
             Self::Call(error) => error.unrefundable(),
             Self::Key(_) => None,
         }
+    }
+
+    /// Whether the customer disputes the payment: [`stripe::Error::is_dispute`].
+    pub(crate) fn is_dispute(&self) -> bool {
+        matches!(self, Self::Call(error) if error.is_dispute())
+    }
+
+    /// Whether our account has too little money for a refund: [`stripe::Error::awaits_balance`].
+    pub(crate) fn awaits_balance(&self) -> bool {
+        matches!(self, Self::Call(error) if error.awaits_balance())
     }
 
     /// Whether a refund needs another name: [`stripe::Error::sticks_to_name`].

@@ -7,7 +7,7 @@ use platform::bus::EventBus;
 use shop::{
     money::Money,
     payment::{IntentId, PaymentRecord, RefundEntry, RefundOutcome},
-    refund::RefundState,
+    refund::{Refund, RefundState},
 };
 use stripe::{BookedRefund, BookedRefundStatus, NewRefund, RefundName};
 
@@ -18,25 +18,38 @@ use crate::{
 };
 
 impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
-    /// Makes the refunds that the shop has asked for. Returns the payment after that.
+    /// Makes the refunds that the shop has asked for: those of the row, and these. None is made
+    /// while the customer disputes the payment; the end of the dispute makes those that are left.
+    /// Returns the payment after that.
     pub(crate) async fn give_back_parts(
         &self,
         order: Order<'_>,
+        mut record: PaymentRecord,
+        requests: &[Refund],
     ) -> Result<PaymentRecord, PaymentError> {
-        let found = self.payments.find(order.data.order_id).await?;
-        let mut record = found.ok_or(PaymentError::NothingPaid)?;
-        let requests = &order.data.refunds;
         record = self.change(order, record, |record| record.with_requests(requests)).await?;
         let intent = record.payment.intent().cloned().ok_or(PaymentError::NothingPaid)?;
+        if record.is_disputed() {
+            record = self.look_at_disputes(order, &intent, record).await?;
+        }
         for entry in record.open().cloned().collect::<Vec<_>>() {
-            let (outcome, error) = match self.give_back_part(order, &intent, &entry).await {
-                Ok(None) => continue,
-                Ok(Some(outcome)) => (outcome, None),
-                Err(PaymentError::Provider(error)) if error.sticks_to_name() => {
-                    (RefundOutcome::Stalled, Some(error))
-                }
-                Err(error) => return Err(error),
-            };
+            let is_disputed = record.is_disputed();
+            let (outcome, error) =
+                match self.give_back_part(order, &intent, &entry, is_disputed).await {
+                    Ok(None) => continue,
+                    Ok(Some(outcome)) => (outcome, None),
+                    Err(PaymentError::Provider(error)) if error.sticks_to_name() => {
+                        (RefundOutcome::Stalled, Some(error))
+                    }
+                    Err(PaymentError::Provider(error)) if error.is_dispute() => {
+                        record = self.look_at_disputes(order, &intent, record).await?;
+                        if !record.is_disputed() {
+                            return Err(error.into());
+                        }
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
             let RefundEntry { id, name, .. } = entry;
             let after = |record: &PaymentRecord| record.with_outcome(id, name, &outcome);
             record = self.change(order, record, after).await?;
@@ -46,35 +59,39 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
         }
         // Another delivery may have failed meanwhile, and this message may be all that is left of
         // it.
-        if record.open().any(|entry| entry.state == RefundState::Requested) {
+        let is_unmade = record.open().any(|entry| entry.state == RefundState::Requested);
+        if is_unmade && !record.is_disputed() {
             return Err(PaymentError::Unfinished);
         }
         Ok(record)
     }
 
     /// Makes a refund, unless an earlier delivery has made it. Returns what has become of it;
-    /// `None` if it was made and the provider no longer says so.
+    /// `None` if it was made and the provider no longer says so, or may not be made because of a
+    /// dispute.
     async fn give_back_part(
         &self,
         order: Order<'_>,
         intent: &IntentId,
         entry: &RefundEntry,
+        is_disputed: bool,
     ) -> Result<Option<RefundOutcome>, PaymentError> {
         let known = made(entry, &self.provider.refunds(intent).await?);
-        if known.is_some() || entry.state != RefundState::Requested {
+        if known.is_some() || entry.state != RefundState::Requested || is_disputed {
             return Ok(known);
         }
         let new = NewRefund {
             intent: intent.clone(),
-            order_id: order.data.order_id,
+            order_id: order.id,
             name: RefundName { id: entry.id, attempt: entry.name },
-            amount: Money { amount: entry.amount, ..order.data.price() },
+            amount: Money { amount: entry.amount, ..order.price },
         };
         match self.provider.refund_part(&new).await {
             Ok(()) => {
                 let refunds = self.provider.refunds(intent).await?;
                 made(entry, &refunds).map(Some).ok_or(PaymentError::Unfinished)
             }
+            Err(error) if error.awaits_balance() => Err(PaymentError::NoBalance),
             Err(error) => match error.unrefundable() {
                 Some(reason) => Ok(Some(RefundOutcome::Failed(reason.to_owned()))),
                 None => Err(error.into()),
@@ -93,7 +110,9 @@ fn made(entry: &RefundEntry, refunds: &[BookedRefund]) -> Option<RefundOutcome> 
     };
     let is_this = |attempt, _: &BookedRefund| attempt == entry.name;
     let is_live = |_, refund: &BookedRefund| refund.status != BookedRefundStatus::Failed;
-    let refund = named(&is_this).or_else(|| named(&is_live))?;
+    // One that was given may be that of an earlier name, which the bank has sent back.
+    let is_any = |_, _: &BookedRefund| entry.is_given();
+    let refund = named(&is_this).or_else(|| named(&is_live)).or_else(|| named(&is_any))?;
     Some(match refund.status {
         BookedRefundStatus::Pending => RefundOutcome::Taken(RefundState::Pending),
         BookedRefundStatus::Succeeded => RefundOutcome::Taken(RefundState::Succeeded),

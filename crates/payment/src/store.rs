@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 use platform::table::{Commit, StoreError, Table, Write};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_dynamo::to_attribute_value;
 use shop::{
     id::{CustomerId, OrderId},
@@ -88,6 +88,22 @@ impl Payments for DynamoDb {
         self.table.get(order).await
     }
 
+    async fn find_with_price(
+        &self,
+        order: OrderId,
+    ) -> Result<Option<(PaymentRecord, Money)>, StoreError> {
+        #[derive(Deserialize)]
+        struct Priced {
+            #[serde(flatten)]
+            record: PaymentRecord,
+            #[serde(flatten)]
+            price: Money,
+        }
+
+        let found: Option<Priced> = self.table.get(order).await?;
+        Ok(found.map(|Priced { record, price }| (record, price)))
+    }
+
     async fn write(
         &self,
         order: OrderId,
@@ -132,7 +148,7 @@ mod tests {
     use super::*;
 
     fn record(payment: Payment) -> PaymentRecord {
-        PaymentRecord { version: 3, payment, refunds: vec![] }
+        PaymentRecord { version: 3, ..PaymentRecord::new(payment) }
     }
 
     fn stored(payment: &Payment, expires_at: Option<i64>) -> serde_dynamo::Item {

@@ -3,8 +3,13 @@
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client as SecretsManager;
 use platform::cause::chain;
-use shop::payment::IntentId;
-use stripe::{BookedRefund, Client, Intent, NewIntent, NewRefund, Refund, RetrySettings};
+use shop::{
+    id::OrderId,
+    payment::{DisputeEntry, IntentId},
+};
+use stripe::{
+    BookedDispute, BookedRefund, Client, Intent, NewIntent, NewRefund, Refund, RetrySettings,
+};
 use tokio::sync::Mutex;
 
 use crate::provider::{KeyError, Provider, ProviderError};
@@ -105,6 +110,20 @@ impl Provider for StripeProvider {
 
     async fn refunds(&self, intent: &IntentId) -> Result<Vec<BookedRefund>, ProviderError> {
         self.call(async |client| client.refunds_of(intent).await).await
+    }
+
+    async fn disputes(&self, intent: &IntentId) -> Result<Vec<DisputeEntry>, ProviderError> {
+        let disputes = self.call(async |client| client.disputes_of(intent).await).await?;
+        let entry = |BookedDispute { id, dispute, .. }| DisputeEntry { id, dispute };
+        Ok(disputes.into_iter().map(entry).collect())
+    }
+
+    async fn order_of(&self, intent: &IntentId) -> Result<Option<OrderId>, ProviderError> {
+        match self.call(async |client| client.intent(intent).await).await {
+            Ok(intent) => Ok(intent.order_id()),
+            Err(ProviderError::Call(error)) if error.is_unknown() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

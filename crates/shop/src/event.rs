@@ -19,7 +19,7 @@
 //!   retried, and waits in the dead-letter queue if the consumer's deployment takes longer.
 //!
 //! Version 3 of orders and payment adds currencies, version 4 the refunds of orders that go on, the
-//! shop's reason for a cancellation, and the authentication of payments.
+//! shop's reason for a cancellation, the authentication of payments, and disputes.
 //!
 //! The JSON Schemas in `schemas/` are generated from these types, and `tests/recorded/` holds
 //! events of each version.
@@ -31,13 +31,14 @@ use uuid::Uuid;
 
 use crate::{
     authentication::AuthenticationUrl,
+    dispute::Dispute,
     id::{CustomerId, LocationId, OrderId},
     money::{Currency, Money},
     order::{
         HistoryEntry, Line, Order, OrderEventType, PaymentMethod, PaymentStatus, Rejection, Status,
     },
     reason::Reason,
-    refund::{Refund, RefundReport, RefundState},
+    refund::{Refund, RefundReport, RefundState, is_zero},
     stock::{Demand, Shortage},
     trace::TraceParent,
 };
@@ -112,6 +113,9 @@ pub struct OrderData {
     /// What the shop has given back, or is giving back; since version 4.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<Refund>,
+    /// The customer's dispute of the payment, if there is one; since version 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispute: Option<Dispute>,
     /// The shop's id.
     pub location: LocationId,
     /// The shop's name.
@@ -175,6 +179,7 @@ impl OrderEvent {
             status: order.status,
             payment: order.payment,
             refunds: order.refunds,
+            dispute: order.dispute,
             location: order.location,
             location_name: order.location_name,
             time_zone: order.time_zone,
@@ -261,15 +266,24 @@ macro_rules! about_order {
 
 about_order!(StockReserved, StockRejected, AuthenticationRequired, PaymentMade, PaymentFailed);
 
-impl AboutOrder for PaymentChanged {
-    fn order_id(&self) -> OrderId {
-        self.order_id
-    }
+macro_rules! about_version {
+    ($($data:ty),*) => {
+        $(impl AboutOrder for $data {
+            fn order_id(&self) -> OrderId {
+                self.order_id
+            }
 
-    fn name(&self, detail_type: &str) -> String {
-        format!("{detail_type}/{}", self.version)
-    }
+            fn name(&self, detail_type: &str) -> String {
+                match self.version {
+                    0 => detail_type.to_owned(),
+                    version => format!("{detail_type}/{version}"),
+                }
+            }
+        })*
+    };
 }
+
+about_version!(PaymentRefunded, RefundFailed, PaymentChanged);
 
 /// Defines the events that a source publishes about orders: an enum with a variant for each detail
 /// type, and a constructor for each variant.
@@ -298,16 +312,23 @@ macro_rules! events {
             pub const DETAIL_TYPES: &[&str] = &[$($detail_type),*];
 
             $(
-                #[doc = concat!("The order's `", $detail_type, "` event, caused by event `cause`.")]
+                #[doc = concat!(
+                    "The order's `", $detail_type, "` event, caused by event `cause`, or by no event."
+                )]
                 #[must_use]
-                pub fn $new(data: $data, occurred_at: Timestamp, cause: &Metadata) -> Self {
+                pub fn $new<'a>(
+                    data: $data,
+                    occurred_at: Timestamp,
+                    cause: impl Into<Option<&'a Metadata>>,
+                ) -> Self {
+                    let cause = cause.into();
                     let metadata = Metadata {
                         event_id: data.order_id().derived(&data.name($detail_type)),
                         version: $version,
                         occurred_at,
                         correlation_id: data.order_id().as_uuid(),
-                        causation_id: Some(cause.event_id),
-                        traceparent: cause.traceparent.clone(),
+                        causation_id: cause.map(|cause| cause.event_id),
+                        traceparent: cause.and_then(|cause| cause.traceparent.clone()),
                     };
                     Self::$variant(Detail { metadata, data })
                 }
@@ -354,10 +375,11 @@ events! {
     /// The charge was voided before it took anything.
     "payment.voided" => Voided, voided(PaymentMade);
     /// The full amount was refunded.
-    "payment.refunded" => Refunded, refunded(PaymentMade);
-    /// The provider could not refund the amount.
-    "payment.refund_failed" => RefundFailed, refund_failed(PaymentFailed);
-    /// The refunds of an order that goes on have changed; since version 4.
+    "payment.refunded" => Refunded, refunded(PaymentRefunded);
+    /// The provider could not refund the amount, or the bank has sent it back.
+    "payment.refund_failed" => RefundFailed, refund_failed(RefundFailed);
+    /// The refunds of an order that goes on have changed, or the dispute of any order; since
+    /// version 4.
     "payment.changed" => Changed, changed(PaymentChanged);
 }
 
@@ -380,9 +402,38 @@ pub struct PaymentChanged {
     pub version: u32,
     /// All refunds that the shop has asked for.
     pub refunds: Vec<RefundReport>,
+    /// The disputes taken together, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispute: Option<Dispute>,
 }
 
-/// Data of `payment.captured`, `payment.voided` and `payment.refunded`.
+/// Data of `payment.refunded`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentRefunded {
+    /// The order's id.
+    pub order_id: OrderId,
+    /// The amount in minor units.
+    pub amount: u64,
+    /// The currency of the amount.
+    pub currency: Currency,
+    /// The version of the payment's row, since version 4; 0 if that is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub version: u32,
+}
+
+/// Data of `payment.refund_failed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundFailed {
+    /// The order's id.
+    pub order_id: OrderId,
+    /// The provider's code, such as `expired_or_canceled_card`.
+    pub reason: String,
+    /// The version of the payment's row, since version 4; 0 if that is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub version: u32,
+}
+
+/// Data of `payment.captured` and `payment.voided`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentMade {
     /// The order's id.
@@ -393,7 +444,7 @@ pub struct PaymentMade {
     pub currency: Currency,
 }
 
-/// Data of `payment.declined` and `payment.refund_failed`.
+/// Data of `payment.declined`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentFailed {
     /// The order's id.

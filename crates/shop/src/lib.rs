@@ -9,6 +9,7 @@
 pub mod authentication;
 pub mod calendar;
 pub mod decline;
+pub mod dispute;
 pub mod event;
 pub mod id;
 pub mod menu;

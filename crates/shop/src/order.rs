@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     authentication::AuthenticationUrl,
+    dispute::{Dispute, DisputeState},
     id::{CustomerId, ItemId, LocationId, OrderId},
     money::{Currency, Money},
     reason::Reason,
@@ -287,6 +288,10 @@ pub enum OrderEventType {
     /// The order's state is the same as before; its payment has changed.
     #[serde(rename = "order.payment_changed")]
     PaymentChanged,
+    /// The order's state is the same as before; its customer disputes the payment, or the bank has
+    /// decided that.
+    #[serde(rename = "order.dispute_changed")]
+    DisputeChanged,
     /// The order's state is the same as before; it no longer says who placed it.
     #[serde(rename = "order.erased")]
     Erased,
@@ -294,7 +299,7 @@ pub enum OrderEventType {
 
 impl OrderEventType {
     /// Every event type.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Placed,
         Self::Reserved,
         Self::AuthenticationRequired,
@@ -307,6 +312,7 @@ impl OrderEventType {
         Self::Expired,
         Self::RefundRequested,
         Self::PaymentChanged,
+        Self::DisputeChanged,
         Self::Erased,
     ];
 }
@@ -350,7 +356,11 @@ pub struct Order {
     /// What the shop has given back, in the order in which it was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<Refund>,
-    /// The version of the payment's row from which the states of the refunds are.
+    /// The customer's dispute of the payment, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispute: Option<Dispute>,
+    /// The version of the payment's row from which the states of the refunds and of the dispute
+    /// are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub payment_version: u32,
     /// The ordered items, each once.
@@ -412,10 +422,12 @@ pub enum Trigger {
     PaymentDeclined(String),
     /// The charge was voided before it took anything.
     PaymentVoided,
-    /// The full amount was refunded.
-    PaymentRefunded,
-    /// The provider could not refund the amount.
-    RefundFailed,
+    /// The full amount was refunded, according to this version of the payment's row; 0 if that is
+    /// not known.
+    PaymentRefunded(u32),
+    /// The provider could not refund the amount, or the bank has sent it back, according to this
+    /// version of the payment's row; 0 if that is not known.
+    RefundFailed(u32),
     /// The shop gives this much of a paid order back, in minor units: at most what is left.
     RefundRequested {
         /// In minor units.
@@ -425,12 +437,15 @@ pub enum Trigger {
     },
     /// The shop tries a refund again that has failed.
     RefundRetried(u32),
-    /// The payment's row shows its refunds in these states. Older versions of the row are ignored.
-    RefundsChanged {
+    /// The payment's row shows its refunds in these states, and this dispute. Older versions of the
+    /// row are ignored.
+    PaymentChanged {
         /// The version of the payment's row.
         version: u32,
         /// All refunds in it.
         refunds: Vec<RefundReport>,
+        /// Its disputes taken together.
+        dispute: Option<Dispute>,
     },
     /// The deadline has passed.
     DeadlinePassed,
@@ -457,9 +472,12 @@ pub struct Transition {
     pub from_revision: u32,
     /// What happened to the customer's money.
     pub payment: PaymentStatus,
-    /// All refunds, and the version of the payment's row that they are from; only for a transition
-    /// that changes them.
-    pub refunds: Option<(Vec<Refund>, u32)>,
+    /// The version of the payment's row from which the change is, if it is from there.
+    pub payment_version: Option<u32>,
+    /// All refunds; only for a transition that changes them.
+    pub refunds: Option<Vec<Refund>>,
+    /// The dispute; only for a transition that changes it.
+    pub dispute: Option<Dispute>,
     /// Why the order is rejected; only for a transition that rejects it.
     pub rejection: Option<Rejection>,
     /// Why the shop cancels the order; only for a transition that changes that.
@@ -531,16 +549,41 @@ impl Order {
             Trigger::ErasureRequested if self.customer_id.is_erased() || !self.is_over(at) => {
                 return None;
             }
+            Trigger::PaymentChanged { version, .. }
+            | Trigger::PaymentRefunded(version)
+            | Trigger::RefundFailed(version)
+                // Several events show one version, each another part of it.
+                if *version > 0 && *version < self.payment_version =>
+            {
+                return None;
+            }
             _ => {}
         }
-        let (event, status, payment) = next(self.status, self.payment, &trigger)?;
+        let (mut event, status, mut payment) = next(self.status, self.payment, &trigger)?;
+        let payment_version = match &trigger {
+            Trigger::PaymentChanged { version, .. }
+            | Trigger::PaymentRefunded(version)
+            | Trigger::RefundFailed(version) => Some(*version).filter(|version| *version > 0),
+            _ => None,
+        };
+        let mut dispute = None;
         let refunds = match &trigger {
             Trigger::RefundRequested { amount, reason } => {
-                Some((self.refunds_with(*amount, reason, at)?, self.payment_version))
+                Some(self.refunds_with(*amount, reason, at)?)
             }
-            Trigger::RefundRetried(id) => Some((self.refunds_retried(*id)?, self.payment_version)),
-            Trigger::RefundsChanged { version, refunds } => {
-                Some((self.refunds_after(*version, refunds)?, *version))
+            Trigger::RefundRetried(id) => Some(self.refunds_retried(*id)?),
+            Trigger::PaymentChanged { refunds, dispute: shown, .. } => {
+                dispute = shown.filter(|shown| Some(*shown) != self.dispute);
+                let refunds = self.refunds_after(refunds);
+                if refunds.is_none() {
+                    event = OrderEventType::DisputeChanged;
+                    // The bank has given the customer what was still to be refunded.
+                    let lost = dispute?.state == DisputeState::Lost;
+                    if lost && status.ended_early() {
+                        payment = PaymentStatus::Refunded;
+                    }
+                }
+                refunds
             }
             Trigger::Cancelled | Trigger::CancelledByShop(_) => self.refunds_with_each(|refund| {
                 if matches!(refund.state, RefundState::Requested | RefundState::Failed) {
@@ -572,21 +615,30 @@ impl Order {
         Some(Transition {
             from_revision: self.revision,
             payment,
+            payment_version,
             refunds,
             rejection,
             cancellation_reason,
             authentication_url,
             forgets_charge: !status.awaits_charge(),
             erases_customer: event == OrderEventType::Erased,
+            dispute,
             entry: HistoryEntry { revision: self.revision + 1, event, status, at, cause },
         })
     }
 
-    /// What the shop may still give back of a paid order, in minor units.
+    /// Whether the customer's dispute forbids to give anything back.
+    #[must_use]
+    pub fn is_disputed(&self) -> bool {
+        self.dispute.is_some_and(|dispute| dispute.state.blocks_refunds())
+    }
+
+    /// What the shop may still give back of a paid order, in minor units: nothing while its
+    /// customer disputes the payment.
     #[must_use]
     pub fn refundable(&self) -> u64 {
         match (self.payment, self.status.ended_early()) {
-            (PaymentStatus::Captured, false) => {
+            (PaymentStatus::Captured, false) if !self.is_disputed() => {
                 self.total.saturating_sub(live_amount(&self.refunds))
             }
             _ => 0,
@@ -594,14 +646,16 @@ impl Order {
     }
 
     /// What the customer is to have paid in the end, in minor units: nothing for an order that
-    /// ended early, else the total less all that the shop gives back.
+    /// ended early, else the total less all that the shop gives back, and that the bank has given
+    /// back in a dispute.
     #[must_use]
     pub fn due(&self) -> u64 {
         if self.status.ended_early() {
             return 0;
         }
         let owed = self.refunds.iter().filter(|refund| refund.state != RefundState::Covered);
-        self.total.saturating_sub(owed.map(|refund| refund.amount).sum())
+        let owed: u64 = owed.map(|refund| refund.amount).sum();
+        self.total.saturating_sub(owed + self.dispute.map_or(0, Dispute::lost))
     }
 
     /// Whether the customer is owed money that the provider refused to give back.
@@ -639,12 +693,15 @@ impl Order {
         Some(refunds)
     }
 
-    /// The refunds in these states, or `None` if that is older than what the order shows, or the
-    /// same.
+    /// The refunds in these states, or `None` if they are so already, or are given back with all
+    /// that the order has cost.
     ///
     /// A report of an earlier attempt says nothing about the last one. One that has failed stays
     /// failed until it is tried again: its amount may have been given back otherwise since.
-    fn refunds_after(&self, version: u32, reports: &[RefundReport]) -> Option<Vec<Refund>> {
+    fn refunds_after(&self, reports: &[RefundReport]) -> Option<Vec<Refund>> {
+        if self.status.ended_early() {
+            return None;
+        }
         let mut refunds = self.refunds.clone();
         for refund in refunds.iter_mut().filter(|refund| refund.state != RefundState::Failed) {
             let is_about =
@@ -653,14 +710,14 @@ impl Order {
                 refund.state = report.state;
             }
         }
-        (version > self.payment_version && refunds != self.refunds).then_some(refunds)
+        (refunds != self.refunds).then_some(refunds)
     }
 
     /// The refunds after a change of each, or `None` if that changes nothing.
-    fn refunds_with_each(&self, change: impl Fn(&mut Refund)) -> Option<(Vec<Refund>, u32)> {
+    fn refunds_with_each(&self, change: impl Fn(&mut Refund)) -> Option<Vec<Refund>> {
         let mut refunds = self.refunds.clone();
         refunds.iter_mut().for_each(change);
-        (refunds != self.refunds).then_some((refunds, self.payment_version))
+        (refunds != self.refunds).then_some(refunds)
     }
 
     /// The order after `transition`.
@@ -669,9 +726,14 @@ impl Order {
         self.status = transition.entry.status;
         self.revision = transition.entry.revision;
         self.payment = transition.payment;
-        if let Some((refunds, version)) = transition.refunds {
-            self.refunds = refunds;
+        if let Some(version) = transition.payment_version {
             self.payment_version = version;
+        }
+        if let Some(refunds) = transition.refunds {
+            self.refunds = refunds;
+        }
+        if transition.dispute.is_some() {
+            self.dispute = transition.dispute;
         }
         if transition.rejection.is_some() {
             self.rejection = transition.rejection;
@@ -733,9 +795,10 @@ const fn next(
             Confirmed | Preparing | Ready | Collected,
             Trigger::RefundRequested { .. } | Trigger::RefundRetried(_),
         ) => (Event::RefundRequested, status, payment),
-        (Confirmed | Preparing | Ready | Collected, Trigger::RefundsChanged { .. }) => {
-            (Event::PaymentChanged, status, payment)
-        }
+        (
+            Confirmed | Preparing | Ready | Collected | Rejected | Cancelled | Expired,
+            Trigger::PaymentChanged { .. },
+        ) => (Event::PaymentChanged, status, payment),
         (Rejected | Cancelled | Expired, _) => match next_payment(payment, trigger) {
             Some(payment) => (Event::PaymentChanged, status, payment),
             None => return None,
@@ -745,14 +808,17 @@ const fn next(
 }
 
 /// The table of payment statuses of an order that ended early. A captured amount is refunded, or
-/// its refund fails; a failed refund may still succeed.
+/// its refund fails; a failed refund may still succeed, and the bank may send the money of one back
+/// that has succeeded.
 const fn next_payment(payment: PaymentStatus, trigger: &Trigger) -> Option<PaymentStatus> {
     use PaymentStatus::{Captured, None as NoPayment, RefundFailed, Refunded, Voided};
     match (payment, trigger) {
         (NoPayment, Trigger::PaymentCaptured) => Some(Captured),
         (NoPayment, Trigger::PaymentVoided) => Some(Voided),
-        (NoPayment | Captured | RefundFailed, Trigger::PaymentRefunded) => Some(Refunded),
-        (NoPayment | Captured, Trigger::RefundFailed) => Some(RefundFailed),
+        (NoPayment | Captured | RefundFailed, Trigger::PaymentRefunded(_)) => Some(Refunded),
+        (NoPayment | Captured, Trigger::RefundFailed(_)) => Some(RefundFailed),
+        // Without a version, it may be older than the refund.
+        (Refunded, Trigger::RefundFailed(1..)) => Some(RefundFailed),
         (NoPayment | Captured | Voided | Refunded | RefundFailed, _) => None,
     }
 }

@@ -6,7 +6,10 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use crate::refund::{Refund, RefundState, is_zero};
+use crate::{
+    dispute::{Dispute, DisputeState},
+    refund::{Refund, RefundState, is_zero},
+};
 
 /// The provider's id of an intent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,6 +97,8 @@ struct Row {
     version: u32,
     #[serde(default)]
     refunds: Vec<RefundEntry>,
+    #[serde(default)]
+    disputes: Vec<DisputeEntry>,
 }
 
 #[derive(Deserialize)]
@@ -113,9 +118,10 @@ enum State {
 
 impl<'de> Deserialize<'de> for PaymentRecord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Row { state, intent, reason, version, refunds } = Row::deserialize(deserializer)?;
+        let Row { state, intent, reason, version, refunds, disputes } =
+            Row::deserialize(deserializer)?;
         let reason = || reason.ok_or_else(|| D::Error::missing_field("reason"));
-        let record = |payment| Self { version, payment, refunds };
+        let record = |payment| Self { version, payment, refunds, disputes };
         let progress = match state {
             State::Forbidden => return Ok(record(Payment::Forbidden)),
             State::Refused => return Ok(record(Payment::Refused { reason: reason()? })),
@@ -152,6 +158,19 @@ pub struct PaymentRecord {
     /// an order gives back because it ended is not among them: that is all that is left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<RefundEntry>,
+    /// The customer's disputes of the charge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disputes: Vec<DisputeEntry>,
+}
+
+/// A dispute at the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeEntry {
+    /// Its id at the provider.
+    pub id: String,
+    /// How far it got, and its amount.
+    #[serde(flatten)]
+    pub dispute: Dispute,
 }
 
 /// A refund at the provider.
@@ -189,7 +208,7 @@ impl PaymentRecord {
     /// The row of an order that had none.
     #[must_use]
     pub const fn new(payment: Payment) -> Self {
-        Self { version: 1, payment, refunds: Vec::new() }
+        Self { version: 1, payment, refunds: Vec::new(), disputes: Vec::new() }
     }
 
     /// The row after `trigger`, or `None` if the trigger does not apply to `current`. Refunds that
@@ -203,10 +222,14 @@ impl PaymentRecord {
         };
         let mut next = Self { payment, ..current.again() };
         if is_undo {
-            let unmade = |entry: &&mut RefundEntry| entry.is_unmade();
-            next.refunds.iter_mut().filter(unmade).for_each(|it| it.state = RefundState::Covered);
+            next.cover(RefundEntry::is_unmade);
         }
         Some(next)
+    }
+
+    fn cover(&mut self, is_covered: impl Fn(&RefundEntry) -> bool) {
+        let covered = self.refunds.iter_mut().filter(|entry| is_covered(entry));
+        covered.for_each(|entry| entry.state = RefundState::Covered);
     }
 
     /// The row with the refunds that were asked for and that it does not have yet, and with those
@@ -216,7 +239,8 @@ impl PaymentRecord {
         let mut next = self.again();
         let is_captured =
             matches!(self.payment, Payment::Committed { progress: Progress::Captured, .. });
-        let state = if is_captured { RefundState::Requested } else { RefundState::Covered };
+        let is_open = is_captured && !self.is_lost();
+        let state = if is_open { RefundState::Requested } else { RefundState::Covered };
         for request in requests.iter().filter(|it| it.state == RefundState::Requested) {
             match next.refunds.iter_mut().find(|entry| entry.id == request.id) {
                 None => next.refunds.push(RefundEntry {
@@ -261,6 +285,43 @@ impl PaymentRecord {
             RefundOutcome::Stalled => entry.name += 1,
         }
         (next.refunds != self.refunds).then_some(next)
+    }
+
+    /// The row with these disputes, of which each is as the provider has shown it; `None` if they
+    /// are known. A look that was taken earlier does not open one again that is decided. What is
+    /// still to be made of the refunds when one is lost is [covered](RefundState::Covered) by it: the
+    /// bank has decided what the customer gets.
+    #[must_use]
+    pub fn with_disputes(&self, disputes: &[DisputeEntry]) -> Option<Self> {
+        let mut next = self.again();
+        for shown in disputes {
+            match next.disputes.iter_mut().find(|known| known.id == shown.id) {
+                None => next.disputes.push(shown.clone()),
+                Some(known) if known.dispute.state.is_over() => {}
+                Some(known) => known.dispute = shown.dispute,
+            }
+        }
+        if next.is_lost() {
+            next.cover(|entry| entry.state == RefundState::Requested);
+        }
+        (next.disputes != self.disputes).then_some(next)
+    }
+
+    /// The disputes taken together.
+    #[must_use]
+    pub fn dispute(&self) -> Option<Dispute> {
+        Dispute::gathered(self.disputes.iter().map(|entry| entry.dispute))
+    }
+
+    /// Whether the bank has given the money back in a dispute.
+    fn is_lost(&self) -> bool {
+        self.dispute().is_some_and(|dispute| dispute.state == DisputeState::Lost)
+    }
+
+    /// Whether a dispute forbids to give anything back.
+    #[must_use]
+    pub fn is_disputed(&self) -> bool {
+        self.dispute().is_some_and(|dispute| dispute.state.blocks_refunds())
     }
 
     /// The refunds of which the provider may have more to say: it is still to be asked, has not
@@ -317,7 +378,8 @@ pub enum Trigger {
     Voided,
     /// The provider refunded the money.
     Refunded,
-    /// The provider could not refund the money, with this code.
+    /// The provider could not refund the money, or the customer's bank has sent it back later,
+    /// with this code.
     RefundFailed(String),
 }
 
@@ -352,7 +414,7 @@ impl Payment {
             ) => on(intent, Undoing),
             (Some(Committed { intent, progress: Undoing }), T::Voided) => on(intent, Voided),
             (Some(Committed { intent, progress: Undoing }), T::Refunded) => on(intent, Refunded),
-            (Some(Committed { intent, progress: Undoing }), T::RefundFailed(reason)) => {
+            (Some(Committed { intent, progress: Undoing | Refunded }), T::RefundFailed(reason)) => {
                 on(intent, RefundFailed { reason })
             }
             // A failed refund may be retried, and stays failed until the retry succeeds. If the row

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    dispute::DisputeState,
     order::{Order, PaymentStatus},
     refund::RefundState,
 };
@@ -28,11 +29,16 @@ pub enum PaymentSummary {
     Refunded,
     /// The provider could not refund what is owed, so staff have to.
     RefundFailed,
+    /// The customer disputes the payment: their bank has taken the money back for now, and nothing
+    /// is refunded before it has decided.
+    Disputed,
+    /// The bank has decided a dispute for the customer, and has given them the money.
+    ChargedBack,
 }
 
 impl PaymentSummary {
     /// Every summary.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::None,
         Self::AuthenticationRequired,
         Self::Captured,
@@ -40,11 +46,18 @@ impl PaymentSummary {
         Self::PartlyRefunded,
         Self::Refunded,
         Self::RefundFailed,
+        Self::Disputed,
+        Self::ChargedBack,
     ];
 
-    /// The summary of an order's payment status, its refunds and its authentication.
+    /// The summary of an order's payment status, its refunds, its dispute and its authentication.
     #[must_use]
     pub fn of(order: &Order) -> Self {
+        match order.dispute.map(|dispute| dispute.state) {
+            Some(DisputeState::Open) => return Self::Disputed,
+            Some(DisputeState::Lost) => return Self::ChargedBack,
+            Some(DisputeState::Inquiry | DisputeState::Won | DisputeState::Closed) | None => {}
+        }
         match order.payment {
             PaymentStatus::None if order.authentication_url.is_some() => {
                 Self::AuthenticationRequired

@@ -223,6 +223,7 @@ pub fn place(
         revision: 1,
         payment: PaymentStatus::None,
         refunds: Vec::new(),
+        dispute: None,
         payment_version: 0,
         lines,
         total,

@@ -9,9 +9,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shop::{
     authentication::AuthenticationUrl,
+    dispute::{Dispute, DisputeState},
     event::{
         AuthenticationRequired, INVENTORY, InventoryEvent, Metadata, ORDERS, OrderEvent, PAYMENT,
-        PaymentChanged, PaymentEvent, PaymentFailed, PaymentMade, StockRejected, StockReserved,
+        PaymentChanged, PaymentEvent, PaymentFailed, PaymentMade, PaymentRefunded, RefundFailed,
+        StockRejected, StockReserved,
     },
     id::OrderId,
     money::Currency,
@@ -27,7 +29,8 @@ fn recordings() -> Vec<(String, Event)> {
     let trace: TraceParent =
         "00-f454ae800a1b2c3d4e5f60718293a4b5-4e5f60718293a4b5-00".parse().unwrap();
     let (in_kronur, refunds) = (in_kronur(&trace), refunds(&trace));
-    let authentication = authentication(&trace);
+    let (authentication, dispute) = (authentication(&trace), dispute(&trace));
+    let sent_back = sent_back(&trace);
     [(1, None), (2, Some(trace))]
         .into_iter()
         .flat_map(|(version, trace)| {
@@ -44,6 +47,8 @@ fn recordings() -> Vec<(String, Event)> {
         .chain(in_kronur)
         .chain(refunds)
         .chain(authentication)
+        .chain(dispute)
+        .chain([sent_back])
         .collect()
 }
 
@@ -73,14 +78,12 @@ impl Event {
             Self::Order(event) => &mut event.detail.metadata,
             Self::Inventory(InventoryEvent::Reserved(detail)) => &mut detail.metadata,
             Self::Inventory(InventoryEvent::Rejected(detail)) => &mut detail.metadata,
-            Self::Payment(
-                PaymentEvent::Captured(detail)
-                | PaymentEvent::Voided(detail)
-                | PaymentEvent::Refunded(detail),
-            ) => &mut detail.metadata,
-            Self::Payment(PaymentEvent::Declined(detail) | PaymentEvent::RefundFailed(detail)) => {
+            Self::Payment(PaymentEvent::Captured(detail) | PaymentEvent::Voided(detail)) => {
                 &mut detail.metadata
             }
+            Self::Payment(PaymentEvent::Declined(detail)) => &mut detail.metadata,
+            Self::Payment(PaymentEvent::Refunded(detail)) => &mut detail.metadata,
+            Self::Payment(PaymentEvent::RefundFailed(detail)) => &mut detail.metadata,
             Self::Payment(PaymentEvent::Changed(detail)) => &mut detail.metadata,
             Self::Payment(PaymentEvent::AuthenticationRequired(detail)) => &mut detail.metadata,
         };
@@ -129,11 +132,43 @@ fn refunds(trace: &TraceParent) -> [(String, Event); 2] {
         order_id: order_id(),
         version: 4,
         refunds: vec![RefundReport { id: 1, attempt: 1, state: RefundState::Succeeded }],
+        dispute: None,
     };
     let changed = PaymentEvent::changed(changed, at(DECIDED), &cause(REVISIONS[3], Some(trace)));
     [
         ("order.refund_requested.v4.json".into(), Event::Order(requested.into())),
         ("payment.changed.v4.json".into(), Event::Payment(changed)),
+    ]
+}
+
+/// Since version 4 of orders and payment: a refund failed after it had succeeded.
+fn sent_back(trace: &TraceParent) -> (String, Event) {
+    let reason = "expired_or_canceled_card".to_owned();
+    let failed = RefundFailed { order_id: order_id(), reason, version: 5 };
+    let failed =
+        PaymentEvent::refund_failed(failed, at(DECIDED), &cause(REVISIONS[3], Some(trace)));
+    ("payment.refund_failed.v4.json".into(), Event::Payment(failed))
+}
+
+/// Since version 4 of orders and payment: the customer disputes the payment, which no event causes.
+fn dispute(trace: &TraceParent) -> [(String, Event); 2] {
+    let dispute = Some(Dispute { state: DisputeState::Open, amount: 380 });
+    let changed = PaymentChanged { order_id: order_id(), version: 3, refunds: vec![], dispute };
+    let changed = PaymentEvent::changed(changed, at(DECIDED), None);
+    let PaymentEvent::Changed(detail) = &changed else { unreachable!() };
+    let recorded = order_recordings(Some(trace));
+    let (_, mut disputed) =
+        recorded.into_iter().find(|(name, _)| *name == "order.confirmed").unwrap();
+    disputed.event_type = OrderEventType::DisputeChanged;
+    disputed.detail.data.revision = 4;
+    disputed.detail.data.dispute = dispute;
+    let metadata = &mut disputed.detail.metadata;
+    metadata.event_id = id(REVISIONS[3]);
+    metadata.occurred_at = at("2026-11-24T08:00:21.5Z");
+    metadata.causation_id = Some(detail.metadata.event_id);
+    [
+        ("order.dispute_changed.v4.json".into(), Event::Order(disputed.into())),
+        ("payment.changed-dispute.v4.json".into(), Event::Payment(changed)),
     ]
 }
 
@@ -201,7 +236,7 @@ fn order_recordings(trace: Option<&TraceParent>) -> Vec<(&'static str, OrderEven
     let cancelled = after(&in_time, Trigger::Cancelled, "08:00:08.5", None);
     let cancelled = Order { pickup_at: confirmed.pickup_at, ..cancelled };
     let expired = after(&reserved, Trigger::DeadlinePassed, "08:16:09.5", Some(REVISIONS[0]));
-    let refunded = after(&cancelled, Trigger::PaymentRefunded, "08:00:10.5", Some(REFUNDED));
+    let refunded = after(&cancelled, Trigger::PaymentRefunded(0), "08:00:10.5", Some(REFUNDED));
     // Since version 2.
     let erased = trace.map(|_| {
         let erase = Trigger::ErasureRequested;
@@ -257,12 +292,15 @@ fn payment_recordings(trace: Option<&TraceParent>) -> Vec<(&'static str, Payment
     let made = || PaymentMade { order_id, amount: 380, currency: Currency::Eur };
     let failed = |reason: &str| PaymentFailed { order_id, reason: reason.into() };
     let declined = failed("insufficient_funds");
-    let refund_failed = failed("expired_or_canceled_card");
+    // Before version 4, they had no version of the payment's row.
+    let refunded = PaymentRefunded { order_id, amount: 380, currency: Currency::Eur, version: 0 };
+    let reason = "expired_or_canceled_card".to_owned();
+    let refund_failed = RefundFailed { order_id, reason, version: 0 };
     vec![
         ("payment.captured", PaymentEvent::captured(made(), now, &second)),
         ("payment.declined", PaymentEvent::declined(declined, now, &second)),
         ("payment.voided", PaymentEvent::voided(made(), now, &third)),
-        ("payment.refunded", PaymentEvent::refunded(made(), now, &fourth)),
+        ("payment.refunded", PaymentEvent::refunded(refunded, now, &fourth)),
         ("payment.refund_failed", PaymentEvent::refund_failed(refund_failed, now, &fourth)),
     ]
 }

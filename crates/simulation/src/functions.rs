@@ -146,6 +146,9 @@ impl Functions {
                     asking::refund(&this.cashier, event, world.now()).await
                 })
             }
+            "IntentQueue" => self.batch(queue, "RefundRetryBudgetSeconds", async move |changed| {
+                asking::follow(&this.cashier, changed, world.now()).await
+            }),
             "ResultsQueue" => {
                 self.batch(queue, "RetryBudgetSeconds", async move |report: Report| {
                     this.status.apply(report, world.now()).await

@@ -39,7 +39,7 @@ use shop::{
     menu::{Location, Menu},
     money::Money,
     order::{Order, Transition},
-    payment::{IntentId, Payment, PaymentRecord},
+    payment::{DisputeEntry, IntentId, Payment, PaymentRecord},
     stock::{BakePlan, Demand, Quantity, Reservation},
 };
 use stripe::{BookedRefund, Intent, NewIntent, NewRefund, Refund, Unavailable};
@@ -237,6 +237,15 @@ impl Payments for Unreliable<MemoryPayments> {
             .await
     }
 
+    async fn find_with_price(
+        &self,
+        order: OrderId,
+    ) -> Result<Option<(PaymentRecord, Money)>, StoreError> {
+        let payments = self.behind.clone();
+        let find = move || block_on(payments.find_with_price(order));
+        self.world.calls.call(Port::Payments, "find", find, throttled).await
+    }
+
     async fn write(
         &self,
         order: OrderId,
@@ -390,6 +399,18 @@ impl Provider for Unreliable<MemoryProvider> {
         let (provider, intent) = (self.behind.clone(), intent.clone());
         let list = move || block_on(provider.refunds(&intent));
         self.world.calls.call(Port::Provider, "refunds", list, || self.trouble()).await
+    }
+
+    async fn disputes(&self, intent: &IntentId) -> Result<Vec<DisputeEntry>, ProviderError> {
+        let (provider, intent) = (self.behind.clone(), intent.clone());
+        let list = move || block_on(provider.disputes(&intent));
+        self.world.calls.call(Port::Provider, "disputes", list, || self.trouble()).await
+    }
+
+    async fn order_of(&self, intent: &IntentId) -> Result<Option<OrderId>, ProviderError> {
+        let (provider, intent) = (self.behind.clone(), intent.clone());
+        let find = move || block_on(provider.order_of(&intent));
+        self.world.calls.call(Port::Provider, "order of", find, || self.trouble()).await
     }
 }
 
@@ -565,12 +586,15 @@ impl Redelivery for Visible {
         let of = record.message_id.clone().unwrap_or_default();
         let wait = SignedDuration::try_from(wait).expect("at most minutes");
         let copy = move || {
-            let event = EventTag::of(&serde_json::from_str(&body).expect("a copy of an event"));
-            let order = event.order;
-            let until = asked_at + wait;
-            let (of, id) = (of.clone(), &TOPOLOGY.queues[queue].id);
-            world.log.add(Observation::MessageCopied { of, queue: id, order, until });
-            let content = Content::Event(event);
+            let content = if queue == TOPOLOGY.intents() {
+                Content::Intent
+            } else {
+                let event = EventTag::of(&serde_json::from_str(&body).expect("a copy of an event"));
+                let (order, until) = (event.order, asked_at + wait);
+                let (of, id) = (of.clone(), &TOPOLOGY.queues[queue].id);
+                world.log.add(Observation::MessageCopied { of, queue: id, order, until });
+                Content::Event(event)
+            };
             Ok(world.queues.send_copy(queue, &body, &content, ask, wait))
         };
         self.world.calls.call(Port::Queue, "copy", copy, || CopyError("no answer".into())).await

@@ -13,6 +13,7 @@ use notifications::{
 };
 use serde_json::json;
 use shop::{
+    dispute::DisputeState,
     event::{ORDERS, OrderEvent},
     id::{CustomerId, LocationId, OrderId},
     menu::Menu,
@@ -21,6 +22,7 @@ use shop::{
     refund::RefundState,
     stock::BakePlan,
 };
+use stripe::IntentStatus;
 use tables::orders::{Orders, Outcome, apply_trigger};
 
 use self::api::Wish;
@@ -178,6 +180,7 @@ impl Workload {
         this.start_poison();
         this.start_outages_and_repairs();
         this.start_refusals();
+        this.start_foreign_events();
         this
     }
 
@@ -324,6 +327,12 @@ impl Workload {
             let reason = "the oven is broken".parse().expect("a reason");
             self.staff_prepares(wish.id, start + after, vec![Trigger::CancelledByShop(reason)]);
         }
+        if luck.chance(100) {
+            self.customer_disputes(wish.id, start + soon());
+        }
+        if luck.chance(150) {
+            self.bank_sends_back(wish.id, start + luck.wait(DAY * 10));
+        }
         if luck.chance(200) {
             // One of the staff, or two at the same time.
             let at = start + soon();
@@ -448,6 +457,75 @@ impl Workload {
                 world.calls.sleep(luck.wait(SignedDuration::from_mins(5))).await;
             }
         });
+    }
+
+    /// A customer disputes the payment of an order, and their bank decides that within weeks: at
+    /// once, after it has only asked, or not at all.
+    fn customer_disputes(&self, order: OrderId, at: Timestamp) {
+        let world = self.world.clone();
+        self.world.core.start_person("bank", async move {
+            use DisputeState::{Closed, Inquiry, Lost, Open, Won};
+            let luck = &world.core.luck;
+            world.calls.sleep_until(at).await;
+            let Some(intent) = charged(&world, order) else { return };
+            let ways: [&[DisputeState]; 5] = [
+                &[Open, Won],
+                &[Open, Lost],
+                &[Inquiry, Closed],
+                &[Inquiry, Open, Won],
+                &[Inquiry, Open, Lost],
+            ];
+            for state in *luck.pick(&ways) {
+                if !world.provider.dispute(&intent, *state) {
+                    // The money has gone back meanwhile.
+                    world.provider.dispute(&intent, Closed);
+                    return;
+                }
+                let name = intent.as_str();
+                world.core.trace("bank", || format!("the dispute of {name} is {state:?}"));
+                provider_tells(&world, &intent);
+                world.calls.sleep(luck.wait(DAY * 20)).await;
+            }
+        });
+    }
+
+    /// A bank sends back what was refunded of an order, days later.
+    fn bank_sends_back(&self, order: OrderId, at: Timestamp) {
+        let world = self.world.clone();
+        self.world.core.start_person("bank", async move {
+            world.calls.sleep_until(at).await;
+            let Some(intent) = charged(&world, order) else { return };
+            if world.provider.send_back(&intent) {
+                let name = intent.as_str();
+                world.core.trace("bank", || format!("sends the refunds of {name} back"));
+                provider_tells(&world, &intent);
+            }
+        });
+    }
+
+    /// The provider tells of intents of others, or somebody pretends that it does.
+    fn start_foreign_events(&self) {
+        let luck = &self.world.core.luck;
+        for _ in 0..luck.below(3) {
+            let is_ours = luck.chance(700);
+            self.after(luck.wait(DAY), move |Self { world, .. }| {
+                let accounts = world.provider.accounts();
+                let intent = match &accounts[..] {
+                    accounts if is_ours && !accounts.is_empty() => {
+                        world.core.luck.pick(accounts).intent.id.clone()
+                    }
+                    _ => IntentId::new("pi_of_somebody_else"),
+                };
+                provider_tells(world, &intent);
+            });
+        }
+    }
+
+    /// Operators have every payment looked at: the provider's events may be lost.
+    pub(crate) fn look_at_payments(&self) {
+        for account in self.world.provider.accounts() {
+            tell(&self.world, &account.intent.id);
+        }
     }
 
     /// Shops change their plans and prices.
@@ -598,6 +676,25 @@ impl Workload {
             work(&this);
         });
     }
+}
+
+/// The intent that has taken the money of an order.
+fn charged(world: &World, order: OrderId) -> Option<IntentId> {
+    let accounts = world.provider.accounts().into_iter();
+    let mut charged = accounts.filter(|it| it.order_id == order && !it.is_open());
+    charged.find(|it| it.intent.status == IntentStatus::Succeeded).map(|it| it.intent.id)
+}
+
+/// The provider tells that something has happened to an intent, unless that is lost.
+fn provider_tells(world: &World, intent: &IntentId) {
+    if !world.core.luck.chance(100) {
+        tell(world, intent);
+    }
+}
+
+fn tell(world: &World, intent: &IntentId) {
+    let body: Rc<str> = json!({ "intent": intent }).to_string().into();
+    world.queues.send(TOPOLOGY.intents(), &body, &Content::Intent);
 }
 
 /// Publishes the event of an order again that it waits for, from its row.

@@ -1,4 +1,4 @@
-//! The provider's books: all intents and refunds with their amounts, for tools that compare them
+//! The provider's books: all intents, refunds and disputes with their amounts, for tools that compare them
 //! with the stack's own tables.
 
 use std::{collections::BTreeMap, fmt};
@@ -7,7 +7,11 @@ use jiff::Timestamp;
 use platform::decode::{self, DecodeError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
-use shop::{id::OrderId, payment::IntentId};
+use shop::{
+    dispute::{Dispute, DisputeState},
+    id::OrderId,
+    payment::IntentId,
+};
 
 use crate::{
     amount,
@@ -73,13 +77,26 @@ pub enum BookedRefundStatus {
     Failed,
 }
 
+/// A dispute in the provider's books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookedDispute {
+    pub id: String,
+    /// The disputed intent, or `None` if the charge was made without one.
+    pub intent: Option<IntentId>,
+    /// A state that this client does not know is taken for [`DisputeState::Open`], in which nothing
+    /// is given back. The amount is in minor units of the intent's currency.
+    pub dispute: Dispute,
+    /// When it began, to the second.
+    pub created: Timestamp,
+}
+
 /// An object in the provider's books that this version cannot read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("the provider's {kind} {id} cannot be read: {reason}")]
 pub struct UnreadableObject {
     pub kind: ObjectKind,
     pub id: String,
-    /// The intent that it is or refunds, if that can be read.
+    /// The intent that it is or belongs to, if that can be read.
     pub intent: Option<IntentId>,
     /// The order id in its metadata, verbatim, if that can be read.
     pub order: Option<String>,
@@ -92,6 +109,7 @@ pub struct UnreadableObject {
 pub enum ObjectKind {
     Intent,
     Refund,
+    Dispute,
 }
 
 impl fmt::Display for ObjectKind {
@@ -99,6 +117,7 @@ impl fmt::Display for ObjectKind {
         f.write_str(match self {
             Self::Intent => "intent",
             Self::Refund => "refund",
+            Self::Dispute => "dispute",
         })
     }
 }
@@ -109,7 +128,7 @@ impl UnreadableObject {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let intent = match kind {
             ObjectKind::Intent => &object["id"],
-            ObjectKind::Refund => &object["payment_intent"],
+            ObjectKind::Refund | ObjectKind::Dispute => &object["payment_intent"],
         };
         Self {
             kind,
@@ -162,9 +181,34 @@ impl Client {
     /// # Errors
     /// The provider is unavailable, or rejects the key.
     pub async fn refunds_of(&self, intent: &IntentId) -> Result<Vec<BookedRefund>, Error> {
+        self.list_of("refunds", intent).await
+    }
+
+    /// Lists the disputes that began since a time, or all, newest first, with one request per
+    /// hundred.
+    ///
+    /// # Errors
+    /// The provider is unavailable, or rejects the key.
+    pub async fn disputes(
+        &self,
+        since: Option<Timestamp>,
+    ) -> Result<Vec<Result<BookedDispute, UnreadableObject>>, Error> {
+        self.list("disputes", &[], since).await
+    }
+
+    /// Lists all disputes of an intent, newest first.
+    ///
+    /// # Errors
+    /// The provider is unavailable, or rejects the key.
+    pub async fn disputes_of(&self, intent: &IntentId) -> Result<Vec<BookedDispute>, Error> {
+        self.list_of("disputes", intent).await
+    }
+
+    /// Lists what belongs to an intent, all of which has to be readable.
+    async fn list_of<T: Booked>(&self, path: &str, intent: &IntentId) -> Result<Vec<T>, Error> {
         let filter = [("payment_intent", intent.as_str())];
-        let refunds = self.list("refunds", &filter, None).await?.into_iter();
-        refunds.collect::<Result<_, _>>().map_err(|_| Unavailable::Unreadable.into())
+        let objects = self.list(path, &filter, None).await?.into_iter();
+        objects.collect::<Result<_, _>>().map_err(|_| Unavailable::Unreadable.into())
     }
 
     /// Fetches the pages of a list, which is sorted from new to old. Each page has the timeout of a
@@ -279,6 +323,56 @@ impl Booked for BookedRefund {
             status,
             failure: booked.failure_reason,
             name: refund_name(&booked.metadata.unwrap_or_default()),
+            created: booked.created,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct WireBookedDispute {
+    id: String,
+    payment_intent: Option<IntentId>,
+    amount: u64,
+    currency: String,
+    status: WireDisputeStatus,
+    #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
+    created: Timestamp,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireDisputeStatus {
+    WarningNeedsResponse,
+    WarningUnderReview,
+    WarningClosed,
+    NeedsResponse,
+    UnderReview,
+    Won,
+    Lost,
+    /// It was settled before it began.
+    Prevented,
+    #[serde(other)]
+    Other,
+}
+
+impl Booked for BookedDispute {
+    const KIND: ObjectKind = ObjectKind::Dispute;
+
+    fn decode(json: &str) -> Result<Self, DecodeError> {
+        use WireDisputeStatus as Wire;
+        let booked: WireBookedDispute = decode::json(json)?;
+        let state = match booked.status {
+            Wire::WarningNeedsResponse | Wire::WarningUnderReview => DisputeState::Inquiry,
+            Wire::WarningClosed | Wire::Prevented => DisputeState::Closed,
+            Wire::NeedsResponse | Wire::UnderReview | Wire::Other => DisputeState::Open,
+            Wire::Won => DisputeState::Won,
+            Wire::Lost => DisputeState::Lost,
+        };
+        let amount = amount::from_wire(booked.amount, &booked.currency);
+        Ok(Self {
+            id: booked.id,
+            intent: booked.payment_intent,
+            dispute: Dispute { state, amount },
             created: booked.created,
         })
     }

@@ -90,9 +90,35 @@ impl Error {
         let Self::Refused { status: 400, code, param, .. } = self else { return None };
         match (code.as_deref(), param.as_deref()) {
             (Some("charge_already_refunded"), _) => Some("charge_already_refunded"),
-            (Some("charge_disputed"), _) => Some("charge_disputed"),
             (None, Some("amount")) => Some("amount_exceeds_charge"),
             _ => None,
+        }
+    }
+
+    /// Whether nothing can be refunded because the customer disputes the payment, or the bank has
+    /// decided that for them.
+    #[must_use]
+    pub fn is_dispute(&self) -> bool {
+        self.code() == Some("charge_disputed")
+    }
+
+    /// Whether our account at the provider has too little money for a refund, which may take days
+    /// to change.
+    #[must_use]
+    pub fn awaits_balance(&self) -> bool {
+        matches!(self.code(), Some("balance_insufficient" | "insufficient_funds"))
+    }
+
+    /// Whether the provider does not know what the request is about, such as an intent.
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+
+    fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => code.as_deref(),
+            Self::Unavailable(_) | Self::Unauthorized => None,
         }
     }
 

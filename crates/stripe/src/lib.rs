@@ -17,7 +17,9 @@ mod error;
 mod intent;
 mod wire;
 
-pub use books::{BookedIntent, BookedRefund, BookedRefundStatus, ObjectKind, UnreadableObject};
+pub use books::{
+    BookedDispute, BookedIntent, BookedRefund, BookedRefundStatus, ObjectKind, UnreadableObject,
+};
 pub use client::{Client, RetrySettings};
 pub use error::{ConfigError, Error, Unavailable};
 pub use intent::{Intent, IntentStatus, NewIntent, NewRefund, Refund, RefundName};

@@ -66,11 +66,15 @@ impl Case<'_> {
                 None
             }
             Status::Confirmed | Status::Preparing | Status::Ready | Status::Collected => {
-                let refunding = self.refunding();
-                if refunding.is_none() {
-                    differences.extend(self.kept());
-                    differences.extend(self.payment_differences());
-                    differences.extend(self.unmade_refunds());
+                let mut pending = self.refunding();
+                if pending.is_none() {
+                    let mut found = Vec::from_iter(self.kept());
+                    found.extend(self.payment_differences());
+                    found.extend(self.unmade_refunds());
+                    pending = self.disputed(&found);
+                    if pending.is_none() {
+                        differences.extend(found);
+                    }
                 }
                 match self.reservation {
                     Some(Reservation::Held(held)) if *held == demand(self.order) => {}
@@ -82,7 +86,7 @@ impl Case<'_> {
                         reservation: other.map(Reservation::name),
                     }),
                 }
-                refunding
+                pending
             }
             Status::Rejected | Status::Cancelled | Status::Expired => {
                 let mut found = Vec::from_iter(self.kept());
@@ -94,6 +98,9 @@ impl Case<'_> {
                 let may_be_undone = self.read_at < until && !self.dead;
                 if !found.is_empty() && self.is_at_bank() && !self.dead {
                     return Some(Pending::AtBank);
+                }
+                if let Some(disputed) = self.disputed(&found) {
+                    return Some(disputed);
                 }
                 if !found.is_empty() && may_be_undone && self.undo_is_outstanding() {
                     return Some(Pending::Undoing(until));
@@ -127,6 +134,12 @@ impl Case<'_> {
         is_undoing
             && self.accounts.iter().any(|account| account.refunds.iter().any(is_pending))
             && self.accounts.iter().all(|account| account.kept() == 0)
+    }
+
+    /// Whether a dispute explains the differences: nothing is given back before it is decided.
+    fn disputed(&self, found: &[Difference]) -> Option<Pending> {
+        let is_disputed = self.accounts.iter().any(Account::is_disputed);
+        (is_disputed && !found.is_empty()).then_some(Pending::Disputed)
     }
 
     /// Whether a refund by the shop is still under way: until then, a message that makes it may be.

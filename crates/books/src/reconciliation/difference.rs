@@ -27,6 +27,8 @@ pub enum Pending {
     Undoing(Timestamp),
     /// It ended early, and its money is on the way back: the provider or the bank has not finished.
     AtBank,
+    /// Its customer disputes the payment, and the bank has not decided.
+    Disputed,
     /// Its shop gives money back. Until this time, a message that does so may be under way.
     Refunding(Timestamp),
     /// One of its rows cannot be read, or what the provider has about it.
@@ -44,6 +46,10 @@ impl fmt::Display for Pending {
             Self::AtBank => f.write_str(
                 "gives all back, which the provider has taken and not finished; that may last for \
                  days: do not pay it back by hand",
+            ),
+            Self::Disputed => f.write_str(
+                "is disputed by its customer: nothing is given back before the bank has decided; \
+                 answer it in the provider's dashboard, and do not pay it back by hand",
             ),
             Self::Refunding(until) => write!(
                 f,

@@ -15,6 +15,7 @@ use stripe::BookedRefundStatus;
 use super::{case::demand, *};
 use crate::ledger::Amount;
 
+mod disputes;
 mod ledger;
 mod remedies;
 mod stock;
@@ -44,6 +45,7 @@ impl Books {
             payments: vec![],
             intents: vec![],
             refunds: vec![],
+            disputes: vec![],
             stock: Stock::default(),
             unreadable: vec![],
             unreadable_objects: vec![],

@@ -116,17 +116,17 @@ Functions ───────────────────────�
                          lines  warn error                        waiting flight delayed oldest dead
 books                        0     0     0  charge                      1      1       0   45 s    1
 inventory                    0     0     0  deadline                    0      0       3 12 min    0
-notifications                0     0     0  notice                      0      0       0      -    0
-order-intake                 7     0     0  refund                      0      0       0      -    0
-order-relay                  0     0     0  results                     0      0       0      -    0
-order-status                 0     0     0  stock                       0      0       0      -    0
-payment                      2     1     1  relay                                                  0
+notifications                0     0     0  intent                      0      0       0      -    0
+order-intake                 7     0     0  notice                      0      0       0      -    0
+order-relay                  0     0     0  refund                      0      0       0      -    0
+order-status                 0     0     0  results                     0      0       0      -    0
+payment                      2     1     1  stock                       0      0       0      -    0
+                                            relay                                                  0
                                             rule                                                   0
 Failures of records ────────────────────────────────────────────────────────────────────────────────
 transient 16   permanent 0   unreadable 0   panicked 0   dead-lettered 1
 Newest errors ──────────────────────────────────────────────────────────────────────────────────────
 08:58:40Z  payment        record given up: the provider does not answer
-
 
 
 
@@ -180,17 +180,17 @@ Functions ─────────────────────── 
                 lines  warn error             waiting flight delayed oldest dead
 books               0     0     0  charge           1      1       0   45 s    1
 inventory           0     0     0  deadline         0      0       3 12 min    0
-notifications       0     0     0  notice           0      0       0      -    0
-order-intake        7     0     0  refund           0      0       0      -    0
-order-relay         0     0     0  results          0      0       0      -    0
-order-status        0     0     0  stock            0      0       0      -    0
-payment             2     1     1  relay                                       0
+notifications       0     0     0  intent           0      0       0      -    0
+order-intake        7     0     0  notice           0      0       0      -    0
+order-relay         0     0     0  refund           0      0       0      -    0
+order-status        0     0     0  results          0      0       0      -    0
+payment             2     1     1  stock            0      0       0      -    0
+                                   relay                                       0
                                    rule                                        0
 Failures of records ────────────────────────────────────────────────────────────
 transient 16   permanent 0   unreadable 0   panicked 0   dead-lettered 1
 Newest errors ──────────────────────────────────────────────────────────────────
 08:58:40Z  payment        record given up: the provider does not answer
-
 
 
 

@@ -23,7 +23,7 @@ const CAUSES: [&str; 4] = ["transient", "permanent", "unreadable", "panicked"];
 
 pub(super) fn render(dashboard: &Dashboard, area: Rect, buffer: &mut Buffer) {
     let rows = [
-        Constraint::Length(10),
+        Constraint::Length(11),
         Constraint::Length(2),
         Constraint::Fill(1),
         Constraint::Length(5.max(area.height / 4)),

@@ -107,7 +107,7 @@ mod tests {
             paid,
             &[
                 Trigger::RefundRequested { amount: 190, reason },
-                Trigger::RefundsChanged { version: 3, refunds: vec![report] },
+                Trigger::PaymentChanged { version: 3, refunds: vec![report], dispute: None },
             ],
         );
         assert!(money(&refunded).starts_with("1.90 EUR goes back"));

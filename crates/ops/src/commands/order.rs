@@ -1,6 +1,6 @@
 //! `order ID`: everything that is known about an order.
 
-use books::{ledger::Account, rows::NoticeRow};
+use books::{ledger::Bookings, rows::NoticeRow};
 use futures::future::{join, join4, try_join, try_join5};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -56,8 +56,7 @@ async fn gather(deployment: &Deployment, id: OrderId) -> Result<OrderReport, Err
             return Ok(None);
         };
         let provider = sources::provider(deployment).await?;
-        let books = try_join(provider.intent(intent), provider.refunds_of(intent));
-        Ok::<_, Error>(Some(books.await.map_err(books::Error::from)?))
+        Ok::<_, Error>(Some(Bookings::look_up(&provider, intent).await?))
     };
     let text = id.to_string();
     let letters = async {
@@ -141,7 +140,7 @@ fn facts(report: &OrderReport) -> [(&'static str, String); 11] {
         },
     );
     let provider = match &report.account {
-        Ok(Some((intent, refunds))) => Account::of(intent, refunds).to_string(),
+        Ok(Some(bookings)) => bookings.account().to_string(),
         // The row of the payment names the intent.
         Ok(None) if is_unreadable("PaymentsTable") => {
             "unknown; `cargo ops reconcile` compares the provider's books".to_owned()
@@ -258,8 +257,9 @@ fn json(report: &OrderReport, diagnosis: &Diagnosis) -> Result<Value, Error> {
         })
     });
     let account = match &report.account {
-        Ok(Some((intent, refunds))) => {
-            let account = Account::of(intent, refunds);
+        Ok(Some(bookings)) => {
+            let account = bookings.account();
+            let intent = account.intent;
             json!({
                 "intent": intent.id,
                 "status": account.status(),
@@ -267,6 +267,7 @@ fn json(report: &OrderReport, diagnosis: &Diagnosis) -> Result<Value, Error> {
                 "currency": intent.currency,
                 "taken": intent.taken,
                 "returned": account.returned(),
+                "lost": account.lost(),
                 "created": intent.created
             })
         }

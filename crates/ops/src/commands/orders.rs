@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(payment("refund_failed"), Ok(PaymentSummary::RefundFailed));
         let elsewhere = status("refund_failed").unwrap_err();
         let named = "; --payment takes none, authentication_required, captured, voided, \
-                     partly_refunded, refunded, refund_failed";
+                     partly_refunded, refunded, refund_failed, disputed, charged_back";
         assert!(elsewhere.ends_with(named), "{elsewhere}");
     }
 }

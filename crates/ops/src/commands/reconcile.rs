@@ -91,6 +91,7 @@ async fn settle(
                 return Err(Error::RefundUnderWay { order, until });
             }
             Some((order, Pending::AtBank)) => return Err(Error::RefundAtBank(order)),
+            Some((order, Pending::Disputed)) => return Err(Error::Disputed(order)),
             _ => {}
         }
         meant = books.refunded().into_iter().rfind(is_meant).into_iter().collect();

@@ -97,6 +97,9 @@ fn refused(order: &Order, amount: Money) -> Error {
     if order.refunds.len() >= MAX_REFUNDS {
         return Error::TooManyRefunds(order.order_id);
     }
+    if order.is_disputed() {
+        return Error::Disputed(order.order_id);
+    }
     Error::NotRefundable { order: order.order_id, status: order.status, amount, left }
 }
 

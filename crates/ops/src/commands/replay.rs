@@ -290,10 +290,10 @@ mod tests {
             let from = order.placed_at + SignedDuration::from_mins(minutes);
             may_wait_for_refund(&order, from, from + SignedDuration::from_mins(10))
         };
-        assert!(is_wanted(&[Cancelled], -1) && is_wanted(&[Cancelled, RefundFailed], -1));
+        assert!(is_wanted(&[Cancelled], -1) && is_wanted(&[Cancelled, RefundFailed(0)], -1));
         assert!(!is_wanted(&[Cancelled], 5), "it ended earlier");
         assert!(!is_wanted(&[], -1), "it has not ended");
-        assert!(!is_wanted(&[Cancelled, PaymentRefunded], -1), "it was refunded");
+        assert!(!is_wanted(&[Cancelled, PaymentRefunded(0)], -1), "it was refunded");
     }
 
     #[test]

@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn after_a_failed_refund_the_event_is_published_for_which_a_refund_is_tried() {
         let paid = [Trigger::StockReserved, Trigger::PaymentCaptured, Trigger::Cancelled];
-        let failed = [&paid[..], &[Trigger::RefundFailed]].concat();
+        let failed = [&paid[..], &[Trigger::RefundFailed(0)]].concat();
         assert_eq!(after(&failed), Some(OrderEventType::Cancelled));
-        let refunded = [&failed[..], &[Trigger::PaymentRefunded]].concat();
+        let refunded = [&failed[..], &[Trigger::PaymentRefunded(0)]].concat();
         assert_eq!(after(&refunded), Some(OrderEventType::PaymentChanged));
     }
 }

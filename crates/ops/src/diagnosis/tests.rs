@@ -72,7 +72,7 @@ fn paid(mut report: OrderReport, progress: Progress, refund: BookedRefundStatus)
         taken: 380,
         created,
     };
-    report.account = Ok(Some((intent, vec![refund])));
+    report.account = Ok(Some(Bookings { intent, refunds: vec![refund], disputes: vec![] }));
     report
 }
 
@@ -117,7 +117,7 @@ fn a_failed_refund_is_a_problem_until_the_money_is_given_back_by_hand() {
         Trigger::StockReserved,
         Trigger::PaymentCaptured,
         Trigger::Cancelled,
-        Trigger::RefundFailed,
+        Trigger::RefundFailed(0),
     ];
     let reason = "expired_or_canceled_card".to_owned();
     let failed = |refund| {
@@ -187,7 +187,7 @@ fn what_is_known_without_the_provider_is_a_problem_when_it_does_not_answer() {
     let confirmed = unasked(&paid);
     assert!(confirmed.problems.is_empty());
     assert!(confirmed.state[1].starts_with("its money was not checked"), "{confirmed:?}");
-    let failed = [&paid[..], &[Trigger::Cancelled, Trigger::RefundFailed]].concat();
+    let failed = [&paid[..], &[Trigger::Cancelled, Trigger::RefundFailed(0)]].concat();
     assert_eq!(unasked(&failed).problems[0], "its refund failed");
 }
 

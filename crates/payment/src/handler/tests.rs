@@ -19,11 +19,11 @@ use crate::{
     provider::KeyError,
 };
 
-type TestCashier = Cashier<MemoryPayments, MemoryProvider, MemoryBus>;
+pub(crate) type TestCashier = Cashier<MemoryPayments, MemoryProvider, MemoryBus>;
 
 const LIMIT: Limit = Limit { payments: 5, window: SignedDuration::from_hours(1) };
 
-fn cashier() -> TestCashier {
+pub(crate) fn cashier() -> TestCashier {
     Cashier {
         payments: MemoryPayments::default(),
         provider: MemoryProvider::default(),
@@ -32,7 +32,7 @@ fn cashier() -> TestCashier {
     }
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     at(PLACED_AT)
 }
 
@@ -47,11 +47,11 @@ fn reserved_order() -> OrderData {
     fixtures::order_event(OrderEventType::Reserved).detail.data
 }
 
-async fn reserved(cashier: &TestCashier) -> Result<(), PaymentError> {
+pub(crate) async fn reserved(cashier: &TestCashier) -> Result<(), PaymentError> {
     cashier.handle(fixtures::order_event(OrderEventType::Reserved), now()).await
 }
 
-async fn cancelled(cashier: &TestCashier) -> Result<(), PaymentError> {
+pub(crate) async fn cancelled(cashier: &TestCashier) -> Result<(), PaymentError> {
     cashier.handle(fixtures::order_event(OrderEventType::Cancelled), now()).await
 }
 
@@ -70,6 +70,10 @@ async fn begun_with(cashier: &TestCashier, payment_method: &str) -> (Payment, In
     (payment, intent)
 }
 
+fn order<'a>(metadata: &'a Metadata, data: &OrderData) -> Order<'a> {
+    Order { id: data.order_id, price: data.price(), cause: Some(metadata), now: now() }
+}
+
 async fn begin(cashier: &TestCashier) -> (Payment, Option<IntentStatus>) {
     begin_with(cashier, "pm_card_visa").await
 }
@@ -78,13 +82,12 @@ async fn begin_with(
     cashier: &TestCashier,
     payment_method: &str,
 ) -> (Payment, Option<IntentStatus>) {
-    let Detail { metadata: cause, data } = paying_with(payment_method).detail;
-    let order = Order { data: &data, cause: &cause, now: now() };
-    let (record, status) = cashier.begin(order).await.unwrap();
+    let Detail { metadata, data } = paying_with(payment_method).detail;
+    let (record, status) = cashier.begin(order(&metadata, &data), &data).await.unwrap();
     (record.payment, status)
 }
 
-fn published(cashier: &TestCashier) -> Vec<String> {
+pub(crate) fn published(cashier: &TestCashier) -> Vec<String> {
     let detail_type = |event: &serde_json::Value| event["detail-type"].as_str().unwrap().to_owned();
     cashier.bus.published().iter().map(detail_type).collect()
 }
@@ -94,11 +97,11 @@ fn refused() -> Payment {
     Payment::Refused { reason: "amount_too_small".to_owned() }
 }
 
-async fn record(cashier: &TestCashier) -> Option<PaymentRecord> {
+pub(crate) async fn record(cashier: &TestCashier) -> Option<PaymentRecord> {
     cashier.payments.find(reserved_order().order_id).await.unwrap()
 }
 
-async fn row(cashier: &TestCashier) -> Option<Payment> {
+pub(crate) async fn row(cashier: &TestCashier) -> Option<Payment> {
     record(cashier).await.map(|record| record.payment)
 }
 
@@ -368,8 +371,8 @@ async fn a_charge_that_an_undo_overtakes_leaves_the_row_to_the_undo() {
     cancelled(&cashier).await.unwrap();
     let voided = record(&cashier).await;
     assert_eq!(voided.as_ref().unwrap().payment.name(), "voided");
-    let Detail { metadata: cause, data } = fixtures::order_event(OrderEventType::Reserved).detail;
-    let order = Order { data: &data, cause: &cause, now: now() };
+    let Detail { metadata, data } = fixtures::order_event(OrderEventType::Reserved).detail;
+    let order = order(&metadata, &data);
     let advanced = cashier.advance(order, charging, Trigger::Captured).await.unwrap();
     assert_eq!(advanced, voided);
     assert_eq!(record(&cashier).await, voided);
@@ -431,6 +434,7 @@ async fn other_events_of_an_order_change_nothing() {
         OrderEventType::Ready,
         OrderEventType::Collected,
         OrderEventType::PaymentChanged,
+        OrderEventType::DisputeChanged,
         OrderEventType::Erased,
     ] {
         cashier.handle(fixtures::order_event(event_type), now()).await.unwrap();
@@ -440,25 +444,25 @@ async fn other_events_of_an_order_change_nothing() {
 }
 
 /// An `order.refund_requested` event with these refunds.
-fn refund_requested(refunds: &[refund::Refund]) -> OrderEvent {
+pub(crate) fn refund_requested(refunds: &[refund::Refund]) -> OrderEvent {
     let mut event = fixtures::order_event(OrderEventType::RefundRequested);
     event.detail.data.refunds = refunds.to_vec();
     event
 }
 
-fn requested(id: u32, amount: u64) -> refund::Refund {
+pub(crate) fn requested(id: u32, amount: u64) -> refund::Refund {
     let event = fixtures::order_event(OrderEventType::RefundRequested);
     refund::Refund { id, amount, ..event.detail.data.refunds[0].clone() }
 }
 
 /// The states of the refunds in the row.
-async fn states(cashier: &TestCashier) -> Vec<(u32, RefundState)> {
+pub(crate) async fn states(cashier: &TestCashier) -> Vec<(u32, RefundState)> {
     let record = record(cashier).await.unwrap();
     record.refunds.iter().map(|entry| (entry.id, entry.state)).collect()
 }
 
 /// The amounts that the provider has refunded, oldest first, without what failed.
-fn refunded(cashier: &TestCashier) -> Vec<u64> {
+pub(crate) fn refunded(cashier: &TestCashier) -> Vec<u64> {
     let accounts = cashier.provider.accounts();
     let live = |refund: &&BookedRefund| refund.status != BookedRefundStatus::Failed;
     accounts.iter().flat_map(|it| it.refunds.iter().filter(live).map(|it| it.amount)).collect()
@@ -611,6 +615,7 @@ fn errors() -> Vec<(PaymentError, bool)> {
         (ProviderError::from(KeyError::Config(stripe::ConfigError::ApiKey)).into(), true),
         (PublishError::Malformed(malformed).into(), false),
         (PaymentError::Unfinished, true),
+        (PaymentError::NoBalance, true),
         (PaymentError::NoPaymentMethod, false),
         (PaymentError::NothingPaid, false),
     ]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::menu::tests::at;
+use crate::{menu::tests::at, payment_summary::PaymentSummary};
 
 pub(crate) fn order(status: Status, payment: PaymentStatus) -> Order {
     let placed_at = at("2026-11-24T08:00:00.120Z");
@@ -21,6 +21,7 @@ pub(crate) fn order(status: Status, payment: PaymentStatus) -> Order {
         revision: 1,
         payment,
         refunds: vec![],
+        dispute: None,
         payment_version: 0,
         lines: vec![Line {
             item: "croissant".parse().unwrap(),
@@ -59,8 +60,11 @@ fn triggers() -> Vec<Trigger> {
         Trigger::PaymentCaptured,
         Trigger::PaymentDeclined("card_declined".into()),
         Trigger::PaymentVoided,
-        Trigger::PaymentRefunded,
-        Trigger::RefundFailed,
+        Trigger::PaymentRefunded(0),
+        Trigger::RefundFailed(0),
+        Trigger::RefundFailed(5),
+        disputed(6, DisputeState::Open),
+        disputed(7, DisputeState::Lost),
         Trigger::DeadlinePassed,
         Trigger::Cancelled,
         Trigger::CancelledByShop("The oven is broken".parse().unwrap()),
@@ -82,7 +86,8 @@ fn reported(version: u32, state: RefundState) -> Trigger {
 
 /// The same of an attempt.
 fn tried(version: u32, attempt: u32, state: RefundState) -> Trigger {
-    Trigger::RefundsChanged { version, refunds: vec![RefundReport { id: 1, attempt, state }] }
+    let refunds = vec![RefundReport { id: 1, attempt, state }];
+    Trigger::PaymentChanged { version, refunds, dispute: None }
 }
 
 fn page() -> AuthenticationUrl {
@@ -313,15 +318,15 @@ fn a_payment_of_an_order_that_ended_early_never_goes_back() {
     let ended = |payment, steps: &[Trigger]| walk(order(Status::Cancelled, payment), steps).payment;
     assert_eq!(ended(PaymentStatus::None, &[Trigger::PaymentVoided]), PaymentStatus::Voided);
     assert_eq!(
-        ended(PaymentStatus::None, &[Trigger::PaymentRefunded, Trigger::PaymentCaptured]),
+        ended(PaymentStatus::None, &[Trigger::PaymentRefunded(0), Trigger::PaymentCaptured]),
         PaymentStatus::Refunded
     );
     assert_eq!(
-        ended(PaymentStatus::Captured, &[Trigger::RefundFailed, Trigger::PaymentRefunded]),
+        ended(PaymentStatus::Captured, &[Trigger::RefundFailed(0), Trigger::PaymentRefunded(0)]),
         PaymentStatus::Refunded
     );
     assert_eq!(
-        ended(PaymentStatus::Captured, &[Trigger::PaymentRefunded, Trigger::RefundFailed]),
+        ended(PaymentStatus::Captured, &[Trigger::PaymentRefunded(0), Trigger::RefundFailed(0)]),
         PaymentStatus::Refunded
     );
 }
@@ -511,5 +516,64 @@ proptest! {
         let once = walk(order, std::slice::from_ref(&last));
         let twice = walk(once.clone(), &[last]);
         prop_assert_eq!(once, twice);
+    }
+}
+
+/// The payment's row of that version shows a dispute of all that was paid.
+fn disputed(version: u32, state: DisputeState) -> Trigger {
+    let dispute = Some(Dispute { state, amount: 380 });
+    Trigger::PaymentChanged { version, refunds: vec![], dispute }
+}
+
+fn paid() -> Order {
+    let placed = order(Status::Placed, PaymentStatus::None);
+    walk(placed, &[Trigger::StockReserved, Trigger::PaymentCaptured])
+}
+
+#[test]
+fn a_disputed_payment_is_given_back_by_nobody_until_the_bank_has_decided() {
+    let open = walk(paid(), &[disputed(3, DisputeState::Open)]);
+    assert_eq!(open.history.last().unwrap().event, OrderEventType::DisputeChanged);
+    assert_eq!((open.status, open.refundable(), open.due()), (Status::Confirmed, 0, 380));
+    assert_eq!(open.transition(refund(190), at("2026-11-24T08:05:00Z"), None), None);
+    assert_eq!(PaymentSummary::of(&open), PaymentSummary::Disputed);
+    let won = walk(open.clone(), &[disputed(4, DisputeState::Won)]);
+    assert_eq!((won.refundable(), PaymentSummary::of(&won)), (380, PaymentSummary::Captured));
+    let lost = walk(open, &[disputed(4, DisputeState::Lost)]);
+    assert_eq!((lost.refundable(), lost.due()), (0, 0));
+    assert_eq!(PaymentSummary::of(&lost), PaymentSummary::ChargedBack);
+}
+
+#[test]
+fn a_dispute_that_is_lost_gives_back_what_an_order_that_ended_is_owed() {
+    let cancelled = walk(paid(), &[Trigger::CancelledByShop("burnt".parse().unwrap())]);
+    let open = walk(cancelled, &[disputed(3, DisputeState::Open)]);
+    assert_eq!(open.payment, PaymentStatus::Captured);
+    let lost = walk(open, &[disputed(4, DisputeState::Lost)]);
+    assert_eq!((lost.payment, lost.status), (PaymentStatus::Refunded, Status::Cancelled));
+    assert_eq!(lost.history.last().unwrap().event, OrderEventType::DisputeChanged);
+}
+
+#[test]
+fn an_older_or_repeated_report_of_a_dispute_changes_nothing() {
+    let won = walk(paid(), &[disputed(4, DisputeState::Won)]);
+    for stale in [disputed(3, DisputeState::Open), disputed(4, DisputeState::Won)] {
+        assert_eq!(won.transition(stale, at("2026-11-24T08:05:00Z"), None), None);
+    }
+    assert_eq!(
+        won.transition(disputed(5, DisputeState::Won), at("2026-11-24T08:05:00Z"), None),
+        None
+    );
+}
+
+#[test]
+fn a_refund_that_the_bank_sends_back_has_failed_in_whatever_order_that_is_heard() {
+    let cancelled = walk(paid(), &[Trigger::CancelledByShop("burnt".parse().unwrap())]);
+    let (refunded, failed) = (Trigger::PaymentRefunded(4), Trigger::RefundFailed(5));
+    for reports in [[refunded.clone(), failed.clone()], [failed.clone(), refunded]] {
+        let after = walk(cancelled.clone(), &reports);
+        assert_eq!(after.payment, PaymentStatus::RefundFailed, "{reports:?}");
+        let again = walk(after, &[Trigger::PaymentRefunded(6), failed.clone()]);
+        assert_eq!(again.payment, PaymentStatus::Refunded);
     }
 }

@@ -65,6 +65,7 @@ fn only_the_triggers_in_this_table_change_a_payment() {
     let second = Payment::Committed { intent: IntentId::new("pi_2"), progress: Progress::Charging };
     let taken = committed(Progress::Captured);
     let undoing = committed(Progress::Undoing);
+    let refunded_all = committed(Progress::Refunded);
     let failed = committed(refund_failed("lost_or_stolen_card"));
     let table = [
         (None, created, charging.clone()),
@@ -78,6 +79,7 @@ fn only_the_triggers_in_this_table_change_a_payment() {
         (Some(&undoing), voided, committed(Progress::Voided)),
         (Some(&undoing), refunded, committed(Progress::Refunded)),
         (Some(&undoing), fails, committed(refund_failed("expired_or_canceled_card"))),
+        (Some(&refunded_all), fails, committed(refund_failed("expired_or_canceled_card"))),
         (Some(&failed), refunded, committed(Progress::Refunded)),
     ];
     for (current, trigger, next) in &table {
@@ -151,7 +153,8 @@ fn a_refund_that_has_succeeded_can_only_fail() {
     let after = |state| {
         let entry = RefundEntry { id: 1, amount: 190, attempt: 1, name: 1, state, reason: None };
         let payment = committed(Progress::Captured);
-        let record = PaymentRecord { version: 3, payment, refunds: vec![entry] };
+        let record =
+            PaymentRecord { refunds: vec![entry], version: 3, ..PaymentRecord::new(payment) };
         outcomes.each_ref().map(|it| Some(record.with_outcome(1, 1, it)?.refunds[0].state))
     };
     assert_eq!(after(Requested), [Some(Pending), Some(Succeeded), Some(Failed)]);

@@ -40,12 +40,13 @@ impl Check for Events {
                 self.committed.insert((*order, "inventory.rejected".into()), json!(shortages));
             }
             Observation::PaymentWritten { order, record, .. } => {
-                let PaymentRecord { version, payment, refunds } = record;
+                let PaymentRecord { version, payment, refunds, .. } = record;
                 let states = refunds
                     .iter()
                     .map(|it| json!({"id": it.id, "attempt": it.attempt, "state": it.state}));
-                let states = states.collect::<Vec<_>>().into();
-                self.committed.insert((*order, format!("payment.changed/{version}")), states);
+                let states: Vec<_> = states.collect();
+                let shown = json!([states, record.dispute()]);
+                self.committed.insert((*order, format!("payment.changed/{version}")), shown);
                 if let Some(intent) = payment.intent() {
                     let page = MemoryProvider::page(intent);
                     let asked = (*order, "payment.authentication_required".to_owned());
@@ -71,12 +72,13 @@ impl Check for Events {
 
 impl Events {
     fn is_committed(&self, event: &EventTag, data: &Value) -> bool {
+        let changed = json!([data["refunds"], data["dispute"]]);
         let (name, content) = match &*event.detail_type {
             "inventory.rejected" => (event.detail_type.to_string(), &data["shortages"]),
             "payment.authentication_required" => {
                 (event.detail_type.to_string(), &data["authentication_url"])
             }
-            "payment.changed" => (format!("payment.changed/{}", data["version"]), &data["refunds"]),
+            "payment.changed" => (format!("payment.changed/{}", data["version"]), &changed),
             _ => (event.detail_type.to_string(), &data["reason"]),
         };
         match event.revision {

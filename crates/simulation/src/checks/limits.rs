@@ -75,6 +75,10 @@ impl Check for Limits {
             Observation::IntentCreated { by, order, .. } => {
                 let Some(customer) = self.customers.get(order) else { return Ok(()) };
                 self.asked.entry(customer.clone()).or_default().insert(*order, by.started);
+                if self.payments.contains_key(order) {
+                    // A request of an earlier delivery that arrives late.
+                    return Ok(());
+                }
                 let counted = self.asked[customer].iter().filter(|(other, at)| {
                     let is_recent = **at + self.limit.window > by.started + SECOND;
                     *other != order && is_recent && self.counts(**other)

@@ -1,5 +1,6 @@
-//! I2: a customer has paid exactly once for a confirmed order and net zero for every other. Order,
-//! payment row and provider agree, and no intent is confirmed after its order's deadline. What the
+//! I2: a customer has paid exactly once for a confirmed order, less what was refunded and what their
+//! bank has given back in a dispute, and net zero for every other. Order, payment row and provider
+//! agree, and no intent is confirmed after its order's deadline. What the
 //! provider refuses for good, and nothing else, is refused for good.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use payment::memory::Account;
 use shop::{
+    dispute::Dispute,
     id::OrderId,
     order::{Order, PaymentStatus, Rejection},
     payment::{IntentId, Payment, PaymentRecord, Progress},
@@ -90,6 +92,7 @@ impl Check for Money {
             check_charge(order, &accounts)
                 .and_then(|()| check_refunds(order, &accounts))
                 .and_then(|()| check_row(order, row))
+                .and_then(|()| check_dispute(order, row, &accounts))
                 .and_then(|()| self.check_shown_refunds(order, row))
                 .and_then(|()| self.check_open_intents(row, &accounts))
                 .and_then(|()| self.check_decline(order, &accounts))
@@ -183,10 +186,9 @@ fn check_charge(order: &Order, accounts: &[&Account]) -> Result<(), String> {
         [charge] if charge.price != order.price() => {
             return Err(format!("the customer was charged {}", charge.price));
         }
-        [charge] if !order.status.ended_early() || charge.refunds.is_empty() => {
-            &[PaymentStatus::Captured][..]
-        }
+        [_] if !order.status.ended_early() => &[PaymentStatus::Captured][..],
         [charge] if charge.taken() == 0 => &[PaymentStatus::Refunded],
+        [charge] if charge.refunds.is_empty() => &[PaymentStatus::Captured][..],
         [charge] => match charge.refunds.last().map(|refund| refund.status) {
             Some(BookedRefundStatus::Failed) => &[PaymentStatus::RefundFailed][..],
             _ => &[],
@@ -196,7 +198,8 @@ fn check_charge(order: &Order, accounts: &[&Account]) -> Result<(), String> {
     let given =
         |refund: &&Refund| matches!(refund.state, RefundState::Pending | RefundState::Succeeded);
     let given: u64 = order.refunds.iter().filter(given).map(|refund| refund.amount).sum();
-    let owed = if order.status.ended_early() { 0 } else { order.total - given };
+    let lost: u64 = accounts.iter().map(|account| account.lost()).sum();
+    let owed = if order.status.ended_early() { 0 } else { order.total - given - lost };
     let paid: u64 = accounts.iter().map(|account| account.taken()).sum();
     // A refund that the provider refuses is left to staff, provided that the order shows it.
     let left_to_staff = order.status.ended_early() && order.payment == PaymentStatus::RefundFailed;
@@ -211,6 +214,7 @@ fn check_charge(order: &Order, accounts: &[&Account]) -> Result<(), String> {
 
 /// Compares the refunds that the shop has asked for with those that the provider has made.
 fn check_refunds(order: &Order, accounts: &[&Account]) -> Result<(), String> {
+    let lost: u64 = accounts.iter().map(|account| account.lost()).sum();
     let made = accounts.iter().flat_map(|account| &account.refunds);
     let made: Vec<_> = made.filter_map(|it| Some((it.name?.id, it))).collect();
     let is_live = |made: &BookedRefund| made.status != BookedRefundStatus::Failed;
@@ -231,15 +235,36 @@ fn check_refunds(order: &Order, accounts: &[&Account]) -> Result<(), String> {
         let live = all.iter().filter(|(_, refund)| is_live(refund)).count();
         let fits = match state {
             RefundState::Requested => false,
-            RefundState::Pending | RefundState::Succeeded => live == 1,
+            // Of an order that ended, its payment says what became of all.
+            RefundState::Pending | RefundState::Succeeded => {
+                live == 1 || order.status.ended_early()
+            }
             // Each attempt reaches the provider.
             RefundState::Failed => live == 0 && all.len() >= *attempt as usize,
-            // All that the customer has paid is given back.
-            RefundState::Covered => live <= 1 && order.status.ended_early(),
+            // All that the customer has paid is given back, by us or by their bank.
+            RefundState::Covered => live <= 1 && (order.status.ended_early() || lost > 0),
         };
         if !fits {
             return Err(format!("its refund {id} is {state:?}, and {live} were made"));
         }
+    }
+    Ok(())
+}
+
+/// Compares the dispute that an order and its payment row show with what the provider has.
+fn check_dispute(
+    order: &Order,
+    row: Option<&PaymentRecord>,
+    accounts: &[&Account],
+) -> Result<(), String> {
+    let disputes = accounts.iter().flat_map(|account| &account.disputes);
+    let dispute = Dispute::gathered(disputes.map(|entry| entry.dispute));
+    let recorded = row.and_then(PaymentRecord::dispute);
+    if recorded != dispute || order.dispute != dispute {
+        return Err(format!(
+            "its dispute is {:?}, in its payment row {recorded:?}, at the provider {dispute:?}",
+            order.dispute
+        ));
     }
     Ok(())
 }

@@ -166,11 +166,15 @@ impl Notices {
     fn mail(&mut self, by: Worker, to: &Address, notice: &Notice) -> Result<(), String> {
         let history = self.orders.get_mut(&notice.order);
         let history = history.ok_or("of an order that does not exist")?;
+        // Money may be given back, come back, and be given back again: of several states with the
+        // same notice, the last one is meant for which there is a claim.
+        let claimed = history.claimed;
         let known = history
             .revisions
             .iter()
             .filter_map(|(revision, known)| Some((*revision, known.as_ref()?)))
-            .find(|(_, known)| known.notice == *notice);
+            .filter(|(_, known)| known.notice == *notice)
+            .max_by_key(|(revision, _)| (*revision <= claimed, *revision));
         let (revision, expected) = known.ok_or("of a state that it was not in")?;
         if expected.helps_until.is_some_and(|end| end <= by.started) {
             return Err(format!("of revision {revision}, which no longer helps"));

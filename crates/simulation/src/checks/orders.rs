@@ -41,6 +41,8 @@ impl Check for Orders {
             Observation::OrderWritten { before, after, under_way, .. } => {
                 self.written(before.as_deref(), after, under_way)?;
             }
+            Observation::MessageDeleted { message, .. }
+                if matches!(message.content, Content::Intent) => {}
             Observation::MessageDeleted { by, at, message } => {
                 let Some(event) = message.event() else {
                     return violation(format!(
@@ -71,7 +73,7 @@ impl Check for Orders {
                 ));
             }
             Observation::MessageExpired(message) => match message.content {
-                Content::Event(_) => {
+                Content::Event(_) | Content::Intent => {
                     return violation(format!("{} lost {}", message.queue, described(message)));
                 }
                 Content::Poison => {
@@ -154,7 +156,7 @@ impl Orders {
         let mut dead = Vec::new();
         for message in &rest.dead_letters {
             match message.content {
-                Content::Event(_) => {
+                Content::Event(_) | Content::Intent => {
                     let what = described(message);
                     return violation(format!("{} never gets rid of {what}", message.queue));
                 }
@@ -183,7 +185,7 @@ fn violation(what: String) -> Result<(), Violation> {
 fn described(message: &QueuedMessage) -> String {
     match &message.content {
         Content::Event(event) => format!("{} of {}", event.detail_type, event.order),
-        Content::Poison => message.body.to_string(),
+        Content::Intent | Content::Poison => message.body.to_string(),
     }
 }
 

@@ -8,6 +8,8 @@ use shop::id::OrderId;
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     Event(EventTag),
+    /// Something has happened to an intent.
+    Intent,
     /// Something that the queue should not carry.
     Poison,
 }
@@ -49,7 +51,7 @@ impl QueuedMessage {
     pub(crate) fn event(&self) -> Option<&EventTag> {
         match &self.content {
             Content::Event(tag) => Some(tag),
-            Content::Poison => None,
+            Content::Intent | Content::Poison => None,
         }
     }
 }

@@ -10,6 +10,12 @@ use serde_json::Value;
 pub(crate) static TOPOLOGY: LazyLock<Topology> =
     LazyLock::new(|| Topology::read(&Template::on_aws()));
 
+/// The rule for the provider's events.
+const OF_THE_PROVIDER: &str = "IntentRule";
+
+/// The queue for the provider's events.
+const INTENTS: &str = "IntentQueue";
+
 /// Template parameters that are whole numbers, by name.
 pub(crate) type Parameters = BTreeMap<String, i64>;
 
@@ -108,9 +114,13 @@ impl Topology {
                 max_record_age = Some(SignedDuration::from_secs(seconds));
             }
         }
-        // Other rules are on the account's own bus, on which no function of ours publishes.
-        let rules =
-            template.rules().into_iter().map(|(id, rule)| read_rule(id, rule, &queues)).collect();
+        // Other rules are on the account's own bus, on which no function of ours publishes, or about
+        // what others publish.
+        let rules = template.rules().into_iter();
+        let rules = rules
+            .filter(|(id, _)| *id != OF_THE_PROVIDER)
+            .map(|(id, rule)| read_rule(id, rule, &queues))
+            .collect();
         let parameters = section("Parameters");
         let defaults = parameters
             .as_object()
@@ -122,6 +132,12 @@ impl Topology {
         let archived = &template.properties("EventArchive")["EventPattern"]["detail-type"];
         let not_archived = texts(&archived[0]["anything-but"]);
         Self { queues, rules, timeouts, defaults, max_record_age, not_archived }
+    }
+
+    /// The index of the queue for the provider's events.
+    pub(crate) fn intents(&self) -> usize {
+        let index = self.queues.iter().position(|queue| queue.id == INTENTS);
+        index.expect("the queue feeds a function")
     }
 
     /// Whether the archive of the bus takes an event.

@@ -53,11 +53,18 @@ impl Orders for OrdersTable {
             .expression_attribute_values(":revision", to_attribute_value(entry.revision)?)
             .expression_attribute_values(":payment", to_attribute_value(transition.payment)?)
             .expression_attribute_values(":entry", to_attribute_value([entry])?);
-        if let Some((refunds, version)) = &transition.refunds {
-            change.push_str(", refunds = :refunds, payment_version = :payment_version");
+        if let Some(version) = transition.payment_version {
+            change.push_str(", payment_version = :payment_version");
             update = update
-                .expression_attribute_values(":refunds", to_attribute_value(refunds)?)
                 .expression_attribute_values(":payment_version", to_attribute_value(version)?);
+        }
+        if let Some(refunds) = &transition.refunds {
+            change.push_str(", refunds = :refunds");
+            update = update.expression_attribute_values(":refunds", to_attribute_value(refunds)?);
+        }
+        if let Some(dispute) = &transition.dispute {
+            change.push_str(", dispute = :dispute");
+            update = update.expression_attribute_values(":dispute", to_attribute_value(dispute)?);
         }
         if let Some(rejection) = &transition.rejection {
             change.push_str(", rejection = :rejection");
