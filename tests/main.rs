@@ -15,6 +15,7 @@ mod cancel;
 mod chaos;
 mod conformance;
 mod denials;
+mod disputes;
 mod duplicates;
 mod expiry;
 mod frozen;

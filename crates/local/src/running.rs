@@ -18,7 +18,9 @@ use crate::{
     host::{Host, PROVIDER_KEY},
     local_stack::{Stack, environments_file, write_json},
     options::Options,
-    recorder, sandbox, shops,
+    recorder,
+    sandbox::{self, Control},
+    shops,
     template::Template,
     users,
 };
@@ -73,7 +75,12 @@ impl Stack {
         parameters.extend(options.parameters.clone());
         let change = deploy::deploy(&config, NAME, template, binaries, &parameters).await?;
         let outputs = Outputs::of(&config, NAME).await?;
-        recorder::connect(&config, outputs.get("EventBusName")?).await?;
+        let bus = outputs.get("EventBusName")?;
+        recorder::connect(&config, bus).await?;
+        let sandbox = Control::new(&address.sandbox_url);
+        sandbox.send_events_to(&address.endpoint, bus).await.map_err(|error| {
+            Error::Host(format!("the payment sandbox does not answer: {error}"))
+        })?;
         step.done(&match &change {
             Change::Created => format!("stack {NAME} deployed"),
             Change::Updated(resources) => format!("stack {NAME} updated: {}", resources.join(", ")),

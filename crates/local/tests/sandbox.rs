@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use local::sandbox::{
-    Control, Fault, FaultyAnswer, IntentStatus, LedgerEntry, RefundStatus, Route, serve,
+    Control, DisputeStatus, Fault, FaultyAnswer, IntentStatus, LedgerEntry, RefundStatus, Route,
+    serve,
 };
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -455,6 +456,26 @@ async fn an_intent_that_is_confirmed_concurrently_is_charged_once() {
     let succeeded = answers.iter().filter(|answer| answer.status == StatusCode::OK).count();
     assert_eq!(succeeded, 1);
     assert_eq!(sandbox.only_entry().await.captured, 1099);
+}
+
+#[tokio::test]
+async fn a_bank_decides_a_dispute_and_sends_refunds_back() {
+    let sandbox = Sandbox::start().await;
+    let intent = sandbox.paid_with("pm_card_visa").await;
+    let control = &sandbox.control;
+    let dispute = control.open_dispute(&intent, DisputeStatus::NeedsResponse).await.unwrap();
+    let refund = format!("payment_intent={intent}");
+    assert_eq!(sandbox.post("/v1/refunds", &refund).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(sandbox.only_entry().await.net(), 1099);
+    control.decide_dispute(&dispute, DisputeStatus::Won).await.unwrap();
+    assert!(control.decide_dispute(&dispute, DisputeStatus::Lost).await.is_err(), "it is over");
+    let refund = sandbox.post("/v1/refunds", &refund).await.id();
+    assert_eq!(sandbox.only_entry().await.net(), 0);
+    control.settle_refund(&refund, RefundStatus::Failed).await.unwrap();
+    assert_eq!(sandbox.only_entry().await.net(), 1099);
+    let lost = control.open_dispute(&intent, DisputeStatus::NeedsResponse).await.unwrap();
+    control.decide_dispute(&lost, DisputeStatus::Lost).await.unwrap();
+    assert_eq!(sandbox.only_entry().await.net(), 0);
 }
 
 #[tokio::test]

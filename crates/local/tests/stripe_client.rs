@@ -22,7 +22,14 @@ async fn stripes_own_client_finds_the_sandbox_as_it_expects_stripe() {
 
     let tests = Command::new(python)
         .args(["-m", "unittest"])
-        .args(["test_types", "test_intents", "test_cards", "test_refunds", "test_failures"])
+        .args([
+            "test_types",
+            "test_intents",
+            "test_cards",
+            "test_refunds",
+            "test_disputes",
+            "test_failures",
+        ])
         .current_dir(here)
         .envs([("STRIPE_URL", url.as_str()), ("STRIPE_KEY", SECRET)])
         .env("NO_PROXY", "127.0.0.1")

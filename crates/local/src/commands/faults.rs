@@ -28,7 +28,8 @@ pub(super) enum Command {
 
 #[derive(Args, Debug)]
 pub(super) struct New {
-    /// Only requests of this route: create, retrieve, confirm, cancel, list, refund or list_refunds
+    /// Only requests of this route: create, retrieve, confirm, cancel, list, refund,
+    /// list_refunds, dispute or list_disputes
     #[arg(long, value_parser = route)]
     route: Option<Route>,
     /// Only requests about this order

@@ -1,10 +1,14 @@
 //! Stripe's documented test payment methods, and the results of charging and refunding them.
 
+use super::disputes::DisputeStatus;
+
 /// A test card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Card {
     pub(super) charge: Charge,
     pub(super) refund: Refunding,
+    /// The dispute that its customer begins as soon as it is charged, and why.
+    pub(super) dispute: Option<(DisputeStatus, &'static str)>,
 }
 
 /// The result of charging the card.
@@ -78,6 +82,9 @@ const CARDS: &[(&str, Charge)] = {
         ("threeDSecureOptional", Succeeds),
         (PENDING_REFUND, Succeeds),
         (REFUND_FAIL, Succeeds),
+        (DISPUTE, Succeeds),
+        (DISPUTE_NOT_RECEIVED, Succeeds),
+        (DISPUTE_INQUIRY, Succeeds),
         ("chargeDeclined", declined("generic_decline", DECLINED)),
         ("chargeCustomerFail", declined("generic_decline", DECLINED)),
         ("chargeDeclinedInsufficientFunds", declined("insufficient_funds", NO_FUNDS_MESSAGE)),
@@ -120,6 +127,9 @@ const CARDS: &[(&str, Charge)] = {
 
 const PENDING_REFUND: &str = "pendingRefund";
 const REFUND_FAIL: &str = "refundFail";
+const DISPUTE: &str = "createDispute";
+const DISPUTE_NOT_RECEIVED: &str = "createDisputeProductNotReceived";
+const DISPUTE_INQUIRY: &str = "createDisputeInquiry";
 
 /// The beginning of the name of every test payment method.
 const PREFIX: &str = "pm_card_";
@@ -138,7 +148,13 @@ impl Card {
             REFUND_FAIL => Refunding::FailsLater,
             _ => Refunding::Succeeds,
         };
-        Some(Self { charge: *charge, refund })
+        let dispute = match *name {
+            DISPUTE => Some((DisputeStatus::NeedsResponse, "fraudulent")),
+            DISPUTE_NOT_RECEIVED => Some((DisputeStatus::NeedsResponse, "product_not_received")),
+            DISPUTE_INQUIRY => Some((DisputeStatus::WarningNeedsResponse, "fraudulent")),
+            _ => None,
+        };
+        Some(Self { charge: *charge, refund, dispute })
     }
 }
 
@@ -170,6 +186,17 @@ mod tests {
 
     /// What becomes of an order that is paid for with a card, as the documents put it.
     fn outcome(card: Card) -> String {
+        match card.dispute.map(|(status, _)| status.is_inquiry()) {
+            Some(true) => {
+                return "confirmed; its customer's bank asks about it, and refunds are possible"
+                    .to_owned();
+            }
+            Some(false) => {
+                return "confirmed and disputed: `payment` is `disputed`, and nothing is refunded"
+                    .to_owned();
+            }
+            None => {}
+        }
         let code = match (card.charge, card.refund) {
             (Charge::Succeeds, Refunding::Succeeds) => return "confirmed".to_owned(),
             (Charge::Succeeds, Refunding::StartsPending) => {

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    disputes::{Dispute, DisputeStatus},
+    events::Bus,
     faults::{Fault, FaultId},
     ledger::{Intent, IntentStatus, Ledger, Refund, RefundStatus},
 };
@@ -26,15 +28,20 @@ pub struct LedgerEntry {
     pub captured: u64,
     /// Its refunds, newest first.
     pub refunds: Vec<RefundEntry>,
+    /// Its disputes, newest first.
+    pub disputes: Vec<DisputeEntry>,
 }
 
 impl LedgerEntry {
     /// The amount that the customer has paid in the end: what was captured, less refunds that have
-    /// not failed.
+    /// not failed and disputes that are lost.
     #[must_use]
     pub fn net(&self) -> u64 {
         let returned = self.refunds.iter().filter(|refund| refund.status != RefundStatus::Failed);
-        self.captured - returned.map(|refund| refund.amount).sum::<u64>()
+        let lost = self.disputes.iter().filter(|dispute| dispute.status == DisputeStatus::Lost);
+        let returned = returned.map(|refund| refund.amount);
+        let back: u64 = returned.chain(lost.map(|dispute| dispute.amount)).sum();
+        self.captured.saturating_sub(back)
     }
 
     pub(super) fn of(intent: &Intent, ledger: &Ledger) -> Self {
@@ -46,6 +53,7 @@ impl LedgerEntry {
             currency: intent.currency.clone(),
             captured: intent.captured(),
             refunds: ledger.refunds_of(&intent.id).map(RefundEntry::of).collect(),
+            disputes: ledger.disputes_of(&intent.id).map(DisputeEntry::of).collect(),
         }
     }
 }
@@ -63,6 +71,43 @@ impl RefundEntry {
     fn of(refund: &Refund) -> Self {
         Self { refund: refund.id.clone(), amount: refund.amount, status: refund.status }
     }
+}
+
+/// A dispute in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeEntry {
+    pub dispute: String,
+    /// The amount in minor units of the intent's currency.
+    pub amount: u64,
+    pub status: DisputeStatus,
+}
+
+impl DisputeEntry {
+    fn of(dispute: &Dispute) -> Self {
+        Self { dispute: dispute.id.clone(), amount: dispute.amount, status: dispute.status }
+    }
+}
+
+/// A dispute that a customer begins.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewDispute {
+    pub(super) intent: String,
+    pub(super) status: DisputeStatus,
+}
+
+/// What a bank decides about a dispute.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Decision {
+    pub(super) status: DisputeStatus,
+}
+
+/// What a bank does with a refund.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settlement {
+    pub(super) status: RefundStatus,
 }
 
 /// A client of the control API.
@@ -120,13 +165,44 @@ impl Control {
         Ok(())
     }
 
+    /// The customer of a captured intent disputes all of it. Returns the dispute's id.
+    pub async fn open_dispute(
+        &self,
+        intent: &str,
+        status: DisputeStatus,
+    ) -> reqwest::Result<String> {
+        let new = NewDispute { intent: intent.to_owned(), status };
+        self.call(self.http.post(self.url("disputes")).json(&new)).await?.json().await
+    }
+
+    /// The bank decides a dispute, or goes on with it.
+    pub async fn decide_dispute(&self, id: &str, status: DisputeStatus) -> reqwest::Result<()> {
+        let decided = self.http.post(self.url(&format!("disputes/{id}")));
+        self.call(decided.json(&Decision { status })).await?;
+        Ok(())
+    }
+
+    /// The bank sends back what was refunded, or takes what is pending.
+    pub async fn settle_refund(&self, id: &str, status: RefundStatus) -> reqwest::Result<()> {
+        let settled = self.http.post(self.url(&format!("refunds/{id}")));
+        self.call(settled.json(&Settlement { status })).await?;
+        Ok(())
+    }
+
+    /// Puts events on a bus from now on.
+    pub async fn send_events_to(&self, endpoint: &str, bus: &str) -> reqwest::Result<()> {
+        let bus = Bus { endpoint: endpoint.to_owned(), name: bus.to_owned() };
+        self.call(self.http.put(self.url("event_bus")).json(&bus)).await?;
+        Ok(())
+    }
+
     /// Forgets all idempotency keys that are not in use, as Stripe may do after a day.
     pub async fn forget_keys(&self) -> reqwest::Result<()> {
         self.call(self.http.delete(self.url("idempotency_keys"))).await?;
         Ok(())
     }
 
-    /// Forgets intents, refunds, faults and idempotency keys.
+    /// Forgets intents, refunds, disputes, faults and idempotency keys.
     pub async fn reset(&self) -> reqwest::Result<()> {
         self.call(self.http.post(self.url("reset"))).await?;
         Ok(())

@@ -56,6 +56,10 @@ pub enum Route {
     Refund,
     /// `GET /v1/refunds`
     ListRefunds,
+    /// `GET` and `POST /v1/disputes/{id}`
+    Dispute,
+    /// `GET /v1/disputes`
+    ListDisputes,
 }
 
 impl fmt::Display for Fault {

@@ -1,7 +1,8 @@
-//! The state machine of payment intents and refunds, without clock or I/O.
+//! The state machine of payment intents, refunds and disputes, without clock or I/O.
 //!
 //! Money moves in two places: a successful confirmation takes the full amount of an intent, and a
-//! refund returns at most what is left of it. Succeeded and cancelled are final states.
+//! refund returns at most what is left of it. Succeeded and cancelled are final states. A dispute
+//! that is lost returns its amount.
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::cards::{AUTHENTICATION_FAILED, Card, Charge, Decline, NOT_AUTHENTICATED, Refunding};
+use super::{
+    cards::{AUTHENTICATION_FAILED, Card, Charge, Decline, NOT_AUTHENTICATED, Refunding},
+    disputes::{Dispute, DisputeStatus},
+};
 
 /// The state of an intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,10 +176,23 @@ pub(super) struct Refund {
     pub(super) created: i64,
 }
 
+/// A change of which the provider sends an event.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    RefundCreated(Refund),
+    RefundUpdated(Refund),
+    RefundFailed(Refund),
+    DisputeCreated(Dispute),
+    DisputeUpdated(Dispute),
+    DisputeClosed(Dispute),
+}
+
 /// Why the ledger refuses an operation.
 #[derive(Clone, Debug)]
 pub(super) enum Refusal {
     NoSuchIntent(String),
+    NoSuchRefund(String),
+    NoSuchDispute(String),
     NoSuchPaymentMethod(String),
     /// The card was declined. Contains the intent after the attempt.
     Declined(Box<Intent>, Box<Failure>),
@@ -194,6 +211,12 @@ pub(super) enum Refusal {
     RefundExceeds {
         left: u64,
     },
+    /// The customer disputes the charge, or the bank has decided that for them.
+    Disputed {
+        charge: String,
+    },
+    /// It is decided.
+    DisputeOver,
 }
 
 #[derive(Debug)]
@@ -206,17 +229,106 @@ pub(super) struct Ledger {
     ids_assigned: u64,
     intents: BTreeMap<String, Intent>,
     refunds: Vec<Refund>,
+    disputes: Vec<Dispute>,
+    changes: Vec<Change>,
 }
 
 impl Ledger {
     pub(super) fn new(run: u32, pages: String) -> Self {
-        Self { run, pages, ids_assigned: 0, intents: BTreeMap::new(), refunds: Vec::new() }
+        Self {
+            run,
+            pages,
+            ids_assigned: 0,
+            intents: BTreeMap::new(),
+            refunds: Vec::new(),
+            disputes: Vec::new(),
+            changes: Vec::new(),
+        }
     }
 
-    /// Forgets all intents and refunds. Their ids are not assigned again.
+    /// Forgets all intents, refunds and disputes. Their ids are not assigned again.
     pub(super) fn reset(&mut self) {
         self.intents.clear();
         self.refunds.clear();
+        self.disputes.clear();
+    }
+
+    /// What has changed since this was called last.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// All disputes, newest first.
+    pub(super) fn disputes(&self) -> impl Iterator<Item = &Dispute> {
+        self.disputes.iter().rev()
+    }
+
+    /// The disputes of an intent, newest first.
+    pub(super) fn disputes_of<'a>(&'a self, intent: &'a str) -> impl Iterator<Item = &'a Dispute> {
+        self.disputes().filter(move |dispute| dispute.intent == intent)
+    }
+
+    pub(super) fn dispute(&self, id: &str) -> Result<&Dispute, Refusal> {
+        let mut disputes = self.disputes.iter();
+        disputes.find(|it| it.id == id).ok_or_else(|| Refusal::NoSuchDispute(id.to_owned()))
+    }
+
+    /// The customer disputes all that an intent has taken.
+    pub(super) fn open_dispute(
+        &mut self,
+        intent: &str,
+        status: DisputeStatus,
+        reason: &'static str,
+        now: i64,
+    ) -> Result<&Dispute, Refusal> {
+        let found = self.find(intent)?;
+        let (amount, currency) = (found.captured(), found.currency.clone());
+        let charge = found.latest_charge.clone().filter(|_| amount > 0);
+        let charge = charge.ok_or_else(|| Refusal::NothingCaptured(intent.to_owned()))?;
+        let id = self.new_id("dp");
+        let dispute = Dispute {
+            id: id.clone(),
+            intent: intent.to_owned(),
+            charge,
+            amount,
+            currency,
+            reason,
+            status,
+            created: now,
+        };
+        self.changes.push(Change::DisputeCreated(dispute.clone()));
+        self.disputes.push(dispute);
+        self.dispute(&id)
+    }
+
+    /// The bank decides a dispute, or the merchant answers it or gives it up.
+    pub(super) fn change_dispute(
+        &mut self,
+        id: &str,
+        next: impl FnOnce(DisputeStatus) -> DisputeStatus,
+    ) -> Result<&Dispute, Refusal> {
+        if self.dispute(id)?.status.is_over() {
+            return Err(Refusal::DisputeOver);
+        }
+        if let Some(dispute) = self.disputes.iter_mut().find(|it| it.id == id) {
+            dispute.status = next(dispute.status);
+            let changed = dispute.clone();
+            self.changes.push(if changed.status.is_over() {
+                Change::DisputeClosed(changed)
+            } else {
+                Change::DisputeUpdated(changed)
+            });
+        }
+        self.dispute(id)
+    }
+
+    /// The bank sends back what was refunded, or takes what is pending.
+    pub(super) fn settle_refund(&mut self, id: &str, status: RefundStatus) -> Result<(), Refusal> {
+        let found = self.refunds.iter_mut().find(|refund| refund.id == id);
+        let refund = found.ok_or_else(|| Refusal::NoSuchRefund(id.to_owned()))?;
+        refund.status = status;
+        self.changes.push(changed(refund));
+        Ok(())
     }
 
     /// All intents, oldest first.
@@ -300,6 +412,7 @@ impl Ledger {
             return Err(Refusal::NothingToConfirmWith(Box::new(self.find(id)?.clone())));
         };
 
+        let chosen_dispute = chosen.card.dispute;
         let charge = self.new_id("ch");
         let page = with.return_url.clone().map(|return_url| AuthenticationPage {
             url: format!("{}/{id}", self.pages),
@@ -309,29 +422,35 @@ impl Ledger {
         let authenticated = intent.authenticated && with.payment_method.is_none();
         match chosen.card.charge {
             Charge::NeedsAuthentication(_) if !authenticated && with.error_on_requires_action => {
-                Err(intent.fail(Failure {
+                return Err(intent.fail(Failure {
                     decline: NOT_AUTHENTICATED,
                     charge: None,
                     payment_method: chosen,
-                }))
+                }));
             }
             Charge::NeedsAuthentication(_) if !authenticated => {
                 intent.payment_method = Some(chosen);
                 intent.status = IntentStatus::RequiresAction;
                 intent.page = page;
-                Ok(intent)
             }
             Charge::Declines(decline) | Charge::NeedsAuthentication(Some(decline)) => {
-                Err(intent.fail(Failure { decline, charge: Some(charge), payment_method: chosen }))
+                return Err(intent.fail(Failure {
+                    decline,
+                    charge: Some(charge),
+                    payment_method: chosen,
+                }));
             }
             Charge::Succeeds | Charge::NeedsAuthentication(None) => {
                 intent.payment_method = Some(chosen);
                 intent.latest_charge = Some(charge);
                 intent.last_failure = None;
                 intent.status = IntentStatus::Succeeded;
-                Ok(intent)
+                if let Some((status, reason)) = chosen_dispute {
+                    self.open_dispute(id, status, reason, now)?;
+                }
             }
         }
+        self.find(id)
     }
 
     /// The customer authenticates the payment, or fails to.
@@ -386,6 +505,9 @@ impl Ledger {
             return Err(Refusal::NothingCaptured(id.to_owned()));
         };
         let left = intent.captured() - self.refunded(id);
+        if self.disputes_of(id).any(|dispute| dispute.status.blocks_refunds()) {
+            return Err(Refusal::Disputed { charge: charge.clone() });
+        }
         if left == 0 {
             return Err(Refusal::AlreadyRefunded { charge: charge.clone() });
         }
@@ -410,8 +532,13 @@ impl Ledger {
             metadata: new.metadata,
             created: now,
         };
-        self.refunds.push(refund.clone());
-        Ok(Refund { status: answered, ..refund })
+        let created = Refund { status: answered, ..refund.clone() };
+        self.changes.push(Change::RefundCreated(created.clone()));
+        if settled != answered {
+            self.changes.push(changed(&refund));
+        }
+        self.refunds.push(refund);
+        Ok(created)
     }
 
     /// Lets the pending refunds of an intent succeed.
@@ -419,6 +546,7 @@ impl Ledger {
         for refund in self.refunds.iter_mut().filter(|refund| refund.intent == intent) {
             if refund.status == RefundStatus::Pending {
                 refund.status = RefundStatus::Succeeded;
+                self.changes.push(changed(refund));
             }
         }
     }
@@ -438,5 +566,13 @@ impl Ledger {
     fn new_id(&mut self, prefix: &str) -> String {
         self.ids_assigned += 1;
         format!("{prefix}_{:08x}{:016}", self.run, self.ids_assigned)
+    }
+}
+
+/// The change that a refund in its present state is.
+fn changed(refund: &Refund) -> Change {
+    match refund.status {
+        RefundStatus::Failed => Change::RefundFailed(refund.clone()),
+        RefundStatus::Pending | RefundStatus::Succeeded => Change::RefundUpdated(refund.clone()),
     }
 }

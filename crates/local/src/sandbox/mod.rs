@@ -1,5 +1,5 @@
-//! A payment provider for development and tests: Stripe's PaymentIntents and Refunds APIs, in
-//! memory.
+//! A payment provider for development and tests: Stripe's PaymentIntents, Refunds and Disputes APIs,
+//! in memory.
 //!
 //! It has Stripe's documented wire format, test payment methods and idempotency, accepts cards
 //! only, and has a page on which a customer authenticates a payment, as their bank would. Faults
@@ -16,6 +16,9 @@
 //! curl $PROVIDER/_sandbox/faults/1 --request DELETE
 //! curl $PROVIDER/_sandbox/faults --request DELETE
 //! curl $PROVIDER/_sandbox/ledger
+//! curl $PROVIDER/_sandbox/disputes --json '{"intent": "pi_1", "status": "needs_response"}'
+//! curl $PROVIDER/_sandbox/disputes/dp_1 --json '{"status": "won"}'
+//! curl $PROVIDER/_sandbox/refunds/re_1 --json '{"status": "failed"}'
 //! curl $PROVIDER/_sandbox/objects/pi_1 --json '{"status": "requires_capture"}' --request PUT
 //! ```
 
@@ -23,6 +26,8 @@ mod authentication;
 mod cards;
 mod control;
 mod currencies;
+mod disputes;
+mod events;
 mod faults;
 mod idempotency;
 mod ledger;
@@ -31,7 +36,8 @@ mod server;
 mod wire;
 
 pub use authentication::RETURNED;
-pub use control::{Control, LedgerEntry, RefundEntry};
+pub use control::{Control, DisputeEntry, LedgerEntry, RefundEntry};
+pub use disputes::DisputeStatus;
 pub use faults::{Fault, FaultId, FaultyAnswer, Route};
 pub use ledger::{IntentStatus, RefundStatus};
 pub use server::{PUBLISHABLE_KEY, serve};

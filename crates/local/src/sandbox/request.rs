@@ -16,13 +16,44 @@ use super::{
 /// A valid request.
 #[derive(Debug)]
 pub(super) enum Operation {
-    Create { new: NewIntent, confirmation: Option<Confirmation> },
-    Retrieve { intent: String },
-    Confirm { intent: String, confirmation: Confirmation },
-    Cancel { intent: String, reason: Option<String> },
-    List { page: Page },
-    Refund { intent: String, new: NewRefund },
-    ListRefunds { intent: Option<String>, page: Page },
+    Create {
+        new: NewIntent,
+        confirmation: Option<Confirmation>,
+    },
+    Retrieve {
+        intent: String,
+    },
+    Confirm {
+        intent: String,
+        confirmation: Confirmation,
+    },
+    Cancel {
+        intent: String,
+        reason: Option<String>,
+    },
+    List {
+        page: Page,
+    },
+    Refund {
+        intent: String,
+        new: NewRefund,
+    },
+    ListRefunds {
+        intent: Option<String>,
+        page: Page,
+    },
+    RetrieveDispute {
+        dispute: String,
+    },
+    /// `None` gives it up.
+    AnswerDispute {
+        dispute: String,
+        evidence: Option<String>,
+    },
+    ListDisputes {
+        intent: Option<String>,
+        page: Page,
+    },
 }
 
 impl Operation {
@@ -52,6 +83,21 @@ impl Operation {
                 intent: params.take("payment_intent")?,
                 page: params.take_page()?,
             },
+            ("GET", ["v1", "disputes"]) => Self::ListDisputes {
+                intent: params.take("payment_intent")?,
+                page: params.take_page()?,
+            },
+            ("GET", ["v1", "disputes", id]) => Self::RetrieveDispute { dispute: (*id).into() },
+            ("POST", ["v1", "disputes", id]) => {
+                let evidence = params.take_map("evidence").remove("uncategorized_text");
+                // Evidence is sent to the bank at once.
+                params.take_bool("submit")?;
+                let evidence = Some(evidence.unwrap_or_default());
+                Self::AnswerDispute { dispute: (*id).into(), evidence }
+            }
+            ("POST", ["v1", "disputes", id, "close"]) => {
+                Self::AnswerDispute { dispute: (*id).into(), evidence: None }
+            }
             _ => return Err(ApiError::unknown_route(method, path)),
         };
         params.finish()?;
@@ -72,6 +118,8 @@ impl Operation {
             Self::List { .. } => Route::List,
             Self::Refund { .. } => Route::Refund,
             Self::ListRefunds { .. } => Route::ListRefunds,
+            Self::RetrieveDispute { .. } | Self::AnswerDispute { .. } => Route::Dispute,
+            Self::ListDisputes { .. } => Route::ListDisputes,
         }
     }
 }

@@ -22,10 +22,12 @@ use tokio::{net::TcpListener, time::sleep};
 
 use super::{
     authentication,
-    control::LedgerEntry,
+    control::{Decision, LedgerEntry, NewDispute, Settlement},
+    disputes::DisputeStatus,
+    events::{Bus, Sender},
     faults::{Fault, FaultId, Faults, FaultyAnswer},
     idempotency::{Answer, Claim, Keys},
-    ledger::{Confirmation, Ledger},
+    ledger::{Confirmation, Ledger, Refusal},
     request::Operation,
     wire::{self, ApiError},
 };
@@ -49,6 +51,7 @@ pub async fn serve(
             faults: Faults::default(),
             disguises: BTreeMap::new(),
             requests: 0,
+            sender: None,
         }),
     });
     let app = Router::new()
@@ -58,8 +61,12 @@ pub async fn serve(
         .route("/_sandbox/faults", get(faults).post(set_fault).delete(clear_faults))
         .route("/_sandbox/faults/{id}", delete(remove_fault))
         .route("/_sandbox/idempotency_keys", delete(forget_keys))
+        .route("/_sandbox/disputes", post(open_dispute))
+        .route("/_sandbox/disputes/{id}", post(decide_dispute))
+        .route("/_sandbox/event_bus", put(send_events))
         .route("/_sandbox/ledger", get(ledger))
         .route("/_sandbox/objects/{id}", put(disguise))
+        .route("/_sandbox/refunds/{id}", post(settle_refund))
         .route("/_sandbox/reset", post(reset))
         .with_state(sandbox);
     // Not gracefully, because a fault may make a request take very long.
@@ -91,6 +98,8 @@ struct Books {
     /// The fields with which objects are shown, by the ids of these.
     disguises: BTreeMap<String, Map<String, Value>>,
     requests: u64,
+    /// Where events go, if anywhere.
+    sender: Option<Sender>,
 }
 
 /// A request to Stripe's API.
@@ -179,14 +188,14 @@ async fn authentication_page(
 
 /// The form that a customer sends.
 #[derive(Deserialize)]
-struct Decision {
+struct Authentication {
     outcome: authentication::Outcome,
 }
 
 async fn authenticate(
     State(sandbox): State<Arc<Sandbox>>,
     Path(intent): Path<String>,
-    Form(Decision { outcome }): Form<Decision>,
+    Form(Authentication { outcome }): Form<Authentication>,
 ) -> Response {
     let succeeds = outcome == authentication::Outcome::Complete;
     let mut books = sandbox.books();
@@ -204,6 +213,46 @@ async fn disguise(
     StatusCode::NO_CONTENT
 }
 
+/// The reason of a dispute that the control API opens.
+const FRAUDULENT: &str = "fraudulent";
+
+async fn open_dispute(
+    State(sandbox): State<Arc<Sandbox>>,
+    Json(NewDispute { intent, status }): Json<NewDispute>,
+) -> Response {
+    sandbox.control(|ledger| {
+        let dispute = ledger.open_dispute(&intent, status, FRAUDULENT, unix_now())?;
+        Ok(Json(dispute.id.clone()))
+    })
+}
+
+async fn decide_dispute(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(id): Path<String>,
+    Json(Decision { status }): Json<Decision>,
+) -> Response {
+    sandbox.control(|ledger| {
+        ledger.change_dispute(&id, |_| status)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+}
+
+async fn settle_refund(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(id): Path<String>,
+    Json(Settlement { status }): Json<Settlement>,
+) -> Response {
+    sandbox.control(|ledger| {
+        ledger.settle_refund(&id, status)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+}
+
+async fn send_events(State(sandbox): State<Arc<Sandbox>>, Json(bus): Json<Bus>) -> StatusCode {
+    sandbox.books().sender = Some(Sender::to(bus));
+    StatusCode::NO_CONTENT
+}
+
 async fn reset(State(sandbox): State<Arc<Sandbox>>) -> StatusCode {
     let mut books = sandbox.books();
     books.ledger.reset();
@@ -216,6 +265,23 @@ async fn reset(State(sandbox): State<Arc<Sandbox>>) -> StatusCode {
 impl Sandbox {
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the ledger as a bank would, and sends the events of that.
+    fn control<A: IntoResponse>(
+        &self,
+        change: impl FnOnce(&mut Ledger) -> Result<A, Refusal>,
+    ) -> Response {
+        let mut books = self.books();
+        let changed = change(&mut books.ledger);
+        books.send_events();
+        changed.map_or_else(
+            |refusal| {
+                let answer = ApiError::refused(refusal, None).answer("control");
+                respond(answer, "control", false)
+            },
+            IntoResponse::into_response,
+        )
     }
 
     /// Answers a call; `None` if a fault loses the answer.
@@ -262,6 +328,7 @@ impl Sandbox {
                 ApiError::of_fault(status).answer(&request_id)
             }
         };
+        books.send_events();
         if let Some(key) = key {
             // Stripe keeps an answer once the work has begun, and gives these before.
             if matches!(answer.status, 401 | 409 | 429) {
@@ -295,6 +362,16 @@ impl Sandbox {
 }
 
 impl Books {
+    /// Sends the events of what has changed.
+    fn send_events(&mut self) {
+        let now = unix_now();
+        for change in self.ledger.take_changes() {
+            let Some(sender) = &self.sender else { continue };
+            let id = format!("evt_{:016x}", fastrand::u64(..));
+            sender.send(wire::event(&id, &change, now));
+        }
+    }
+
     fn request_id(&mut self) -> String {
         self.requests += 1;
         format!("req_{:014}", self.requests)
@@ -309,11 +386,19 @@ impl Books {
             | Operation::Confirm { intent, .. }
             | Operation::Cancel { intent, .. }
             | Operation::Refund { intent, .. }
-            | Operation::ListRefunds { intent: Some(intent), .. } => {
+            | Operation::ListRefunds { intent: Some(intent), .. }
+            | Operation::ListDisputes { intent: Some(intent), .. } => {
                 let intent = self.ledger.find(intent).ok();
                 (intent.and_then(|intent| intent.order_id()), intent.map(|intent| intent.amount))
             }
-            Operation::List { .. } | Operation::ListRefunds { intent: None, .. } => (None, None),
+            Operation::RetrieveDispute { dispute } | Operation::AnswerDispute { dispute, .. } => {
+                let dispute = self.ledger.dispute(dispute).ok();
+                let intent = dispute.and_then(|it| self.ledger.find(&it.intent).ok());
+                (intent.and_then(|intent| intent.order_id()), intent.map(|intent| intent.amount))
+            }
+            Operation::List { .. }
+            | Operation::ListRefunds { intent: None, .. }
+            | Operation::ListDisputes { intent: None, .. } => (None, None),
         };
         self.faults.take(operation.route(), order_id, amount)
     }
@@ -382,6 +467,26 @@ impl Books {
                     None => ledger.refunds().map(wire::refund).collect(),
                 };
                 wire::list("/v1/refunds", "refund", refunds, &page)
+            }
+            Operation::RetrieveDispute { dispute } => {
+                ledger.dispute(&dispute).map(wire::dispute).map_err(named_in_path)
+            }
+            Operation::AnswerDispute { dispute, evidence } => ledger
+                .change_dispute(&dispute, |status| match &evidence {
+                    Some(evidence) => status.answered(evidence),
+                    None => DisputeStatus::Lost,
+                })
+                .map(wire::dispute)
+                .map_err(named_in_path),
+            Operation::ListDisputes { intent, page } => {
+                let disputes = match &intent {
+                    Some(intent) => {
+                        ledger.find(intent).map_err(named_in_form)?;
+                        ledger.disputes_of(intent).map(wire::dispute).collect()
+                    }
+                    None => ledger.disputes().map(wire::dispute).collect(),
+                };
+                wire::list("/v1/disputes", "dispute", disputes, &page)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Stripe's JSON of intents, refunds and errors, with all documented fields.
+//! Stripe's JSON of intents, refunds, disputes, events and errors, with all documented fields.
 
 use std::ops::RangeInclusive;
 
@@ -6,10 +6,11 @@ use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
+    disputes::Dispute,
     idempotency::Answer,
     ledger::{
-        AuthenticationPage, Failure, Intent, IntentStatus, PaymentMethod, Refund, RefundStatus,
-        Refusal,
+        AuthenticationPage, Change, Failure, Intent, IntentStatus, PaymentMethod, Refund,
+        RefundStatus, Refusal,
     },
 };
 
@@ -113,6 +114,84 @@ pub(super) fn refund(refund: &Refund) -> Value {
         shape["failure_reason"] = "expired_or_canceled_card".into();
     }
     shape
+}
+
+pub(super) fn dispute(dispute: &Dispute) -> Value {
+    let is_inquiry = dispute.status.is_inquiry();
+    let mut evidence: Map<String, Value> =
+        EVIDENCE.iter().map(|field| ((*field).to_owned(), Value::Null)).collect();
+    evidence.insert("enhanced_evidence".to_owned(), json!({}));
+    json!({
+        "id": dispute.id,
+        "object": "dispute",
+        "amount": dispute.amount,
+        "balance_transactions": [],
+        "charge": dispute.charge,
+        "created": dispute.created,
+        "currency": dispute.currency,
+        "enhanced_eligibility_types": [],
+        "evidence": evidence,
+        "evidence_details": {
+            "due_by": dispute.created + EVIDENCE_WITHIN,
+            "enhanced_eligibility": {},
+            "has_evidence": false,
+            "past_due": false,
+            "submission_count": 0,
+            "submission_method": "not_submitted",
+        },
+        "is_charge_refundable": is_inquiry,
+        "livemode": false,
+        "metadata": {},
+        "network_reason_code": "10.4",
+        "payment_intent": dispute.intent,
+        "payment_method_details": {
+            "card": {
+                "brand": "visa",
+                "case_type": if is_inquiry { "inquiry" } else { "chargeback" },
+                "network": "visa",
+                "network_reason_code": "10.4",
+            },
+            "type": "card",
+        },
+        "reason": dispute.reason,
+        "status": dispute.status,
+    })
+}
+
+/// The seconds within which a dispute has to be answered.
+const EVIDENCE_WITHIN: i64 = 9 * 24 * 60 * 60;
+
+/// What a merchant can answer a dispute with.
+const EVIDENCE: [&str; 6] = [
+    "access_activity_log",
+    "customer_communication",
+    "customer_name",
+    "product_description",
+    "receipt",
+    "uncategorized_text",
+];
+
+/// An event with this id about a change.
+pub(super) fn event(id: &str, change: &Change, now: i64) -> Value {
+    let (kind, object) = match change {
+        Change::RefundCreated(refund) => ("refund.created", self::refund(refund)),
+        Change::RefundUpdated(refund) => ("refund.updated", self::refund(refund)),
+        Change::RefundFailed(refund) => ("refund.failed", self::refund(refund)),
+        Change::DisputeCreated(dispute) => ("charge.dispute.created", self::dispute(dispute)),
+        Change::DisputeUpdated(dispute) => ("charge.dispute.updated", self::dispute(dispute)),
+        Change::DisputeClosed(dispute) => ("charge.dispute.closed", self::dispute(dispute)),
+    };
+    json!({
+        "id": id,
+        "object": "event",
+        "api_version": API_VERSION,
+        "created": now,
+        "data": {"object": object},
+        "livemode": false,
+        "pending_webhooks": 0,
+        "request": {"id": null, "idempotency_key": null},
+        "type": kind,
+    })
 }
 
 /// The requested part of a list.
@@ -434,6 +513,20 @@ impl ApiError {
                 Self::invalid(status, format!("No such payment_intent: '{id}'"))
                     .code("resource_missing")
                     .param(named_in.unwrap_or("intent"))
+            }
+            Refusal::NoSuchRefund(id) => {
+                Self::invalid(404, format!("No such refund: '{id}'")).code("resource_missing")
+            }
+            Refusal::NoSuchDispute(id) => Self::invalid(404, format!("No such dispute: '{id}'"))
+                .code("resource_missing")
+                .param("dispute"),
+            Refusal::Disputed { charge } => Self::invalid(
+                400,
+                format!("The charge {charge} has been charged back; cannot issue a refund."),
+            )
+            .code("charge_disputed"),
+            Refusal::DisputeOver => {
+                Self::invalid(400, "This dispute is already closed").code("dispute_closed")
             }
             Refusal::NoSuchPaymentMethod(token) => {
                 Self::no_such("PaymentMethod", &token, "payment_method")

@@ -30,6 +30,7 @@ class SandboxTest(TestCase):
     stripe = client()
     intents = stripe.v1.payment_intents
     refunds = stripe.v1.refunds
+    disputes = stripe.v1.disputes
 
     def create(self, payment_method=None, amount=1099, **more):
         params = {"amount": amount, "currency": "eur", "payment_method_types": ["card"], **more}

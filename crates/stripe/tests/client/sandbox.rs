@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeSet, future::pending, slice, time::Duration};
 
-use local::sandbox::{self, Control, Fault, FaultyAnswer, LedgerEntry, Route};
+use local::sandbox::{self, Control, DisputeStatus, Fault, FaultyAnswer, LedgerEntry, Route};
 use shop::{
+    dispute::{Dispute, DisputeState},
     id::{CustomerId, OrderId},
     payment::IntentId,
 };
 use stripe::{
-    BookedRefundStatus, Client, ConfigError, Error, Intent, IntentStatus, NewIntent, Refund,
-    RetrySettings, Unavailable,
+    BookedDispute, BookedRefundStatus, Client, ConfigError, Error, Intent, IntentStatus, NewIntent,
+    Refund, RetrySettings, Unavailable,
 };
 use tokio::{net::TcpListener, time::sleep};
 
@@ -216,6 +217,33 @@ async fn a_refund_that_fails_after_its_answer_is_reported_as_failed() {
     let failed = Refund::Failed { reason: "expired_or_canceled_card".to_owned() };
     assert_eq!(sandbox.client.refund(&id).await.unwrap(), failed);
     assert_eq!(sandbox.charged().await, 1099);
+}
+
+#[tokio::test]
+async fn a_dispute_is_listed_with_its_state_and_refuses_refunds_until_it_is_won() {
+    let sandbox = Sandbox::start().await;
+    let id = sandbox.paid("pm_card_createDispute").await;
+    let listed = async || {
+        let of_intent = sandbox.client.disputes_of(&id).await.unwrap();
+        let all: Vec<_> = sandbox.client.disputes(None).await.unwrap();
+        assert_eq!(all, of_intent.iter().cloned().map(Ok).collect::<Vec<_>>());
+        let [BookedDispute { id, dispute, .. }] = &of_intent[..] else { panic!("{of_intent:?}") };
+        (id.clone(), *dispute)
+    };
+    let (dispute, open) = listed().await;
+    assert_eq!(open, Dispute { state: DisputeState::Open, amount: 1099 });
+    let refused = sandbox.client.refund(&id).await.unwrap_err();
+    assert!(refused.is_dispute() && !refused.is_transient(), "{refused}");
+    sandbox.control.decide_dispute(&dispute, DisputeStatus::Won).await.unwrap();
+    assert_eq!(listed().await.1.state, DisputeState::Won);
+    assert_eq!(sandbox.client.refund(&id).await.unwrap(), Refund::Succeeded);
+}
+
+#[tokio::test]
+async fn an_intent_that_the_provider_does_not_know_is_unknown() {
+    let sandbox = Sandbox::start().await;
+    let error = sandbox.client.intent(&IntentId::new("pi_unknown")).await.unwrap_err();
+    assert!(error.is_unknown(), "{error}");
 }
 
 #[tokio::test]
