@@ -244,6 +244,11 @@ async fn poison(customer: &Customer<'_>, confirmed: &str) {
     .await;
     let template = Template::local();
     let all = join_all(template.queues().into_iter().map(async |queue| {
+        if queue == "Intent" {
+            let about = json!({ "intent": secrets }).to_string();
+            let bodies = [about, secrets.clone(), json!(secrets).to_string()];
+            return dead(system, queue, &bodies).await;
+        }
         let mut event = event_for(&template, queue, &events);
         event = serde_json::from_str(&event.to_string().replace(confirmed, &unreadable)).unwrap();
         if queue == "Deadline" {
@@ -263,13 +268,7 @@ async fn poison(customer: &Customer<'_>, confirmed: &str) {
             *unreadable.pointer_mut(place).unwrap() = json!(secrets);
             bodies.push(unreadable.to_string());
         }
-        system.queue(&format!("{queue}Queue")).await.send(&bodies).await;
-        let dead_letters = system.queue(&format!("{queue}DeadLetters")).await;
-        eventually(&format!("poison in {queue}DeadLetters"), async || {
-            let dead = dead_letters.messages().await;
-            bodies.iter().all(|body| dead.contains(body)).then_some(())
-        })
-        .await;
+        dead(system, queue, &bodies).await;
     }));
     let relayed = async {
         let dead_letters = system.queue("RelayDeadLetters").await;
@@ -284,6 +283,17 @@ async fn poison(customer: &Customer<'_>, confirmed: &str) {
         eventually("the unreadable row in RelayDeadLetters", found).await;
     };
     join(all, relayed).await;
+}
+
+/// Sends messages to a queue, and waits until all of them are dead letters.
+async fn dead(system: &System, queue: &str, bodies: &[String]) {
+    system.queue(&format!("{queue}Queue")).await.send(bodies).await;
+    let dead_letters = system.queue(&format!("{queue}DeadLetters")).await;
+    eventually(&format!("poison in {queue}DeadLetters"), async || {
+        let dead = dead_letters.messages().await;
+        bodies.iter().all(|body| dead.contains(body)).then_some(())
+    })
+    .await;
 }
 
 /// Cancels a confirmed order and waits for its refund.

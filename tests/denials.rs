@@ -242,10 +242,11 @@ async fn every_role_is_denied_everything_in_the_tables_of_other_domains() {
 }
 
 /// What each role may send to. What else is in a queue comes from a rule.
-const SENDS_TO: [(&str, &str); 3] = [
+const SENDS_TO: [(&str, &str); 4] = [
     ("OrderRelayRole", "RelayDeadLetters"),
     ("PaymentRole", "ChargeQueue"),
     ("PaymentRole", "RefundQueue"),
+    ("PaymentRole", "IntentQueue"),
 ];
 
 #[tokio::test]

@@ -20,6 +20,8 @@ fn other(parameter: &str) -> Option<&'static str> {
         "Stage" | "EndpointUrl" | "Architecture" => return None,
         // The embedded AWS has no scalable targets: below.
         "WarmOrderIntake" => return None,
+        // Only a partner of AWS makes such a bus.
+        "ProviderEventBus" => return None,
         // It has the resources of CodeDeploy, and moves an alias at once.
         "Canary" => "true",
         "Commit" => "0123abc-dirty",

@@ -92,7 +92,7 @@ async fn charges_that_the_provider_refused_are_redriven_and_the_books_agree_agai
     let camille = system.customer().await;
     let shop = system.shop().await;
     let list = system.ops(&["dlq", "list"]).await;
-    assert_eq!((list.status, list.text.lines().count()), (0, 9), "{list:?}");
+    assert_eq!((list.status, list.text.lines().count()), (0, 10), "{list:?}");
 
     for route in [Route::Confirm, Route::List] {
         let answer = FaultyAnswer::Fail(400);

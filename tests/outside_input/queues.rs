@@ -32,6 +32,7 @@ use serde_json::Value;
 use shop::{
     event::OrderEvent,
     id::{CustomerId, OrderId},
+    intent_changed::IntentChanged,
     order::Order,
     stock::BakePlan,
 };
@@ -99,7 +100,8 @@ fn sample(event: &str, place: usize) -> Value {
 
 /// A batch of messages like the sample, some of them corrupted.
 fn batch(sample: Value) -> impl Strategy<Value = Vec<Message>> {
-    let order = sample["detail"]["data"]["order_id"].as_str().unwrap().to_owned();
+    // Its own order, if it names one.
+    let order = sample["detail"]["data"]["order_id"].as_str().unwrap_or("no order").to_owned();
     let text = sample.to_string();
     let good = any::<u128>().prop_map(move |id| {
         let id = Uuid::from_u128(id).to_string();
@@ -217,6 +219,14 @@ proptest! {
     ) {
         let cashier = cashier();
         check(&messages, async |event: OrderEvent| cashier.handle(event, now()).await);
+    }
+
+    #[test]
+    fn messages_of_the_intent_queue_fail_one_by_one(
+        messages in batch(sample("payment-intent-queue", 0)),
+    ) {
+        let cashier = cashier();
+        check(&messages, async |changed: IntentChanged| cashier.follow(changed, now()).await);
     }
 
     #[test]

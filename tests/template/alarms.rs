@@ -73,6 +73,7 @@ fn own_metrics() -> BTreeSet<Metric> {
                 "too_many_declines",
                 "authentication_failed",
                 "expired_card",
+                "payment_method_unusable",
             ]
             .contains(reason)
         })

@@ -103,7 +103,7 @@ fn a_function_may_read_the_source_that_feeds_it() {
 }
 
 #[test]
-fn a_function_sends_only_to_the_queues_of_charges_and_refunds_or_of_dead_letters() {
+fn a_function_sends_only_to_its_own_queues_in_which_it_waits_or_to_one_of_dead_letters() {
     let template = Template::on_aws();
     let mut senders = BTreeSet::new();
     for (role, _) in template.all("AWS::IAM::Role") {
@@ -118,6 +118,7 @@ fn a_function_sends_only_to_the_queues_of_charges_and_refunds_or_of_dead_letters
         ("OrderRelayRole", "RelayDeadLetters"),
         ("PaymentRole", "ChargeQueue"),
         ("PaymentRole", "RefundQueue"),
+        ("PaymentRole", "IntentQueue"),
     ];
     assert_eq!(senders, BTreeSet::from(expected));
 }

@@ -174,12 +174,13 @@ fn charges_outlast_the_deadline_and_notices_a_days_quota_of_mail() {
 }
 
 /// The concurrency that an account needs, by what uses it: the sum of docs/deployment.md.
-const CONCURRENCY: [(&str, u64); 7] = [
+const CONCURRENCY: [(&str, u64); 8] = [
     ("ResultsMapping", 3),
     ("DeadlineMapping", 2),
     ("StockMapping", 3),
     ("ChargeMapping", 5),
     ("RefundMapping", 2),
+    ("IntentMapping", 2),
     ("NoticeMapping", 2),
     ("OrderStream", 4),
 ];

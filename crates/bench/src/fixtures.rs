@@ -161,6 +161,7 @@ fn settings(aws: &Aws, user_pool: String, provider: String) -> Result<Vec<(&'sta
         ("STOCK_QUEUE_URL", queue("stock")),
         ("CHARGE_QUEUE_URL", queue("charge")),
         ("REFUND_QUEUE_URL", queue("refund")),
+        ("INTENT_QUEUE_URL", queue("intent")),
         ("RESULTS_QUEUE_URL", queue("results")),
         ("DEADLINE_QUEUE_URL", queue("deadline")),
         ("NOTICE_QUEUE_URL", queue("notice")),

@@ -42,7 +42,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Builds the functions, unless another process uses the ports; starts a host and deploys to it.
+    /// Builds the functions, unless another process uses the ports; starts a host and deploys to
+    /// it.
     ///
     /// # Errors
     /// Any of these steps fails. Nothing is left running then.

@@ -14,6 +14,7 @@ use shop::{
 use stack::Alarm;
 
 use crate::{
+    dead_letters::{INTENTS, NOTICES},
     incidents::Group,
     mappings::RELAY,
     output::{age, count},
@@ -80,7 +81,7 @@ impl Section {
     /// The section about dead letters of a queue.
     pub(crate) fn dead(queue: &str) -> Self {
         match queue {
-            "notice" => Self::DeadOthers,
+            NOTICES | INTENTS => Self::DeadOthers,
             "refund" => Self::DeadRefunds,
             _ => Self::DeadOrders,
         }

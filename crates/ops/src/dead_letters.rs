@@ -8,5 +8,5 @@ mod remedy;
 mod tests;
 
 pub(crate) use letter::{Content, DeadLetter, StreamGap};
-pub(crate) use queues::{DeadLetterQueue, DeadLetterQueues, NOTICES, Visit, WorkQueue};
+pub(crate) use queues::{DeadLetterQueue, DeadLetterQueues, INTENTS, NOTICES, Visit, WorkQueue};
 pub(crate) use remedy::Remedy;

@@ -12,10 +12,9 @@ use platform::{
     bus::EventBus,
     queue::{NextAsk, Retryable},
 };
-use shop::{event::OrderEvent, order::OrderEventType};
+use shop::{event::OrderEvent, intent_changed::IntentChanged, order::OrderEventType};
 
 use crate::{
-    following::IntentChanged,
     handler::{Cashier, PaymentError, Payments},
     limit::PlaceStore,
     provider::Provider,

@@ -6,8 +6,10 @@
 
 use jiff::Timestamp;
 use platform::bus::EventBus;
-use serde::Deserialize;
-use shop::payment::{IntentId, Payment, PaymentRecord, Progress, Trigger};
+use shop::{
+    intent_changed::IntentChanged,
+    payment::{Payment, PaymentRecord, Progress, Trigger},
+};
 use stripe::{BookedRefund, BookedRefundStatus};
 
 use crate::{
@@ -15,33 +17,6 @@ use crate::{
     limit::PlaceStore,
     provider::Provider,
 };
-
-/// The message that something has happened to an intent.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct IntentChanged {
-    /// The provider's id of the intent.
-    intent: ForeignId,
-}
-
-/// An id from outside, which is safe in a URL: `pi_` and up to 250 letters, digits and underscores.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-struct ForeignId(IntentId);
-
-#[derive(Debug, thiserror::Error)]
-#[error("an intent's id is `pi_` with up to 250 letters, digits and underscores")]
-struct NoIntentId;
-
-impl TryFrom<String> for ForeignId {
-    type Error = NoIntentId;
-
-    fn try_from(id: String) -> Result<Self, Self::Error> {
-        let rest = id.strip_prefix("pi_").ok_or(NoIntentId)?;
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        let is_id = (1..=250).contains(&rest.len()) && rest.bytes().all(is_plain);
-        if is_id { Ok(Self(IntentId::new(id))) } else { Err(NoIntentId) }
-    }
-}
 
 impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     /// Looks up what has become of an intent, goes on with what that allows, and publishes it. An
@@ -53,8 +28,8 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     /// The table, the provider or the bus fails, or the provider has not finished. The message can
     /// be handled again.
     pub async fn follow(&self, changed: IntentChanged, now: Timestamp) -> Result<(), PaymentError> {
-        let IntentChanged { intent: ForeignId(intent) } = changed;
-        let Some(id) = self.provider.order_of(&intent).await? else {
+        let intent = changed.intent();
+        let Some(id) = self.provider.order_of(intent).await? else {
             tracing::info!("the intent is for no order");
             return Ok(());
         };
@@ -62,12 +37,12 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
             tracing::info!(order_id = %id, "the order has no payment yet");
             return Ok(());
         };
-        if record.payment.intent() != Some(&intent) {
+        if record.payment.intent() != Some(intent) {
             tracing::warn!(order_id = %id, "the order has another intent");
             return Ok(());
         }
         let order = Order { id, price, cause: None, now };
-        let record = self.look_at_disputes(order, &intent, record).await?;
+        let record = self.look_at_disputes(order, intent, record).await?;
         let Payment::Committed { progress, .. } = &record.payment else { return Ok(()) };
         let record = match progress {
             Progress::Charging
@@ -77,7 +52,7 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
             Progress::Captured => self.give_back_parts(order, record, &[]).await?,
             Progress::Undoing => self.give_back(order, record).await?,
             Progress::Refunded | Progress::RefundFailed { .. } => {
-                let refunds = self.provider.refunds(&intent).await?;
+                let refunds = self.provider.refunds(intent).await?;
                 let trigger = given_back(&record, price.amount, &refunds);
                 self.advance_record(order, record, trigger).await?
             }

@@ -1,7 +1,7 @@
 //! Charges, voids and refunds orders through the payment provider.
 
 pub mod asking;
-pub mod following;
+mod following;
 pub mod handler;
 pub mod limit;
 pub mod memory;

@@ -227,13 +227,6 @@ impl OrderEvent {
         }
     }
 
-    /// The event for which payment looks at all refunds of the order's shop again, if there are
-    /// any: a bank may send money back days after it was refunded.
-    #[must_use]
-    pub fn of_refunds(order: Order) -> Option<Self> {
-        Self::last_of(order, &[OrderEventType::RefundRequested])
-    }
-
     /// The event of the order's latest transition among those of these types.
     fn last_of(mut order: Order, types: &[OrderEventType]) -> Option<Self> {
         let is_wanted = |entry: &HistoryEntry| types.contains(&entry.event);
@@ -312,9 +305,7 @@ macro_rules! events {
             pub const DETAIL_TYPES: &[&str] = &[$($detail_type),*];
 
             $(
-                #[doc = concat!(
-                    "The order's `", $detail_type, "` event, caused by event `cause`, or by no event."
-                )]
+                #[doc = concat!("The order's `", $detail_type, "` event, caused by event `cause`.")]
                 #[must_use]
                 pub fn $new<'a>(
                     data: $data,

@@ -12,6 +12,7 @@ pub mod decline;
 pub mod dispute;
 pub mod event;
 pub mod id;
+pub mod intent_changed;
 pub mod menu;
 pub mod money;
 pub mod name;

@@ -289,8 +289,8 @@ impl PaymentRecord {
 
     /// The row with these disputes, of which each is as the provider has shown it; `None` if they
     /// are known. A look that was taken earlier does not open one again that is decided. What is
-    /// still to be made of the refunds when one is lost is [covered](RefundState::Covered) by it: the
-    /// bank has decided what the customer gets.
+    /// still to be made of the refunds when one is lost is [covered](RefundState::Covered) by it:
+    /// the bank has decided what the customer gets.
     #[must_use]
     pub fn with_disputes(&self, disputes: &[DisputeEntry]) -> Option<Self> {
         let mut next = self.again();

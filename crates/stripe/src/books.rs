@@ -1,5 +1,5 @@
-//! The provider's books: all intents, refunds and disputes with their amounts, for tools that compare them
-//! with the stack's own tables.
+//! The provider's books: all intents, refunds and disputes with their amounts, for tools that
+//! compare them with the stack's own tables.
 
 use std::{collections::BTreeMap, fmt};
 

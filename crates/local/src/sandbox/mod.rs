@@ -1,5 +1,5 @@
-//! A payment provider for development and tests: Stripe's PaymentIntents, Refunds and Disputes APIs,
-//! in memory.
+//! A payment provider for development and tests: Stripe's PaymentIntents, Refunds and Disputes
+//! APIs, in memory.
 //!
 //! It has Stripe's documented wire format, test payment methods and idempotency, accepts cards
 //! only, and has a page on which a customer authenticates a payment, as their bank would. Faults

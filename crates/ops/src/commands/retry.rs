@@ -1,15 +1,18 @@
-//! `order ID retry`: publishes the event again that the order waits for.
+//! `order ID retry`: publishes the event again that the order waits for, and has its payment looked
+//! at.
 
+use aws_sdk_sqs::Client as Sqs;
 use jiff::Timestamp;
 use platform::bus::EventBus;
 use resources::Template;
 use shop::{
     event::OrderEvent,
     id::OrderId,
-    order::{Order, OrderEventType, Trigger},
-    refund::{Refund, RefundState},
+    intent_changed::IntentChanged,
+    order::{Order, OrderEventType, Status, Trigger},
+    refund::RefundState,
 };
-use stack::Deployment;
+use stack::{Deployment, error::aws};
 use tables::orders::{Outcome, apply_trigger};
 
 use crate::{
@@ -35,18 +38,12 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
     if !failed.is_empty() {
         return retry_refunds(deployment, order, failed).await;
     }
-    let is_given =
-        |refund: &Refund| matches!(refund.state, RefundState::Pending | RefundState::Succeeded);
-    let may_have_come_back = !order.status.ended_early()
-        && order.refunds.iter().any(is_given)
-        && !refunds::still_open(deployment, &[id]).await?.is_empty();
-    let event = if may_have_come_back {
-        OrderEvent::of_refunds(order)
-    } else {
-        OrderEvent::repeated(order)
-    };
-    let event = event.ok_or(Error::NoHistory(id))?;
-    let needed = queues_of(event.event_type);
+    let is_decided = !matches!(order.status, Status::Placed | Status::Reserved);
+    let event = OrderEvent::repeated(order).ok_or(Error::NoHistory(id))?;
+    let mut needed = queues_of(event.event_type);
+    if is_decided {
+        needed.push("intent".to_owned());
+    }
     for queue in standing(deployment).await?.iter().filter(|it| needed.contains(&it.queue)) {
         message(queue.warning());
     }
@@ -57,7 +54,24 @@ pub(super) async fn run(deployment: &Deployment, id: OrderId) -> Result<Verdict,
         event.detail.data.revision,
         event.detail.metadata.event_id
     ))?;
+    if is_decided {
+        look_at_payment(deployment, id).await?;
+    }
     Ok(Verdict::Healthy)
+}
+
+/// Has the payment function look up what others have done at the provider, as an event of the
+/// provider does.
+async fn look_at_payment(deployment: &Deployment, id: OrderId) -> Result<(), Error> {
+    let payment = sources::tables(deployment)?.payment(id).await?;
+    let Some(intent) = payment.as_ref().and_then(|row| row.payment.intent()) else {
+        return Ok(());
+    };
+    let queue = deployment.resource("IntentQueue")?;
+    let changed = serde_json::to_string(&IntentChanged::new(intent.clone()))?;
+    let send = Sqs::new(&deployment.config).send_message().queue_url(queue).message_body(changed);
+    send.send().await.map_err(aws("sqs:SendMessage"))?;
+    line(format!("{} is looked at once more", intent.as_str()))
 }
 
 /// Asks for refunds again that have failed. That is a change of the order, which the relay

@@ -39,6 +39,9 @@ const WORK_SUFFIX: &str = "Queue";
 /// The queue whose messages only tell customers something.
 pub(crate) const NOTICES: &str = "notice";
 
+/// The queue whose messages only tell payment something, which it looks up.
+pub(crate) const INTENTS: &str = "intent";
+
 /// All dead-letter queues of a stack.
 pub(crate) struct DeadLetterQueues {
     client: Sqs,
@@ -95,7 +98,7 @@ impl DeadLetterQueue {
     /// Whether its letters are about what happens to orders, and not only about what customers are
     /// told.
     pub(crate) fn moves_orders(&self) -> bool {
-        self.name != NOTICES
+        self.name != NOTICES && self.name != INTENTS
     }
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use order_relay::handler::{Unreadable, read};
 use platform::decode;
 use serde_json::value::RawValue;
-use shop::event::{InventoryEvent, OrderEvent, PaymentEvent};
+use shop::{
+    event::{InventoryEvent, OrderEvent, PaymentEvent},
+    intent_changed::IntentChanged,
+};
 
 use super::letter::{Content, DeadLetter, StreamGap};
 
@@ -41,7 +44,7 @@ impl Remedy {
     ) -> Self {
         let send = |url: &str| {
             let url = url.to_owned();
-            if is_event(&letter.body) { Self::Send(url) } else { Self::Discard(url) }
+            if is_readable(&letter.body) { Self::Send(url) } else { Self::Discard(url) }
         };
         match (letter.target(), source, &letter.content) {
             (Some(target), ..) => urls.get(target).map_or(Self::Unknown, |url| send(url)),
@@ -63,9 +66,11 @@ impl Remedy {
     }
 }
 
-/// Whether this version reads the text as an event of one of the sources.
-fn is_event(body: &str) -> bool {
+/// Whether this version reads the text as an event of one of the sources, or as a message about an
+/// intent.
+fn is_readable(body: &str) -> bool {
     decode::json::<OrderEvent>(body).is_ok()
         || decode::json::<InventoryEvent>(body).is_ok()
         || decode::json::<PaymentEvent>(body).is_ok()
+        || decode::json::<IntentChanged>(body).is_ok()
 }

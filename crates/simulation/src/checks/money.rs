@@ -1,6 +1,6 @@
-//! I2: a customer has paid exactly once for a confirmed order, less what was refunded and what their
-//! bank has given back in a dispute, and net zero for every other. Order, payment row and provider
-//! agree, and no intent is confirmed after its order's deadline. What the
+//! I2: a customer has paid exactly once for a confirmed order, less what was refunded and what
+//! their bank has given back in a dispute, and net zero for every other. Order, payment row and
+//! provider agree, and no intent is confirmed after its order's deadline. What the
 //! provider refuses for good, and nothing else, is refused for good.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -114,8 +114,8 @@ impl Topology {
                 max_record_age = Some(SignedDuration::from_secs(seconds));
             }
         }
-        // Other rules are on the account's own bus, on which no function of ours publishes, or about
-        // what others publish.
+        // Other rules are on the account's own bus, on which no function of ours publishes, or
+        // about what others publish.
         let rules = template.rules().into_iter();
         let rules = rules
             .filter(|(id, _)| *id != OF_THE_PROVIDER)
