@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_iam::Client as Iam;
 use aws_sdk_lambda::{Client as Lambda, types::FunctionConfiguration};
-use futures::future::{join, join_all, join3, join4};
+use futures::future::{join, join_all, join3, join5};
 use local::{
-    sandbox::{Fault, FaultyAnswer, Route},
+    sandbox::{DisputeStatus, Fault, FaultyAnswer, Route},
     shops::Shop,
 };
 use reqwest::Method;
@@ -60,9 +60,10 @@ async fn everything(system: &System) {
         place_with_fault(&camille, &shop, Fault { route: Some(Route::Confirm), ..failing(503) })
             .await;
     let confirmed = confirmed(&camille, &shop).await;
-    join4(
+    join5(
         early_ends(&camille, &shop),
         slowly_refunded(&camille, &shop),
+        refunded_after_a_dispute(&camille, &shop),
         bad_requests(&camille, &shop),
         poison(&camille, &confirmed),
     )
@@ -150,6 +151,30 @@ async fn slowly_refunded(customer: &Customer<'_>, shop: &Shop) {
     let id = customer.place(&order).await;
     customer.confirmed(&id).await;
     cancelled(customer, &id).await;
+}
+
+/// Places an order whose refund waits for the end of a dispute, and then for the bank.
+async fn refunded_after_a_dispute(customer: &Customer<'_>, shop: &Shop) {
+    let system = customer.system;
+    let order = customer.order_with_address(shop, "pm_card_pendingRefund");
+    let id = customer.place(&order).await;
+    customer.confirmed(&id).await;
+    let shows = async |payment: &str| {
+        eventually(&format!("the payment to be {payment}"), async || {
+            (customer.order(&id).await["payment"] == payment).then_some(())
+        })
+        .await;
+    };
+    let intent = system.ledger(&id).await[0].intent.clone();
+    let dispute = system.provider.open_dispute(&intent, DisputeStatus::NeedsResponse).await;
+    shows("disputed").await;
+    assert_eq!(customer.cancel(&id).await.status, 200);
+    eventually("the undo to wait", async || {
+        system.ops(&["order", &id]).await.text.contains("undoing").then_some(())
+    })
+    .await;
+    system.provider.decide_dispute(&dispute.unwrap(), DisputeStatus::Won).await.unwrap();
+    shows("refunded").await;
 }
 
 /// Sends requests that are refused.

@@ -144,6 +144,8 @@ async fn every_sample_event_is_processed() {
     assert_eq!(failures("Payment", sample).await, NONE);
     assert_eq!(system.net_paid(CHARGED).await, 0);
 
+    // Its intent is not one of ours.
+    assert_eq!(failures("Payment", "payment-intent-queue.json").await, NONE);
     assert_eq!(failures("Notifications", "notifications-notice-queue.json").await, NONE);
     // The first record is about the order that was placed, the others are about orders that do not
     // exist.
@@ -188,5 +190,5 @@ async fn every_sample_batch_comes_from_the_queue_that_its_file_is_named_after() 
         }
         batches += 1;
     }
-    assert_eq!(batches, 6);
+    assert_eq!(batches, 7);
 }
