@@ -202,6 +202,12 @@ impl Account {
         left(self.price.amount, &self.refunds).saturating_sub(self.lost())
     }
 
+    /// The amount that was refunded, or is being refunded, in minor units.
+    #[must_use]
+    pub fn returned(&self) -> u64 {
+        self.price.amount - left(self.price.amount, &self.refunds)
+    }
+
     /// The amount that the bank has given back in disputes, in minor units.
     #[must_use]
     pub fn lost(&self) -> u64 {

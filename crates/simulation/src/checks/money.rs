@@ -199,6 +199,10 @@ fn check_charge(order: &Order, accounts: &[&Account]) -> Result<(), String> {
         |refund: &&Refund| matches!(refund.state, RefundState::Pending | RefundState::Succeeded);
     let given: u64 = order.refunds.iter().filter(given).map(|refund| refund.amount).sum();
     let lost: u64 = accounts.iter().map(|account| account.lost()).sum();
+    let back: u64 = accounts.iter().map(|account| account.returned() + account.lost()).sum();
+    if back > order.total {
+        return Err(format!("the customer has got {back} back of {}", order.total));
+    }
     let owed = if order.status.ended_early() { 0 } else { order.total - given - lost };
     let paid: u64 = accounts.iter().map(|account| account.taken()).sum();
     // A refund that the provider refuses is left to staff, provided that the order shows it.
