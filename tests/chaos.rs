@@ -155,6 +155,7 @@ async fn the_invariants_hold_for_a_thousand_orders_while_everything_goes_wrong()
         plan.iter().filter(|planned| planned.fails_repeatedly()).count(),
     );
     report.line("provider: other faults", faults);
+    report.line("disputes, half of them lost", books.disputes());
     report.line("notices sent", audit.notices);
     report.line("  repeated after a crash", audit.repeated);
     report.line("  left out because a newer one was sent first", audit.overtaken);

@@ -9,12 +9,15 @@ use std::{
 use futures::future::join_all;
 use local::{
     Events, Mail, Options,
-    sandbox::{IntentStatus, LedgerEntry},
+    sandbox::{DisputeStatus, IntentStatus, LedgerEntry},
     shops::Shop,
 };
 use resources::Template;
 use serde_json::Value;
-use shop::order::{Order, PaymentStatus, Rejection, Status};
+use shop::{
+    dispute::Dispute,
+    order::{Order, PaymentStatus, Rejection, Status},
+};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -69,6 +72,26 @@ pub(super) struct Books {
     payments: Vec<Value>,
 }
 
+/// Banks decide the disputes that are open, half of them for the customer. Returns whether there
+/// were any.
+async fn decide_disputes(system: &System) -> bool {
+    let ledger = system.provider.ledger().await.unwrap();
+    let disputes = ledger.iter().flat_map(|entry| &entry.disputes);
+    let open: Vec<_> = disputes.filter(|it| it.status == DisputeStatus::NeedsResponse).collect();
+    for dispute in &open {
+        let is_won = dispute.dispute.bytes().last().is_some_and(|byte| byte % 2 == 0);
+        let status = if is_won { DisputeStatus::Won } else { DisputeStatus::Lost };
+        system.provider.decide_dispute(&dispute.dispute, status).await.unwrap();
+    }
+    !open.is_empty()
+}
+
+/// What a bank has given back of a payment in disputes.
+fn lost(intent: &LedgerEntry) -> u64 {
+    let lost = intent.disputes.iter().filter(|dispute| dispute.status == DisputeStatus::Lost);
+    lost.map(|dispute| dispute.amount).sum()
+}
+
 /// The result of the audit.
 #[derive(Default)]
 pub(super) struct Audit {
@@ -96,7 +119,10 @@ impl Books {
         let mut books = Self::default();
         let deadline = Instant::now() + SETTLING_TIMEOUT;
         let unsettled = loop {
-            let Some(moving) = books.moving(system, &queues, &mut events).await else { break None };
+            let decided = decide_disputes(system).await;
+            let moving = books.moving(system, &queues, &mut events).await;
+            let moving = moving.or_else(|| decided.then(|| "disputes".to_owned()));
+            let Some(moving) = moving else { break None };
             if Instant::now() > deadline {
                 break Some(format!(
                     "not settled after {} s: {moving}",
@@ -168,6 +194,11 @@ impl Books {
                 Err(_) => drop(self.others.insert(id)),
             }
         }
+    }
+
+    /// How many payments were disputed.
+    pub(super) fn disputes(&self) -> usize {
+        self.ledger.iter().map(|entry| entry.disputes.len()).sum()
     }
 
     /// How many orders are in which final state.
@@ -275,7 +306,8 @@ impl Books {
             let intents = intents.get(&**id).map_or(&[][..], Vec::as_slice);
             let captures: Vec<_> = intents.iter().filter(|intent| intent.captured > 0).collect();
             let net: u64 = intents.iter().map(|intent| intent.net()).sum();
-            let owed = if order.status.ended_early() { 0 } else { order.total };
+            let lost: u64 = intents.iter().map(|intent| lost(intent)).sum();
+            let owed = if order.status.ended_early() { 0 } else { order.total - lost };
             let payment: &[PaymentStatus] = match (order.status.ended_early(), captures.len()) {
                 (false, _) => &[PaymentStatus::Captured],
                 (true, 0) => &[PaymentStatus::None, PaymentStatus::Voided],
@@ -284,6 +316,8 @@ impl Books {
             let currency = order.currency.code().to_lowercase();
             let right = net == owed
                 && captures.len() <= 1
+                && order.dispute.map_or(0, Dispute::lost) == lost
+                && captures.iter().all(|intent| lost == 0 || intent.refunds.is_empty())
                 && captures
                     .iter()
                     .all(|intent| intent.captured == order.total && intent.currency == currency)

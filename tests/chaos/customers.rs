@@ -18,6 +18,9 @@ use crate::harness::{Answer, Customer, System, order, paid_with};
 /// The card whose bank asks its customer to authenticate.
 const AUTHENTICATED: &str = "pm_card_authenticationRequired";
 
+/// The card whose customer disputes the payment at once.
+const DISPUTED: &str = "pm_card_createDispute";
+
 /// The pause before a customer retries.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -100,6 +103,7 @@ impl<'a> PlannedOrder<'a> {
             0 => "pm_card_chargeDeclined",
             1 => "pm_card_chargeDeclinedInsufficientFunds",
             2 => AUTHENTICATED,
+            3 => DISPUTED,
             _ => "pm_card_visa",
         };
         let mut order = paid_with(card, order(shop, lines));
@@ -120,6 +124,14 @@ impl<'a> PlannedOrder<'a> {
             },
             trouble: Trouble::random(random),
         }
+    }
+
+    /// The same order without a dispute: an earlier version may not read an order that has one.
+    pub(super) fn undisputed(mut self) -> Self {
+        if self.order["payment_method"] == DISPUTED {
+            self.order["payment_method"] = json!("pm_card_visa");
+        }
+        self
     }
 
     pub(super) fn order_id(&self) -> String {

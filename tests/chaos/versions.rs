@@ -189,8 +189,9 @@ async fn old_and_new_functions_share_the_orders_while_they_replace_each_other() 
     let customers = join_all((0..CUSTOMERS).map(|_| system.customer())).await;
     let shops = [shop_with_few_eclairs(&mut random)];
     system.open(&shops[0]).await;
-    let plan: Vec<PlannedOrder> =
-        (0..ORDERS).map(|_| PlannedOrder::new(&customers, &shops, &mut random)).collect();
+    let plan: Vec<PlannedOrder> = (0..ORDERS)
+        .map(|_| PlannedOrder::new(&customers, &shops, &mut random).undisputed())
+        .collect();
     let (count, mut placed) = watch::channel(0);
     let ordering = async {
         let paced = stream::iter(&plan).then(async |planned| {

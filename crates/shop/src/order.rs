@@ -559,7 +559,8 @@ impl Order {
             }
             _ => {}
         }
-        let (mut event, status, mut payment) = next(self.status, self.payment, &trigger)?;
+        let (mut event, status, mut payment) =
+            next(self.status, self.payment, &trigger).or_else(|| self.refunded_again(&trigger))?;
         let payment_version = match &trigger {
             Trigger::PaymentChanged { version, .. }
             | Trigger::PaymentRefunded(version)
@@ -625,6 +626,16 @@ impl Order {
             dispute,
             entry: HistoryEntry { revision: self.revision + 1, event, status, at, cause },
         })
+    }
+
+    /// Takes note of a refund that is newer than the one which the order shows: the bank has sent
+    /// the money back in between, and a report of that may still come.
+    fn refunded_again(&self, trigger: &Trigger) -> Option<(OrderEventType, Status, PaymentStatus)> {
+        let Trigger::PaymentRefunded(version) = trigger else { return None };
+        let is_newer = self.payment == PaymentStatus::Refunded
+            && self.payment_version > 0
+            && *version > self.payment_version;
+        is_newer.then_some((OrderEventType::PaymentChanged, self.status, self.payment))
     }
 
     /// Whether the customer's dispute forbids to give anything back.
@@ -795,8 +806,9 @@ const fn next(
             Confirmed | Preparing | Ready | Collected,
             Trigger::RefundRequested { .. } | Trigger::RefundRetried(_),
         ) => (Event::RefundRequested, status, payment),
+        // Before the order is confirmed, only if this overtakes the report of its charge.
         (
-            Confirmed | Preparing | Ready | Collected | Rejected | Cancelled | Expired,
+            Reserved | Confirmed | Preparing | Ready | Collected | Rejected | Cancelled | Expired,
             Trigger::PaymentChanged { .. },
         ) => (Event::PaymentChanged, status, payment),
         (Rejected | Cancelled | Expired, _) => match next_payment(payment, trigger) {

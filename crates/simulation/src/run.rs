@@ -104,8 +104,6 @@ impl Run {
             self.world.queues.redrive(None);
             self.run_to_rest()?;
         }
-        self.workload.look_at_payments();
-        self.run_to_rest()?;
         self.check_rest()?;
 
         // Even when all tombstones are gone, and all stock of past days, and the data of a customer

@@ -478,7 +478,9 @@ impl Workload {
             for state in *luck.pick(&ways) {
                 if !world.provider.dispute(&intent, *state) {
                     // The money has gone back meanwhile.
-                    world.provider.dispute(&intent, Closed);
+                    if world.provider.dispute(&intent, Closed) {
+                        provider_tells(&world, &intent);
+                    }
                     return;
                 }
                 let name = intent.as_str();
@@ -518,13 +520,6 @@ impl Workload {
                 };
                 provider_tells(world, &intent);
             });
-        }
-    }
-
-    /// Operators have every payment looked at: the provider's events may be lost.
-    pub(crate) fn look_at_payments(&self) {
-        for account in self.world.provider.accounts() {
-            tell(&self.world, &account.intent.id);
         }
     }
 
@@ -685,11 +680,18 @@ fn charged(world: &World, order: OrderId) -> Option<IntentId> {
     charged.find(|it| it.intent.status == IntentStatus::Succeeded).map(|it| it.intent.id)
 }
 
-/// The provider tells that something has happened to an intent, unless that is lost.
-fn provider_tells(world: &World, intent: &IntentId) {
+/// The provider tells that something has happened to an intent. If that is lost, operators find it
+/// by the books within days, and have the payment looked at.
+fn provider_tells(world: &Rc<World>, intent: &IntentId) {
     if !world.core.luck.chance(100) {
         tell(world, intent);
+        return;
     }
+    let (later, world, intent) = (world.clone(), world.clone(), intent.clone());
+    later.core.start_person("operator", async move {
+        world.calls.sleep(world.core.luck.wait(DAY * 3)).await;
+        tell(&world, &intent);
+    });
 }
 
 fn tell(world: &World, intent: &IntentId) {

@@ -577,3 +577,19 @@ fn a_refund_that_the_bank_sends_back_has_failed_in_whatever_order_that_is_heard(
         assert_eq!(again.payment, PaymentStatus::Refunded);
     }
 }
+
+#[test]
+fn a_refund_that_was_made_again_stands_when_the_report_of_its_failure_comes_late() {
+    let cancelled = walk(paid(), &[Trigger::CancelledByShop("burnt".parse().unwrap())]);
+    let refunded = walk(cancelled, &[Trigger::PaymentRefunded(4), Trigger::PaymentRefunded(6)]);
+    let late = walk(refunded.clone(), &[Trigger::RefundFailed(5), Trigger::PaymentRefunded(6)]);
+    assert_eq!(late, refunded);
+}
+
+#[test]
+fn a_dispute_that_overtakes_the_report_of_the_charge_is_kept() {
+    let placed = order(Status::Placed, PaymentStatus::None);
+    let open = disputed(3, DisputeState::Open);
+    let reserved = walk(placed, &[Trigger::StockReserved, open, Trigger::PaymentCaptured]);
+    assert_eq!((reserved.status, reserved.is_disputed()), (Status::Confirmed, true));
+}
