@@ -59,6 +59,10 @@ pub(super) async fn run(
 fn money(order: &Order) -> String {
     let id = order.order_id;
     match order.payment {
+        PaymentStatus::Captured if order.is_disputed() => {
+            "nothing goes back to them before the bank has decided their dispute of the payment"
+                .to_owned()
+        }
         PaymentStatus::Captured => {
             let given = order.refunds.iter().filter(|refund| refund.state.is_live());
             let given: u64 = given.map(|refund| refund.amount).sum();
@@ -77,6 +81,7 @@ fn refused(order: &Order) -> Error {
 mod tests {
     use clap::Parser;
     use shop::{
+        dispute::{Dispute, DisputeState},
         order::Status,
         refund::{RefundReport, RefundState},
     };
@@ -111,6 +116,9 @@ mod tests {
             ],
         );
         assert!(money(&refunded).starts_with("1.90 EUR goes back"));
+        let dispute = Some(Dispute { state: DisputeState::Open, amount: 380 });
+        let disputed = Order { dispute, ..refunded };
+        assert!(money(&disputed).starts_with("nothing goes back"));
         let unpaid = fixtures::order_with(Status::Reserved, PaymentStatus::None);
         assert!(money(&unpaid).starts_with("they do not pay"));
     }
