@@ -265,8 +265,8 @@ enum OrderAction {
     ///
     /// Use this if the order makes no progress and there is no dead letter about it, or to try
     /// refunds again that have failed. The event has the same id as before, and consumers that have
-    /// handled it ignore it. The payment of an order that is decided is looked up at the provider as
-    /// well. Exits with status 0 once the event is published, 2 if it was not.
+    /// handled it ignore it. The payment of an order that is decided is looked up at the provider
+    /// as well. Exits with status 0 once the event is published, 2 if it was not.
     Retry,
 }
 
