@@ -106,7 +106,7 @@ impl Section {
         match &*group.function {
             "order-intake" => Self::ApiErrors,
             BOOKS => Self::BooksDiffer,
-            _ if group.is_refund => Self::RefundFailed,
+            _ if group.is_refund() => Self::RefundFailed,
             _ if group.is_lasting => Self::DeadLettered,
             _ => Self::RecordsFailing,
         }
@@ -154,7 +154,7 @@ impl Finding {
     pub(crate) fn errors(group: &Group, left: &Left, now: Timestamp) -> Self {
         let Group { function, cause, is_lasting, count: number, last, .. } = group;
         let stands = function == BOOKS || (*is_lasting && left.dead_letters);
-        let is_over = if group.is_refund {
+        let is_over = if group.is_refund() {
             !left.failed_refunds
         } else {
             group.is_over(&left.open_messages, now) && !stands

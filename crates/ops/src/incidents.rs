@@ -20,8 +20,6 @@ pub(crate) struct Group {
     pub(crate) last: Timestamp,
     /// The order of the last one that names an order.
     pub(crate) order: Option<String>,
-    /// Whether they say that the money of an order could not be given back.
-    pub(crate) is_refund: bool,
     /// The messages that failed with it, and have not failed in another way since.
     messages: BTreeSet<String>,
     /// Whether each error is the failure of a message.
@@ -39,6 +37,11 @@ impl Group {
     pub(crate) fn is_over(&self, open: &BTreeSet<String>, now: Timestamp) -> bool {
         (self.is_of_messages && self.messages.is_disjoint(open))
             || (self.last + QUIET <= now && self.next_try.is_none_or(|next| next + LATENESS <= now))
+    }
+
+    /// Whether they say that the money of an order could not be given back.
+    pub(crate) fn is_refund(&self) -> bool {
+        self.cause.starts_with(REFUND_FAILED)
     }
 
     /// Takes note of when what the line is about is tried again.
@@ -84,7 +87,6 @@ pub(crate) fn groups(lines: &[LogLine]) -> Vec<Group> {
         if outages.last().is_none_or(|last| last.quiet_at <= line.at) {
             outages.push(Group {
                 function: line.function.clone(),
-                is_refund: cause.starts_with(REFUND_FAILED),
                 cause,
                 is_lasting,
                 count: 0,

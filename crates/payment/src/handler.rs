@@ -126,6 +126,7 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
             }
             OrderEventType::RefundRequested => {
                 let record = self.payments.find(id).await?.ok_or(PaymentError::NothingPaid)?;
+                let record = self.with_end_of_dispute(order, record).await?;
                 Some(self.give_back_parts(order, record, &data.refunds).await?)
             }
             OrderEventType::Placed
@@ -371,7 +372,10 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
             Payment::Committed {
                 progress: Progress::Undoing | Progress::RefundFailed { .. },
                 ..
-            } => self.give_back(order, record).await.map(Some),
+            } => {
+                let record = self.with_end_of_dispute(order, record).await?;
+                self.give_back(order, record).await.map(Some)
+            }
             Payment::Committed { intent, progress: Progress::Declined { .. } } => {
                 // The intent has taken nothing. Cancelled, it never will.
                 self.provider.cancel(intent).await?;
@@ -391,9 +395,6 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
         mut record: PaymentRecord,
     ) -> Result<PaymentRecord, PaymentError> {
         let Some(intent) = record.payment.intent().cloned() else { return Ok(record) };
-        if record.is_disputed() {
-            record = self.look_at_disputes(order, &intent, record).await?;
-        }
         if !record.is_disputed() {
             match self.void_or_refund(&intent).await {
                 Ok(trigger) => return self.advance_record(order, record, trigger).await,
@@ -409,6 +410,21 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
         match record.dispute() {
             Some(Dispute { state: DisputeState::Lost, .. }) => {
                 self.advance_record(order, record, Trigger::Refunded).await
+            }
+            _ => Ok(record),
+        }
+    }
+
+    /// Looks whether a dispute has ended that forbids to give anything back: the event that says so
+    /// may be lost. Returns the payment after that.
+    async fn with_end_of_dispute(
+        &self,
+        order: Order<'_>,
+        record: PaymentRecord,
+    ) -> Result<PaymentRecord, PaymentError> {
+        match record.payment.intent().cloned() {
+            Some(intent) if record.is_disputed() => {
+                self.look_at_disputes(order, &intent, record).await
             }
             _ => Ok(record),
         }

@@ -29,9 +29,6 @@ impl<S: Payments + PlaceStore, P: Provider, B: EventBus> Cashier<S, P, B> {
     ) -> Result<PaymentRecord, PaymentError> {
         record = self.change(order, record, |record| record.with_requests(requests)).await?;
         let intent = record.payment.intent().cloned().ok_or(PaymentError::NothingPaid)?;
-        if record.is_disputed() {
-            record = self.look_at_disputes(order, &intent, record).await?;
-        }
         for entry in record.open().cloned().collect::<Vec<_>>() {
             let is_disputed = record.is_disputed();
             let (outcome, error) =

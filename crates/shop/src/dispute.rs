@@ -6,10 +6,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The disputes of a payment, taken together.
+/// All disputes of a payment in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dispute {
-    /// How far they got: that of the one that matters most.
+    /// The state of the dispute that matters most.
     pub state: DisputeState,
     /// The sum of the disputes in that state, in minor units of the order's currency.
     pub amount: u64,
@@ -48,14 +48,15 @@ impl DisputeState {
 }
 
 impl Dispute {
-    /// Takes disputes together; `None` if there is none.
+    /// Summarizes disputes: the state that matters most, with the sum of the amounts in that state.
+    /// `None` for no disputes.
     #[must_use]
-    pub fn gathered(disputes: impl IntoIterator<Item = Self>) -> Option<Self> {
-        disputes.into_iter().reduce(|gathered, next| {
+    pub fn summary(disputes: impl IntoIterator<Item = Self>) -> Option<Self> {
+        disputes.into_iter().reduce(|summary, next| {
             let Self { state, amount } = next;
-            match state.cmp(&gathered.state) {
-                std::cmp::Ordering::Less => gathered,
-                std::cmp::Ordering::Equal => Self { state, amount: gathered.amount + amount },
+            match state.cmp(&summary.state) {
+                std::cmp::Ordering::Less => summary,
+                std::cmp::Ordering::Equal => Self { state, amount: summary.amount + amount },
                 std::cmp::Ordering::Greater => next,
             }
         })
@@ -82,14 +83,14 @@ mod tests {
     #[test]
     fn of_several_disputes_the_one_that_matters_most_counts() {
         use DisputeState::{Closed, Lost, Open, Won};
-        assert_eq!(Dispute::gathered([]), None);
-        for (disputes, gathered) in [
+        assert_eq!(Dispute::summary([]), None);
+        for (disputes, summary) in [
             (vec![dispute(Won, 380)], dispute(Won, 380)),
             (vec![dispute(Won, 380), dispute(Open, 190)], dispute(Open, 190)),
             (vec![dispute(Lost, 100), dispute(Won, 380), dispute(Lost, 90)], dispute(Lost, 190)),
             (vec![dispute(Lost, 100), dispute(Closed, 380)], dispute(Lost, 100)),
         ] {
-            assert_eq!(Dispute::gathered(disputes), Some(gathered));
+            assert_eq!(Dispute::summary(disputes), Some(summary));
         }
     }
 

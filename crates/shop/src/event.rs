@@ -393,7 +393,7 @@ pub struct PaymentChanged {
     pub version: u32,
     /// All refunds that the shop has asked for.
     pub refunds: Vec<RefundReport>,
-    /// The disputes taken together, if there is one.
+    /// A summary of the disputes, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispute: Option<Dispute>,
 }

@@ -444,7 +444,7 @@ pub enum Trigger {
         version: u32,
         /// All refunds in it.
         refunds: Vec<RefundReport>,
-        /// Its disputes taken together.
+        /// A summary of its disputes.
         dispute: Option<Dispute>,
     },
     /// The deadline has passed.

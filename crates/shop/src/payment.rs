@@ -307,10 +307,10 @@ impl PaymentRecord {
         (next.disputes != self.disputes).then_some(next)
     }
 
-    /// The disputes taken together.
+    /// A summary of the disputes; `None` if there are none.
     #[must_use]
     pub fn dispute(&self) -> Option<Dispute> {
-        Dispute::gathered(self.disputes.iter().map(|entry| entry.dispute))
+        Dispute::summary(self.disputes.iter().map(|entry| entry.dispute))
     }
 
     /// Whether the bank has given the money back in a dispute.

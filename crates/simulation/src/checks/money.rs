@@ -262,7 +262,7 @@ fn check_dispute(
     accounts: &[&Account],
 ) -> Result<(), String> {
     let disputes = accounts.iter().flat_map(|account| &account.disputes);
-    let dispute = Dispute::gathered(disputes.map(|entry| entry.dispute));
+    let dispute = Dispute::summary(disputes.map(|entry| entry.dispute));
     let recorded = row.and_then(PaymentRecord::dispute);
     if recorded != dispute || order.dispute != dispute {
         return Err(format!(
